@@ -1,0 +1,32 @@
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := work_dirs/demo
+CONFIG := configs/shapes/atss_r18_asl_shapes.py
+
+.PHONY: demo test lint clean
+
+demo: .venv/.installed data/shapes
+	$(BIN)/python tools/train.py $(CONFIG) --work-dir $(DEMO)
+	$(BIN)/python tools/test.py $(CONFIG) $(DEMO)/epoch_6.pth --work-dir $(DEMO) --out $(DEMO)/predictions.pkl
+	$(BIN)/python tools/report.py $(CONFIG) $(DEMO)
+
+test: .venv/.installed
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+data/shapes: | .venv/.installed
+	$(BIN)/python tools/make_shapes.py $@
+
+# Once: the virtual environment with the whole stack. Remove .venv to make it anew.
+.venv/.installed: pyproject.toml setup.py
+	@echo "Installing into .venv (several minutes the first time) ..."
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[full,dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv data/shapes work_dirs/demo build dist *.egg-info
