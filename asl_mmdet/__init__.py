@@ -1,0 +1,24 @@
+"""Asymmetric Loss (ASL, arXiv 2009.14119) for MMDetection 3.x.
+
+Importing the package, which a config does with ``custom_imports = dict(imports=['asl_mmdet'])``, registers
+``AsymmetricLoss`` in MMDetection's registry. Where mmcv was installed without its compiled ops, torchvision stands
+in for them (:mod:`asl_mmdet.mmcv_ops`).
+"""
+
+from importlib.util import find_spec
+
+__version__ = "0.1.0"
+
+_missing = [name for name in ("mmengine", "mmcv", "mmdet") if find_spec(name) is None]
+if _missing:
+    raise ImportError(
+        f"asl_mmdet is a plugin for MMDetection 3.x, and {', '.join(_missing)} cannot be found here. Install the "
+        "maintained stack with `pip install 'asl-mmdet[full]'` (from a checkout: `pip install '.[full]'`), or "
+        "MMDetection as its own documentation says."
+    )
+
+from . import mmcv_ops  # noqa: E402  (first of all: what is imported next needs mmcv.ops)
+
+mmcv_ops.install_stand_in()
+
+from . import losses  # noqa: E402, F401

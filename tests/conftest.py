@@ -1,0 +1,1 @@
+import asl_mmdet  # noqa: F401  (before mmdet.models, which needs mmcv.ops)

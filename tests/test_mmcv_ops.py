@@ -1,0 +1,71 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmcv_ops_cases import CASES, GOLDEN
+
+from asl_mmdet import mmcv_ops
+
+stand_in_only = pytest.mark.skipif(not mmcv_ops.install_stand_in(), reason="mmcv has its own compiled ops here")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ops_and_gradients_equal_those_of_compiled_mmcv(name):
+    golden = json.loads(GOLDEN.read_text())[name]
+    results = CASES[name]()
+    assert len(results) == len(golden)
+    for result, expected in zip(results, golden, strict=True):
+        torch.testing.assert_close(
+            result.detach().flatten(), torch.tensor(expected, dtype=result.dtype), rtol=1e-4, atol=1e-4
+        )
+
+
+@stand_in_only
+def test_op_without_stand_in_raises_when_called_and_names_itself_and_both_ways_out():
+    from mmcv.ops import soft_nms
+
+    with pytest.raises(NotImplementedError, match=r"'softnms'.*MMCV_WITH_OPS=1 pip install.*mim install mmcv"):
+        soft_nms(torch.zeros(1, 4), torch.zeros(1))
+
+
+@stand_in_only
+def test_max_pooling_roi_align_raises():
+    from mmcv.ops import roi_align
+
+    with pytest.raises(NotImplementedError, match="pool_mode='max'"):
+        roi_align(torch.zeros(1, 1, 4, 4), torch.zeros(1, 5), 2, 1.0, 0, "max", True)
+
+
+REGISTER = "from mmdet.utils import register_all_modules; register_all_modules()"
+NMS = "import torch; from mmcv.ops import nms; print(len(nms(torch.ones(3, 4), torch.ones(3), 0.5)[1]))"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import asl_mmdet",
+        "import mmdet; import asl_mmdet",
+        "import mmcv, mmdet.registry, mmdet.utils; import asl_mmdet",
+        # The user who found that mmdet does not import, and goes on in the same session:
+        "try:\n  import mmdet.models\nexcept ImportError: pass\nimport asl_mmdet",
+    ],
+)
+def test_import_order_does_not_matter(first):
+    code = f"{first}\n{REGISTER}\n{NMS}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "3"
+
+
+def test_compiled_ops_are_left_alone():
+    code = (
+        "import sys, types, importlib.machinery as m\n"
+        "ext = types.ModuleType('mmcv._ext'); ext.__spec__ = m.ModuleSpec('mmcv._ext', None)\n"
+        "sys.modules['mmcv._ext'] = ext\n"
+        "from asl_mmdet import mmcv_ops\n"
+        "print(mmcv_ops.install_stand_in(), sys.modules['mmcv._ext'] is ext)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
