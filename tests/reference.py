@@ -1,0 +1,60 @@
+"""ASL as https://arxiv.org/abs/2009.14119 writes it: one label at a time, in Python's float64, slow and plain."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def _sigmoid(z: float) -> float:
+    return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z))
+
+
+def _power(base: float, exponent: float) -> float:
+    return 1.0 if exponent == 0 else base**exponent
+
+
+def positive(z: float, gamma: float, detach: bool) -> tuple[float, float]:
+    """-L+ of Eq. 4 and its derivative; with ``detach``, that of the cross-entropy times the focusing weight."""
+    p, q = _sigmoid(z), _sigmoid(-z)
+    log_p = math.log(p) if p > 1e-300 else z
+    loss = -_power(q, gamma) * log_p
+    slope = -_power(q, gamma) * q
+    if not detach:
+        slope += gamma * _power(q, gamma) * p * log_p
+    return loss, slope
+
+
+def negative(z: float, gamma: float, margin: float, detach: bool) -> tuple[float, float]:
+    """-L- of Eq. 7 with the shifted probability of Eq. 5, and its derivative (Eq. 8)."""
+    p, q = _sigmoid(z), _sigmoid(-z)
+    p_m = max(p - margin, 0)
+    if p_m == 0:
+        return 0.0, 0.0
+    log_1_p_m = math.log(q) if margin == 0 and q < 0.5 else math.log1p(-p_m)
+    loss = -_power(p_m, gamma) * log_1_p_m
+    one_minus_p_m = q + margin
+    slope = _power(p_m, gamma) / one_minus_p_m
+    if not detach:
+        slope -= gamma * _power(p_m, gamma - 1) * log_1_p_m if gamma else 0.0
+    return loss, slope * p * q
+
+
+def asymmetric_loss(
+    logits: Tensor,
+    labels: Tensor,
+    gamma_pos: float,
+    gamma_neg: float,
+    clip: float,
+    alpha: float | None = None,
+    detach_focusing: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The loss of every element, and its derivative for the logit; a soft label mixes the two losses."""
+    pos_weight, neg_weight = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    losses, slopes = [], []
+    for z, y in zip(logits.flatten().tolist(), labels.flatten().tolist(), strict=True):
+        pos, neg = positive(z, gamma_pos, detach_focusing), negative(z, gamma_neg, clip, detach_focusing)
+        losses.append(pos_weight * y * pos[0] + neg_weight * (1 - y) * neg[0])
+        slopes.append(pos_weight * y * pos[1] + neg_weight * (1 - y) * neg[1])
+    as_tensor = [torch.tensor(v, dtype=torch.float64).view(logits.shape) for v in (losses, slopes)]
+    return as_tensor[0], as_tensor[1]
