@@ -1,0 +1,19 @@
+"""FCOS (arXiv 1904.01355, group norm in the head) with a ResNet-50 and ASL (arXiv 2009.14119) on COCO, 1x schedule.
+
+Baseline   box AP 36.6 on val2017 with focal loss (MMDetection's model zoo)
+ASL        not measured on COCO yet
+Train      python tools/train.py configs/fcos_r50_asl.py
+           bash tools/dist_train.sh configs/fcos_r50_asl.py 8    (the learning rate is for 8 GPUs x 2 images)
+"""
+
+_base_ = "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py"
+
+custom_imports = dict(imports=["asl_mmdet"], allow_failed_imports=False)
+
+model = dict(
+    bbox_head=dict(
+        loss_cls=dict(
+            _delete_=True, type="AsymmetricLoss", use_sigmoid=True, gamma_pos=1.0, gamma_neg=2.0, clip=0.0, alpha=0.25
+        )
+    )
+)
