@@ -1,0 +1,130 @@
+"""What ``tools/train.py`` and ``tools/test.py`` share: their options, and errors that come before anything is built."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
+
+
+def fail(message: str) -> NoReturn:
+    """End the program with a message instead of a stack trace; of several processes, the first speaks."""
+    raise SystemExit(f"error: {message}" if os.environ.get("RANK", "0") == "0" else 1)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that MMDetection's train and test scripts have in common."""
+    parser.add_argument("--work-dir", help="where logs and checkpoints go; by default work_dirs/<name of the config>")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="change keys of the config: a.b=1 c=x,y d='[(1,2),(3,4)]' (no white space in a value)",
+    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and lay the common options over it."""
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    if not Path(args.config).is_file():
+        fail(f"there is no config {args.config}. This project's are in configs/, for example configs/atss_r50_asl.py")
+    try:
+        cfg = Config.fromfile(args.config)
+        cfg.merge_from_dict(args.cfg_options or {})
+    except Exception as error:  # a config is a program: anything can come out of it
+        fail(f"the config {args.config} cannot be read: {type(error).__name__}: {error}")
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """MMEngine's runner, or the one that the config names."""
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def check_data(cfg: Config, *splits: str) -> None:
+    """End with a message if a file or folder that the ``splits`` ('train', 'val', 'test') read is missing."""
+    wanted: dict[str, tuple[str, str]] = {}  # path: the data root, and the path below it
+    options: dict[str, str] = {}
+    for split in splits:
+        for key, dataset in _datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader"):
+            root = dataset.get("data_root") or ""
+            prefixes = dataset.get("data_prefix") or {}
+            for part in [dataset.get("ann_file"), *(prefixes.values() if isinstance(prefixes, dict) else [prefixes])]:
+                if isinstance(part, str) and part and not dataset.get("backend_args"):
+                    wanted[os.path.join(root, part)] = (root, part)
+            if root:
+                options[f"{key}.data_root"] = "/path/to/data/"
+        evaluators = cfg.get(f"{split}_evaluator") or []
+        for i, evaluator in enumerate(evaluators if isinstance(evaluators, list) else [evaluators]):
+            path = evaluator.get("ann_file")
+            if path and not evaluator.get("backend_args"):
+                root = next((r for r, _ in wanted.values() if r and path.startswith(r)), "")
+                wanted[path] = (root, path.removeprefix(root))
+                key = f"{split}_evaluator.{i}" if isinstance(evaluators, list) else f"{split}_evaluator"
+                options[f"{key}.ann_file"] = "/path/to/data/" + wanted[path][1]
+    missing = [path for path in wanted if "://" not in path and not os.path.exists(path)]
+    if not missing:
+        return
+    root = wanted[missing[0]][0]
+    lines = [f"the data set of {cfg.filename} is not complete; there is no", *(f"    {path}" for path in missing)]
+    if root:
+        lines += [
+            f"It must look like this:\n    {root}",
+            *(f"      {part}" for r, part in wanted.values() if r == root),
+        ]
+    lines += [
+        f"If the data lies elsewhere, link it there (ln -s /path/to/data {root.rstrip('/') or '...'}) or name it:",
+        "    --cfg-options " + " ".join(f"{key}={value}" for key, value in options.items()),
+    ]
+    if root.startswith("data/shapes"):
+        lines += [f"This data set is made on the spot: python tools/make_shapes.py {root}"]
+    else:
+        lines += ["To see a training run without any data of your own: make demo"]
+    fail("\n".join(lines))
+
+
+def _datasets(node: Any, key: str) -> Iterator[tuple[str, ConfigDict]]:
+    """The data sets in a dataloader's config, inside of their wrappers, each with its key."""
+    if not isinstance(node, dict):
+        return
+    if "ann_file" in node or "data_prefix" in node:
+        yield key, node
+    yield from _datasets(node.get("dataset"), f"{key}.dataset")
+    for i, child in enumerate(node.get("datasets") or []):
+        yield from _datasets(child, f"{key}.datasets.{i}")
+
+
+def check_checkpoint(path: str, model: nn.Module | None = None) -> None:
+    """End with a message if ``path`` is no checkpoint, or not one of ``model``.
+
+    MMEngine only warns about keys that do not fit and goes on with random weights, which shows as an AP of 0.
+    """
+    if "://" not in path and not Path(path).is_file():
+        nearby = sorted(str(p) for p in Path(path).parent.glob("*.pth"))
+        fail(f"there is no checkpoint {path}" + (f"; in that folder are {', '.join(nearby)}" if nearby else ""))
+    if model is None:
+        return
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu")
+    except Exception as error:  # torch's unpickler raises many types for a file that is torn or something else
+        fail(f"{path} is not a checkpoint that torch can read: {type(error).__name__}: {str(error).splitlines()[0]}")
+    loaded = checkpoint.get("state_dict", checkpoint)
+    misfits = [
+        f"{name} {tuple(value.shape)}: " + (f"{tuple(loaded[name].shape)} there" if name in loaded else "not there")
+        for name, value in model.state_dict().items()
+        if name not in loaded or loaded[name].shape != value.shape
+    ]
+    if misfits:
+        shown = "\n".join(f"    {line}" for line in misfits[:5] + ["..."] * (len(misfits) > 5))
+        fail(f"{path} is not a checkpoint of this config; of the model's tensors {len(misfits)} differ:\n{shown}")
