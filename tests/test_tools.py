@@ -1,0 +1,235 @@
+"""The command lines, as a user runs them: in processes of their own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import mmdet
+import pytest
+import torch
+
+from asl_mmdet.shapes import make_shapes
+
+ROOT = Path(__file__).parents[1]
+CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
+MMDET_TOOLS = Path(mmdet.__file__).parent / ".mim" / "tools"
+
+
+def python(*args, cwd=ROOT, **env):
+    command = [sys.executable, *map(str, args)]
+    return subprocess.run(
+        command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=600
+    )
+
+
+def message_of(*args):
+    """What a command says that must fail with a message and no stack trace."""
+    done = python(*args)
+    assert done.returncode not in (0, None)
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr
+    assert "error:" in done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_shapes(tmp_path_factory.mktemp("data") / "shapes", num_train=48, num_val=16)
+
+
+@pytest.fixture(scope="module")
+def options(data):
+    """A short run on a little of the shapes data."""
+    root = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
+    ann_file = [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
+    return ["--cfg-options", *root, *ann_file, "train_cfg.max_epochs=3", "default_hooks.logger.interval=1"]
+
+
+@pytest.fixture(scope="module")
+def run(options, tmp_path_factory):
+    """The work directory of three undisturbed epochs."""
+    work_dir = tmp_path_factory.mktemp("run")
+    done = python("tools/train.py", CONFIG, "--work-dir", work_dir, *options)
+    assert done.returncode == 0, done.stderr
+    return work_dir
+
+
+def metrics(work_dir):
+    """The metrics of the last epoch in the newest log."""
+    log = max(work_dir.glob("*/vis_data/scalars.json"))
+    row = [json.loads(line) for line in log.read_text().splitlines() if "coco/bbox_mAP" in line][-1]
+    return {name: value for name, value in row.items() if name.startswith("coco/") or name == "step"}
+
+
+@pytest.mark.parametrize(
+    "config, root, hint",
+    [("configs/atss_r50_asl.py", "data/coco/", "make demo"), (CONFIG, "data/shapes_x/", "tools/make_shapes.py")],
+)
+def test_missing_data_set_is_explained(config, root, hint, tmp_path):
+    args = ["--work-dir", tmp_path / "work"]
+    if config == CONFIG:
+        args += ["--cfg-options", f"train_dataloader.dataset.data_root={root}"]
+    message = message_of("tools/train.py", config, *args)
+    for expected in (root, "train_dataloader.dataset.data_root=", "val_evaluator.ann_file=", "ln -s", hint):
+        assert expected in message
+    assert not (tmp_path / "work").exists()
+
+
+def test_data_moved_as_the_message_says_is_found(options, run):
+    assert (run / "epoch_3.pth").is_file()
+
+
+def test_training_logs_finite_falling_losses_and_coco_metrics(run):
+    rows = [json.loads(line) for line in next(run.glob("*/vis_data/scalars.json")).read_text().splitlines()]
+    losses = [row["loss"] for row in rows if "loss" in row]
+    assert losses[-1] < losses[0] < 100
+    assert {"coco/bbox_mAP", "coco/bbox_mAP_50", "coco/bbox_mAP_75", "coco/bbox_mAP_s"} <= metrics(run).keys()
+
+
+def test_wrong_config_path_is_explained():
+    assert "no config configs/nothing.py" in message_of("tools/train.py", "configs/nothing.py")
+
+
+def test_config_that_cannot_be_read_is_explained(tmp_path):
+    (tmp_path / "broken.py").write_text("_base_ = './not_there.py'\n")
+    message = message_of("tools/train.py", tmp_path / "broken.py")
+    assert "broken.py" in message
+    assert "not_there.py" in message
+
+
+def test_wrong_checkpoint_path_is_explained(run):
+    message = message_of("tools/test.py", CONFIG, run / "epoch_9.pth")
+    assert "epoch_9.pth" in message
+    assert "epoch_3.pth" in message  # what is there instead
+    assert "nothing.pth" in message_of("tools/train.py", CONFIG, "--resume", "nothing.pth")
+
+
+def test_file_that_is_no_checkpoint_is_explained(options, tmp_path):
+    (tmp_path / "torn.pth").write_bytes(b"PK\x03\x04 cut off")
+    message = message_of("tools/test.py", CONFIG, tmp_path / "torn.pth", "--work-dir", tmp_path, *options)
+    assert "torn.pth is not a checkpoint" in message
+
+
+def test_checkpoint_of_another_model_is_refused_instead_of_evaluated_as_zero(options, run, tmp_path):
+    other = "configs/shapes/retinanet_r18_asl_shapes.py"
+    message = message_of("tools/test.py", other, run / "epoch_3.pth", "--work-dir", tmp_path, *options)
+    assert "not a checkpoint of this config" in message
+    assert "bbox_head.retina_cls.weight" in message
+
+
+def test_amp_without_a_gpu_is_explained():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert "--amp" in message_of("tools/train.py", CONFIG, "--amp")
+
+
+@pytest.mark.parametrize("flags", [[], ["--tta"]])
+def test_checkpoint_evaluates_as_after_training(run, options, tmp_path, flags):
+    out, pictures = tmp_path / "predictions.pkl", tmp_path / "pictures"
+    flags = [*flags, "--work-dir", tmp_path, "--out", out, "--show-dir", pictures]
+    done = python("tools/test.py", CONFIG, run / "epoch_3.pth", *flags, *options)
+    assert done.returncode == 0, done.stderr
+    assert out.is_file()
+    assert len(list(pictures.glob("*.jpg"))) == 16
+    found = json.loads(next(tmp_path.glob("*/*.json")).read_text())["coco/bbox_mAP"]
+    if "--tta" not in flags:
+        assert found == metrics(run)["coco/bbox_mAP"]
+
+
+def test_report_shows_the_run(run, data, options):
+    config = run / "config.py"
+    config.write_text(f"_base_ = '{ROOT / CONFIG}'\ntest_dataloader = dict(dataset=dict(data_root='{data}/'))\n")
+    test = python(
+        "tools/test.py", CONFIG, run / "epoch_3.pth", "--work-dir", run, "--out", run / "predictions.pkl", *options
+    )
+    assert test.returncode == 0, test.stderr
+    done = python("tools/report.py", config, run, "--images", "3")
+    assert done.returncode == 0, done.stderr
+    assert f"epoch 3: box AP {metrics(run)['coco/bbox_mAP']:.3f}" in done.stdout
+    assert (run / "curve.png").stat().st_size > 10_000
+    assert len(list((run / "pictures").glob("*.jpg"))) == 3
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_training_equals_undisturbed(run, options, tmp_path):
+    command = ["tools/train.py", CONFIG, "--work-dir", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, *command, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
+    )
+    for line in process.stdout:
+        if re.search(r"Epoch\(train\) +\[2\]\[2/3\]", line):
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "epoch_2.pth").exists()
+    time.sleep(1)  # the new log folder is named by the second
+    done = python(*command, "--resume", *options)
+    assert done.returncode == 0, done.stderr
+    assert metrics(tmp_path) == metrics(run)
+    ours, theirs = (torch.load(d / "epoch_3.pth", weights_only=False)["state_dict"] for d in (tmp_path, run))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.slow
+def test_stock_config_trains_with_asl_by_mmdetections_own_script(data, tmp_path):
+    """What the README tells a user of MMDetection to do: the import line and the block in a config of theirs."""
+    names = [c["name"] for c in json.loads((data / "annotations" / "val.json").read_text())["categories"]]
+    (tmp_path / "mine.py").write_text(f"""
+_base_ = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
+custom_imports = dict(imports=["asl_mmdet"], allow_failed_imports=False)
+model = dict(
+    backbone=dict(init_cfg=None),  # no download
+    bbox_head=dict(num_classes=24, loss_cls=dict(_delete_=True, type="AsymmetricLoss", use_sigmoid=True)),
+)
+dataset = dict(
+    data_root="{data}/",
+    ann_file="annotations/val.json",
+    data_prefix=dict(img="val/"),
+    metainfo=dict(classes={names}),
+)
+train_dataloader = dict(dataset=dataset)
+val_dataloader = dict(dataset=dataset)
+val_evaluator = dict(ann_file="{data}/annotations/val.json")
+train_cfg = dict(max_epochs=1)
+default_hooks = dict(logger=dict(interval=1))
+""")
+    small = ["train_dataloader.dataset.pipeline.2.scale=(128,128)", "val_dataloader.dataset.pipeline.1.scale=(128,128)"]
+    done = python(
+        MMDET_TOOLS / "train.py", "mine.py", "--work-dir", tmp_path / "work", "--cfg-options", *small, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    losses = [float(value) for value in re.findall(r" loss_cls: ([\d.]+)", done.stdout)]
+    assert len(losses) == 8
+    assert all(0 < value < 10 for value in losses)
+    assert "Epoch(val) [1][16/16]" in done.stdout
+
+
+def test_import_without_mmdet_says_what_to_install():
+    done = python("-c", "import sys; sys.modules['mmdet'] = None; import asl_mmdet")
+    assert done.returncode == 1
+    assert "ImportError: asl_mmdet is a plugin for MMDetection 3.x, and mmdet cannot be found" in done.stderr
+    assert "pip install 'asl-mmdet[full]'" in done.stderr
+
+
+def test_wheel_has_configs_and_tools_and_requires_no_distribution(tmp_path):
+    done = python("-m", "pip", "wheel", ROOT, "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(next(tmp_path.glob("asl_mmdet-*.whl"))) as wheel:
+        names = wheel.namelist()
+        metadata = wheel.read(next(name for name in names if name.endswith("METADATA"))).decode()
+    for path in (
+        "configs/atss_r50_asl.py",
+        "configs/_base_/shapes_detection.py",
+        "tools/train.py",
+        "tools/dist_test.sh",
+    ):
+        assert f"asl_mmdet/.mim/{path}" in names
+    requirements = re.findall("^Requires-Dist: (.*)$", metadata, re.MULTILINE)
+    assert any("onedl-mmdetection" in requirement for requirement in requirements)
+    assert all("extra ==" in requirement for requirement in requirements)
