@@ -213,7 +213,13 @@ def test_module_is_registered_pickles_and_copies_and_holds_no_state():
     "kwargs, message",
     [
         ({"use_sigmoid": None}, "use_sigmoid=None.*use_sigmoid=True in its config"),
-        ({"use_sigmoid": False}, "use_sigmoid=False"),
+        ({"use_sigmoid": 1}, "use_sigmoid=1"),
+        ({"use_sigmoid": False}, "alpha=0.25 with use_sigmoid=False.*write alpha=None"),
+        ({"use_sigmoid": False, "alpha": None, "clip": 0.05}, "clip=0.05 with use_sigmoid=False"),
+        ({"use_sigmoid": False, "alpha": None, "activated": True}, "activated=True with use_sigmoid=False"),
+        ({"label_smoothing": 0.1}, "label_smoothing=0.1 with use_sigmoid=True"),
+        ({"impl": "cuda"}, "impl='cuda'.*auto"),
+        ({"detach_focusing": "yes"}, "detach_focusing='yes'"),
         ({"gamma_pos": -1}, "gamma_pos=-1"),
         ({"gamma_neg": float("nan")}, "gamma_neg=nan"),
         ({"gamma_neg": "4"}, "gamma_neg='4'"),
@@ -234,7 +240,11 @@ def test_bad_arguments_raise_at_construction(kwargs, message):
     [
         ((torch.zeros(4, 3), torch.zeros(5, dtype=torch.long)), {}, r"\(5,\) does not fit pred of shape \(4, 3\)"),
         ((torch.zeros(4, 3), torch.zeros(4)), {}, "must be of an integer type, not torch.float32"),
-        ((torch.zeros(4, 3), torch.tensor([0, 1, 4, 3])), {}, "class index 4; for 3 classes it must be in 0..3"),
+        (
+            (torch.zeros(4, 3), torch.tensor([0, 1, 4, 3])),
+            {},
+            r"class index 4; for logits of shape \(4, 3\) it must be in 0..3",
+        ),
         ((torch.zeros(4, 3), torch.tensor([0, -1, 2, 3])), {}, "class index -1"),
         ((torch.zeros(4, 3), torch.zeros(4, 3), torch.zeros(5)), {}, r"weight of shape \(5,\)"),
         ((torch.zeros(4, 3), torch.zeros(4, 3)), {"avg_factor": 1.0, "reduction_override": "sum"}, "avg_factor"),

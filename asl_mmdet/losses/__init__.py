@@ -1,6 +1,6 @@
-"""The loss: a pure function, and the class that MMDetection's registry knows."""
+"""The loss: pure functions, and the class that MMDetection's registry knows."""
 
 from asl_mmdet.losses.asymmetric_loss import AsymmetricLoss
-from asl_mmdet.losses.functional import asymmetric_loss
+from asl_mmdet.losses.functional import asymmetric_loss, asymmetric_softmax_loss
 
-__all__ = ["AsymmetricLoss", "asymmetric_loss"]
+__all__ = ["AsymmetricLoss", "asymmetric_loss", "asymmetric_softmax_loss"]

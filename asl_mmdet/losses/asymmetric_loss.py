@@ -1,5 +1,6 @@
 """The loss as MMDetection's heads use it."""
 
+import inspect
 import math
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from asl_mmdet.losses.functional import REDUCTIONS, asymmetric_loss
+from asl_mmdet.losses.functional import IMPLS, REDUCTIONS, asymmetric_loss, asymmetric_softmax_loss
 
 
 @MODELS.register_module()
@@ -18,21 +19,26 @@ class AsymmetricLoss(nn.Module):
     focal loss's ``alpha`` with a positive side that is focused less. Multi-label classification uses the paper's
     ``gamma_pos=0, gamma_neg=4, clip=0.05, alpha=None, detach_focusing=True``.
 
+    With ``use_sigmoid=False`` it is :func:`asl_mmdet.losses.asymmetric_softmax_loss`, for one label a sample: box heads
+    of two stages (C + 1 channels, background last) and fine-grained classification.
+
     Args:
-        use_sigmoid: Must be given, and True. It has no default because MMDetection's heads read it from the config,
-            not from the loss: without it they build C + 1 channels and score with softmax.
+        use_sigmoid: Must be given. It has no default because MMDetection's heads read it from the config, not from the
+            loss: left out, they build C + 1 channels and score with softmax.
         gamma_pos: Focusing parameter of the positives, >= 0.
         gamma_neg: Focusing parameter of the negatives, >= 0.
         clip: Probability margin m in [0, 1): a negative with p <= m has no loss and no gradient. A detector starts at
-            p = 0.01, so with a margin no background is learned until some rises above it.
-        alpha: Weight of the positives; negatives get 1 - alpha. None leaves both at 1.
+            p = 0.01, so with a margin no background is learned until some rises above it. Sigmoid only.
+        alpha: Weight of the positives; negatives get 1 - alpha. None leaves both at 1. Sigmoid only.
         reduction: 'none', 'mean' or 'sum'.
         loss_weight: Factor for the loss, >= 0.
-        activated: The predictions are probabilities already (as in TOOD), not logits.
+        activated: The predictions are probabilities already (as in TOOD), not logits. Sigmoid only.
         detach_focusing: Take the focusing weights as constants in the backward pass, as the authors train.
+        label_smoothing: The share of the label that is spread over all classes, in [0, 1). Softmax only.
+        impl: 'auto', 'eager' or 'compile': see :func:`asl_mmdet.losses.asymmetric_loss`. Sigmoid only.
 
     Raises:
-        ValueError: If an argument is missing or outside its range.
+        ValueError: If an argument is missing, outside its range, or not for this form.
 
     Example:
         >>> loss_cls = AsymmetricLoss(use_sigmoid=True)
@@ -51,24 +57,38 @@ class AsymmetricLoss(nn.Module):
         loss_weight: float = 1.0,
         activated: bool = False,
         detach_focusing: bool = False,
+        label_smoothing: float = 0.0,
+        impl: str = "auto",
     ) -> None:
         super().__init__()
-        if use_sigmoid is not True:
+        if not isinstance(use_sigmoid, bool):
             raise ValueError(
-                f"AsymmetricLoss got use_sigmoid={use_sigmoid!r}: write use_sigmoid=True in its config. MMDetection's "
-                "heads read it there, and without it they build one class channel too many and score with softmax."
+                f"AsymmetricLoss got use_sigmoid={use_sigmoid!r}: write use_sigmoid=True in its config (False is for "
+                "one label a sample). MMDetection's heads read it there, and without it they build one class channel "
+                "too many and score with softmax."
             )
         self.use_sigmoid = use_sigmoid
         self.gamma_pos = _number("gamma_pos", gamma_pos, 0, math.inf)
         self.gamma_neg = _number("gamma_neg", gamma_neg, 0, math.inf)
         self.clip = _number("clip", clip, 0, 1)
         self.alpha = None if alpha is None else _number("alpha", alpha, 0, 1, closed=True)
-        if reduction not in REDUCTIONS:
-            raise ValueError(f"AsymmetricLoss got reduction={reduction!r}: use one of {REDUCTIONS}")
-        self.reduction = reduction
+        self.reduction = _choice("reduction", reduction, REDUCTIONS)
         self.loss_weight = _number("loss_weight", loss_weight, 0, math.inf)
-        self.activated = activated
-        self.detach_focusing = detach_focusing
+        self.activated = _choice("activated", activated, (True, False))
+        self.detach_focusing = _choice("detach_focusing", detach_focusing, (True, False))
+        self.label_smoothing = _number("label_smoothing", label_smoothing, 0, 1)
+        self.impl = _choice("impl", impl, IMPLS)
+        if use_sigmoid and label_smoothing:
+            raise ValueError(
+                f"AsymmetricLoss got label_smoothing={label_smoothing} with use_sigmoid=True: it is for the softmax "
+                "form; give soft targets instead"
+            )
+        for name, value, neutral in (("activated", activated, False), ("clip", clip, 0), ("alpha", alpha, None)):
+            if not use_sigmoid and value != neutral:
+                raise ValueError(
+                    f"AsymmetricLoss got {name}={value} with use_sigmoid=False: the softmax form has no {name}; write "
+                    f"{name}={neutral}"
+                )
 
     def forward(
         self,
@@ -82,34 +102,43 @@ class AsymmetricLoss(nn.Module):
 
         Args:
             pred: Logits (N, C), or probabilities if ``activated``.
-            target: Class indices (N,) with background = C, or labels in [0, 1] of ``pred``'s shape.
+            target: Class indices (N,) with background = C (C - 1 for softmax), or labels in [0, 1] of ``pred``'s shape.
             weight: (N,), (N, C) or (N*C,).
             avg_factor: What 'mean' divides the sum by.
             reduction_override: Another reduction for this call.
 
         Returns:
-            The loss times ``loss_weight``: a scalar, or of ``pred``'s shape for 'none'.
+            The loss times ``loss_weight``: a scalar, or for 'none' of ``pred``'s shape ((N,) for softmax).
 
         Raises:
             ValueError: As :func:`asl_mmdet.losses.asymmetric_loss`.
         """
-        return self.loss_weight * asymmetric_loss(
-            _logit(pred) if self.activated else pred,
-            target,
-            weight,
+        common: dict[str, Any] = dict(
             gamma_pos=self.gamma_pos,
             gamma_neg=self.gamma_neg,
-            clip=self.clip,
-            alpha=self.alpha,
             detach_focusing=self.detach_focusing,
             reduction=reduction_override or self.reduction,
             avg_factor=avg_factor,
         )
+        if self.use_sigmoid:
+            logits = _logit(pred) if self.activated else pred
+            loss = asymmetric_loss(logits, target, weight, clip=self.clip, alpha=self.alpha, impl=self.impl, **common)
+        else:
+            loss = asymmetric_softmax_loss(pred, target, weight, label_smoothing=self.label_smoothing, **common)
+        return self.loss_weight * loss
 
     def extra_repr(self) -> str:
         """Show the parameters in the printed model."""
-        names = "gamma_pos", "gamma_neg", "clip", "alpha", "reduction", "loss_weight", "activated", "detach_focusing"
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if name in _PARAMETERS)
+
+
+_PARAMETERS = tuple(inspect.signature(AsymmetricLoss).parameters)
+
+
+def _choice(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
+    if value not in allowed:
+        raise ValueError(f"AsymmetricLoss got {name}={value!r}: use one of {allowed}")
+    return value
 
 
 def _number(name: str, value: Any, low: float, high: float, closed: bool = False) -> float:

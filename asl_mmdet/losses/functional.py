@@ -1,12 +1,21 @@
-"""Asymmetric Loss as one pure function: tensors in, tensor out (https://arxiv.org/abs/2009.14119)."""
+"""Asymmetric Loss as pure functions: tensors in, tensor out (https://arxiv.org/abs/2009.14119)."""
 
-from typing import Any
+import functools
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 REDUCTIONS = ("none", "mean", "sum")
+IMPLS = ("auto", "eager", "compile")
+
+# On a CPU the elementwise work is done in pieces of so many elements, which stay in its cache: several times faster
+# than whole tensors, and with temporaries of a few MB.
+_PIECE = 2**17
 
 
 def asymmetric_loss(
@@ -21,6 +30,7 @@ def asymmetric_loss(
     detach_focusing: bool = False,
     reduction: str = "mean",
     avg_factor: float | Tensor | None = None,
+    impl: str = "auto",
 ) -> Tensor:
     r"""Asymmetric Loss on logits, Eq. 4-7 of https://arxiv.org/abs/2009.14119.
 
@@ -47,6 +57,8 @@ def asymmetric_loss(
         detach_focusing: Take the focusing weights as constants in the backward pass, as the authors train.
         reduction: 'none', 'mean' (over all elements, or by ``avg_factor``) or 'sum'.
         avg_factor: What 'mean' divides the sum by, usually the number of positives of all images.
+        impl: 'eager', 'compile' (``torch.compile``, with dynamic shapes), or 'auto': compiled on an accelerator where
+            that is possible, else eager.
 
     Returns:
         The loss; of ``pred``'s shape for 'none', else a scalar. The mean of no elements is 0.
@@ -64,27 +76,93 @@ def asymmetric_loss(
         >>> print(f'{loss:.4f}')
         7.6169
     """
+    _check_reduction(reduction, avg_factor)
+    if impl not in IMPLS:
+        raise ValueError(f"impl={impl!r} is unknown: use one of {IMPLS}")
+    if target.shape != pred.shape:
+        _check_class_indices(pred, target, pred.shape[-1])
+    z, labels = _as_matrix(pred), (_as_matrix(target) if target.shape == pred.shape else target)
+    if weight is not None:
+        weight = _align_weight(weight, pred)
+    pos_weight, neg_weight = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    asymmetry = _Asymmetry(gamma_pos, gamma_neg, clip, pos_weight, neg_weight, detach_focusing)
+    if weight is not None and weight.requires_grad:
+        loss = _AsymmetricLoss.apply(z, labels, None, asymmetry, False, impl) * weight
+        loss = loss if reduction == "none" else loss.sum()
+    else:
+        loss = _AsymmetricLoss.apply(z, labels, weight, asymmetry, reduction != "none", impl)
+    return loss.view(pred.shape) if reduction == "none" else _average(loss, reduction, avg_factor, pred.numel())
+
+
+def asymmetric_softmax_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    gamma_pos: float,
+    gamma_neg: float,
+    label_smoothing: float = 0.0,
+    detach_focusing: bool = False,
+    reduction: str = "mean",
+    avg_factor: float | Tensor | None = None,
+) -> Tensor:
+    r"""ASL for one label a sample, on logits of a softmax: the variant that the authors publish beside the paper.
+
+    With :math:`p = \mathrm{softmax}(z)`, the true class t and the smoothed labels :math:`q_t = 1 - \epsilon +
+    \epsilon / C`, :math:`q_j = \epsilon / C`, a sample costs
+
+    .. math:: -q_t (1 - p_t)^{\gamma_+} \log p_t - \sum_{j \ne t} q_j p_j^{\gamma_-} \log p_j
+
+    Without smoothing the second sum is zero, so ``gamma_neg`` does nothing then: a softmax has no negatives of its
+    own, the true class's log-probability carries them all.
+
+    Args:
+        pred: Logits (N, C); in a two-stage box head C counts the background, which comes last.
+        target: Class indices (N,) in 0..C-1.
+        weight: Factors (N,) for the samples.
+        gamma_pos: Focusing parameter of the true class, >= 0.
+        gamma_neg: Focusing parameter of the other classes, >= 0.
+        label_smoothing: :math:`\epsilon`, in [0, 1).
+        detach_focusing: Take the focusing weights as constants in the backward pass.
+        reduction: 'none' gives (N,), 'mean' is over samples (or by ``avg_factor``), 'sum'.
+        avg_factor: What 'mean' divides the sum by.
+
+    Returns:
+        The loss, float32 for half precision.
+
+    Raises:
+        ValueError: As :func:`asymmetric_loss`.
+    """
+    _check_reduction(reduction, avg_factor)
+    _check_class_indices(pred, target, pred.shape[-1] - 1)
+    log_p = F.log_softmax(_as_matrix(pred), dim=1)
+    log_p_t = log_p.gather(1, target.long().unsqueeze(1)).squeeze(1)
+    smallest = torch.finfo(log_p.dtype).tiny  # keeps the slope of base ** gamma finite for gamma < 1
+    miss = (-torch.expm1(log_p_t)).clamp(min=smallest)
+    smoothed = label_smoothing / pred.shape[1]
+    loss = -(1 - label_smoothing + smoothed) * _constant_if(detach_focusing, miss.pow(gamma_pos)) * log_p_t
+    if label_smoothing:
+        terms = _constant_if(detach_focusing, log_p.exp().clamp(min=smallest).pow(gamma_neg)) * log_p
+        loss = loss - smoothed * (terms.sum(1) - terms.gather(1, target.long().unsqueeze(1)).squeeze(1))
+    if weight is not None:
+        if weight.numel() != loss.numel():
+            raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit {loss.numel()} samples")
+        loss = loss * weight.reshape(loss.shape)
+    return loss if reduction == "none" else _average(loss.sum(), reduction, avg_factor, loss.numel())
+
+
+def _constant_if(detach: bool, x: Tensor) -> Tensor:
+    return x.detach() if detach else x
+
+
+def _check_reduction(reduction: str, avg_factor: float | Tensor | None) -> None:
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction={reduction!r} is unknown: use one of {REDUCTIONS}")
     if avg_factor is not None and reduction == "sum":
         raise ValueError("avg_factor is what reduction='mean' divides by; with reduction='sum' leave it out")
-    _check_target(pred, target)
-    if pred.dtype in (torch.float16, torch.bfloat16):
-        pred = pred.float()
-    loss = _AsymmetricLoss.apply(pred, target, gamma_pos, gamma_neg, clip, alpha, detach_focusing)
-    if weight is not None:
-        loss = loss * _align_weight(weight, loss)
-    if reduction == "none":
-        return loss
-    total = loss.sum()
-    if avg_factor is not None:
-        return total / (avg_factor + torch.finfo(torch.float32).eps)  # as MMDetection's losses: 0 positives is legal
-    return total / max(loss.numel(), 1) if reduction == "mean" else total
 
 
-def _check_target(pred: Tensor, target: Tensor) -> None:
-    if target.shape == pred.shape and pred.dim() != 1:
-        return
+def _check_class_indices(pred: Tensor, target: Tensor, highest: int) -> None:
     if pred.dim() != 2 or target.shape != pred.shape[:1]:
         raise ValueError(
             f"target of shape {tuple(target.shape)} does not fit pred of shape {tuple(pred.shape)}: give class indices "
@@ -92,35 +170,76 @@ def _check_target(pred: Tensor, target: Tensor) -> None:
         )
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         raise ValueError(f"target (N,) holds class indices and must be of an integer type, not {target.dtype}")
-    if target.device.type == "cpu" and target.numel():
+    if target.device.type == "cpu" and target.numel() and not torch.compiler.is_compiling():
         low, high = (int(v) for v in target.aminmax())
-        if low < 0 or high > pred.shape[1]:
+        if low < 0 or high > highest:
             raise ValueError(
-                f"target holds the class index {low if low < 0 else high}; for {pred.shape[1]} classes it must be in "
-                f"0..{pred.shape[1]}, where {pred.shape[1]} is background (mark ignored ones by weight 0)"
+                f"target holds the class index {low if low < 0 else high}; for logits of shape {tuple(pred.shape)} it "
+                f"must be in 0..{highest}, the last one being background in a detector (mark ignored ones by weight 0)"
             )
 
 
-def _align_weight(weight: Tensor, loss: Tensor) -> Tensor:
-    if weight.shape == loss.shape:
-        return weight
-    if weight.shape == loss.shape[:1]:
-        return weight.view(-1, *[1] * (loss.dim() - 1))
-    if weight.numel() == loss.numel():
-        return weight.reshape(loss.shape)
-    raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit a loss of shape {tuple(loss.shape)}")
+def _as_matrix(x: Tensor) -> Tensor:
+    """(N, C) in float32 or float64; labels of an integer type stay what they are."""
+    x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    return x.flatten(1) if x.dim() > 1 else x.reshape(-1, 1)
 
 
-def _one_side(z: Tensor, gamma: float, margin: float, detach: bool, want_grad: bool) -> tuple[Tensor, Tensor | None]:
+def _align_weight(weight: Tensor, pred: Tensor) -> Tensor:
+    """(N, 1) or (N, C)."""
+    if weight.shape == pred.shape[:1] and weight.dtype != torch.bool:
+        return _as_matrix(weight)
+    if weight.numel() == pred.numel():
+        return _as_matrix(weight.reshape(pred.shape))
+    raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit pred of shape {tuple(pred.shape)}")
+
+
+def _average(total: Tensor, reduction: str, avg_factor: float | Tensor | None, number: int) -> Tensor:
+    if avg_factor is not None:
+        return total / (avg_factor + torch.finfo(torch.float32).eps)  # as MMDetection's losses: 0 positives is legal
+    return total / max(number, 1) if reduction == "mean" else total
+
+
+class _Asymmetry(NamedTuple):
+    gamma_pos: float
+    gamma_neg: float
+    clip: float
+    pos_weight: float
+    neg_weight: float
+    detach: bool
+
+
+_Side = tuple[Tensor, Tensor | None]  # loss, and its derivative for the logit where wanted
+
+# The elementwise math. ----------------------------------------------------------------------------------------------
+
+
+def _power(x: Tensor, gamma: float) -> Tensor:
+    """``x ** gamma``; PyTorch has fast kernels for 2 and 3, and 1 and 4 need none."""
+    if gamma == 1:
+        return x
+    return x.square().square() if gamma == 4 else x.pow(gamma)
+
+
+def _log1p(x: Tensor) -> Tensor:
+    """log(1 + x) for -1 < x <= 1, as exact as ``torch.log1p``, which takes ten times ``torch.log``'s time on a CPU."""
+    if x.device.type != "cpu":
+        return x.log1p()
+    u = 1 + x
+    rounded_off = x - (u - 1)
+    return rounded_off / u + u.log()
+
+
+def _one_side(z: Tensor, gamma: float, margin: float, detach: bool, want_grad: bool) -> _Side:
     """Loss and d loss / dz of a negative with logit z. A positive with logit z is a negative with logit -z."""
     p = z.sigmoid()
     if margin:
-        shifted = (p - margin).clamp_(min=0)
-        cross_entropy = torch.log1p(-shifted).neg_()
+        shifted = (p - margin).clamp(min=0, max=1 - margin)
+        cross_entropy = -_log1p(-shifted)  # bounded by -log(margin)
     else:
         shifted = p
-        cross_entropy = F.softplus(z)  # -log(1 - p), exact for every z
-    focus = shifted.pow(gamma) if gamma else None
+        cross_entropy = z.clamp(min=0) + _log1p(z.abs().neg().exp())  # softplus(z) = -log(1 - p)
+    focus = _power(shifted, gamma) if gamma else None
     loss = cross_entropy if focus is None else focus * cross_entropy
     if not want_grad:
         return loss, None
@@ -129,50 +248,168 @@ def _one_side(z: Tensor, gamma: float, margin: float, detach: bool, want_grad: b
         # finite: no negative power of p_m is ever taken, so 0 < gamma < 1 gives no 0 * inf.
         slope = 1 / (1 - shifted)
         if gamma and not detach:
-            slope += gamma * cross_entropy / shifted.clamp(min=torch.finfo(z.dtype).tiny)
-        grad = slope * p * z.neg().sigmoid_() * (shifted > 0)
+            slope = slope + gamma * cross_entropy / shifted.clamp(min=torch.finfo(z.dtype).tiny)
+        grad = slope * p * z.neg().sigmoid() * (shifted > 0)
     elif gamma and not detach:
-        grad = p + gamma * z.neg().sigmoid_() * cross_entropy
+        grad = torch.addcmul(p, 1 - p, cross_entropy, value=gamma)
     else:
         grad = p
     return loss, grad if focus is None else grad * focus
 
 
+def _negatives(z: Tensor, a: _Asymmetry, want_grad: bool) -> _Side:
+    """All elements as negatives, before their weight."""
+    if a.clip and z.device.type == "cpu":
+        # Few negatives of a trained model are above the margin: only those are worked on (with some slack, since
+        # _one_side settles what exactly is above).
+        flat = z.reshape(-1)
+        above = (flat > math.log(a.clip / (1 - a.clip)) - 1e-3).nonzero().squeeze(1)
+        if above.numel() < flat.numel() // 4:
+            loss, grad = torch.zeros_like(flat), torch.zeros_like(flat) if want_grad else None
+            if above.numel():
+                above_loss, above_grad = _one_side(flat[above], a.gamma_neg, a.clip, a.detach, want_grad)
+                loss[above] = above_loss
+                if grad is not None and above_grad is not None:
+                    grad[above] = above_grad
+            return loss.view(z.shape), None if grad is None else grad.view(z.shape)
+    return _one_side(z, a.gamma_neg, a.clip, a.detach, want_grad)
+
+
+def _mix(y: Tensor | float, positive: _Side, negative: _Side, a: _Asymmetry) -> _Side:
+    """Both sides of a label y, soft or not; the positive side's gradient comes as the one for -z."""
+    pos_weight, neg_weight = a.pos_weight * y, a.neg_weight * (1 - y)
+    loss = pos_weight * positive[0] + neg_weight * negative[0]
+    if positive[1] is None or negative[1] is None:
+        return loss, None
+    return loss, neg_weight * negative[1] - pos_weight * positive[1]
+
+
+def _eager(z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool, reduce: bool) -> _Side:
+    """The (sum of the) weighted loss and the gradient of the sum, kernel by kernel."""
+    on_cpu = z.device.type == "cpu"
+    step = max(1, _PIECE // max(z.shape[1], 1)) if on_cpu else max(1, z.shape[0])
+    loss = z.new_zeros(()) if reduce else torch.empty_like(z)
+    grad = torch.empty_like(z) if want_grad else None
+    positives = _Positives.find(z, labels, a, want_grad)
+    for start in range(0, z.shape[0], step):
+        piece = slice(start, start + step)
+        piece_loss, piece_grad = _negatives(z[piece], a, want_grad)
+        if positives is None:
+            positive = _one_side(-z[piece], a.gamma_pos, 0.0, a.detach, want_grad)
+            piece_loss, piece_grad = _mix(labels[piece], positive, (piece_loss, piece_grad), a)
+        else:
+            if a.neg_weight != 1:
+                piece_loss = piece_loss * a.neg_weight
+                piece_grad = None if piece_grad is None else piece_grad * a.neg_weight
+            positives.put(piece_loss, piece_grad, piece)
+        if weight is not None:
+            piece_loss = piece_loss * weight[piece]
+            piece_grad = None if piece_grad is None else piece_grad * weight[piece]
+        if reduce:
+            loss += piece_loss.sum()
+        else:
+            loss[piece] = piece_loss
+        if grad is not None and piece_grad is not None:
+            grad[piece] = piece_grad
+    return loss, grad
+
+
+class _Positives(NamedTuple):
+    """The elements that are not plain negatives, in the order of their rows, with what belongs there."""
+
+    rows: Tensor
+    columns: Tensor
+    loss: Tensor
+    grad: Tensor | None
+    is_background: Tensor | None
+
+    @classmethod
+    def find(cls, z: Tensor, labels: Tensor, a: _Asymmetry, want_grad: bool) -> "_Positives | None":
+        """None where the labels are to be mixed element by element.
+
+        Selecting by value would make an accelerator wait. There every row of class indices has an entry, and
+        background rows put back what is there; labels of the logits' shape are mixed.
+        """
+        is_background = None
+        y: Tensor | float = 1.0
+        if labels.dim() == 2:
+            if labels.device.type != "cpu" or labels.count_nonzero() > labels.numel() // 4:
+                return None
+            rows, columns = labels.nonzero(as_tuple=True)
+            y = labels[rows, columns].to(z.dtype)
+        elif labels.device.type == "cpu":
+            rows = (labels < z.shape[1]).nonzero().squeeze(1)
+            columns = labels[rows].long()
+        else:
+            rows = torch.arange(len(labels), device=labels.device)
+            is_background = labels == z.shape[1]
+            columns = labels.long().masked_fill(is_background, 0)
+        own = z[rows, columns]
+        positive = _one_side(-own, a.gamma_pos, 0.0, a.detach, want_grad)
+        negative = _one_side(own, a.gamma_neg, a.clip, a.detach, want_grad)
+        return cls(rows, columns, *_mix(y, positive, negative, a), is_background)
+
+    def put(self, piece_loss: Tensor, piece_grad: Tensor | None, piece: slice) -> None:
+        """Overwrite what belongs to the rows of ``piece``."""
+        entries = slice(None)
+        if self.is_background is None:
+            bounds = torch.tensor([piece.start, piece.stop])
+            entries = slice(*torch.searchsorted(self.rows, bounds).tolist())
+        at = self.rows[entries] - piece.start, self.columns[entries]
+        for there, value in ((piece_loss, self.loss), (piece_grad, self.grad)):
+            if there is not None and value is not None:
+                if self.is_background is None:
+                    there[at] = value[entries]
+                else:
+                    there[at] = torch.where(self.is_background, there[at], value)
+
+
+def _whole(z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool, reduce: bool) -> _Side:
+    """As :func:`_eager`, in plain elementwise terms for a compiler to fuse; the one-hot labels exist in registers."""
+    y = labels if labels.dim() == 2 else labels.unsqueeze(1) == torch.arange(z.shape[1], device=z.device)
+    y = y.to(z.dtype)
+    positive = _one_side(-z, a.gamma_pos, 0.0, a.detach, want_grad)
+    negative = _one_side(z, a.gamma_neg, a.clip, a.detach, want_grad)
+    loss, grad = _mix(y, positive, negative, a)
+    if weight is not None:
+        loss = loss * weight
+        grad = None if grad is None else grad * weight
+    return loss.sum() if reduce else loss, grad
+
+
+@functools.cache
+def _compiled(a: _Asymmetry, want_grad: bool, reduce: bool) -> Callable[..., _Side]:
+    return torch.compile(functools.partial(_whole, a=a, want_grad=want_grad, reduce=reduce), dynamic=True)
+
+
+_compiler_failed = False
+
+
+def _run(
+    z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool, reduce: bool, impl: str
+) -> _Side:
+    global _compiler_failed
+    if torch.compiler.is_compiling():  # the caller's own torch.compile
+        return _whole(z, labels, weight, a, want_grad, reduce)
+    if impl == "compile":
+        return _compiled(a, want_grad, reduce)(z, labels, weight)
+    if impl == "auto" and z.device.type != "cpu" and not _compiler_failed:
+        try:
+            return _compiled(a, want_grad, reduce)(z, labels, weight)
+        except Exception as error:  # whatever a compiler can fail with; a wrong input fails again below
+            _compiler_failed = True
+            warnings.warn(f"asymmetric_loss is not compiled here and runs eagerly: {error}", stacklevel=2)
+    return _eager(z, labels, weight, a, want_grad, reduce)
+
+
 class _AsymmetricLoss(torch.autograd.Function):
-    """Elementwise ASL with its gradient kept as the only saved tensor."""
+    """The (summed) loss, with its gradient as the only saved tensor."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        z: Tensor,
-        target: Tensor,
-        gamma_pos: float,
-        gamma_neg: float,
-        clip: float,
-        alpha: float | None,
-        detach: bool,
+        ctx: Any, z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, reduce: bool, impl: str
     ) -> Tensor:
-        want_grad = ctx.needs_input_grad[0]
-        pos_weight, neg_weight = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
-        loss, grad = _one_side(z, gamma_neg, clip, detach, want_grad)
-        if target.shape == z.shape:
-            y = target.to(z.dtype)
-            pos_loss, pos_grad = _one_side(-z, gamma_pos, 0.0, detach, want_grad)
-            loss = pos_weight * y * pos_loss + neg_weight * (1 - y) * loss
-            if grad is not None and pos_grad is not None:
-                grad = neg_weight * (1 - y) * grad - pos_weight * y * pos_grad
-        else:
-            # One element a row at most is positive; background rows put back what is there. No row is selected by
-            # value: that would make an accelerator wait.
-            if neg_weight != 1:
-                loss = loss * neg_weight
-                grad = None if grad is None else grad * neg_weight
-            is_background = (target == z.shape[1]).unsqueeze(1)
-            index = target.unsqueeze(1).long().masked_fill(is_background, 0)
-            pos_loss, pos_grad = _one_side(-z.gather(1, index), gamma_pos, 0.0, detach, want_grad)
-            loss = loss.scatter(1, index, torch.where(is_background, loss.gather(1, index), pos_weight * pos_loss))
-            if grad is not None and pos_grad is not None:
-                grad = grad.scatter(1, index, torch.where(is_background, grad.gather(1, index), -pos_weight * pos_grad))
+        loss, grad = _run(z, labels, weight, a, ctx.needs_input_grad[0], reduce, impl)
         if grad is not None:
             ctx.save_for_backward(grad)
         return loss
@@ -184,4 +421,4 @@ class _AsymmetricLoss(torch.autograd.Function):
                 "asymmetric_loss has a closed-form first derivative and no second: drop create_graph=True"
             )
         (grad,) = ctx.saved_tensors
-        return grad_output * grad, None, None, None, None, None, None
+        return grad_output * grad, None, None, None, None, None
