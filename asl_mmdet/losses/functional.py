@@ -221,96 +221,98 @@ def _power(x: Tensor, gamma: float) -> Tensor:
     return x.square().square() if gamma == 4 else x.pow(gamma)
 
 
-def _log1p(x: Tensor) -> Tensor:
-    """log(1 + x) for -1 < x <= 1, as exact as ``torch.log1p``, which takes ten times ``torch.log``'s time on a CPU."""
-    if x.device.type != "cpu":
-        return x.log1p()
-    u = 1 + x
-    rounded_off = x - (u - 1)
-    return rounded_off / u + u.log()
+def _one_side(
+    z: Tensor,
+    gamma: float,
+    margin: float,
+    detach: bool,
+    scale: Tensor | float,
+    want_grad: bool,
+    out: Tensor | None = None,
+) -> _Side:
+    """Loss and d loss / dz of a negative with logit z, both times ``scale``; the gradient goes to ``out`` if given.
 
+    A positive with logit z is a negative with logit -z.
 
-def _one_side(z: Tensor, gamma: float, margin: float, detach: bool, want_grad: bool) -> _Side:
-    """Loss and d loss / dz of a negative with logit z. A positive with logit z is a negative with logit -z."""
-    p = z.sigmoid()
+    Logarithms are those of a number q near 1 with what its rounding took away added back to first order. That is as
+    exact as log1p, softplus or logsigmoid, whose CPU kernels take ten times as long as that of log.
+    """
+    p, q = z.sigmoid(), z.neg().sigmoid()
     if margin:
         shifted = (p - margin).clamp(min=0, max=1 - margin)
-        cross_entropy = -_log1p(-shifted)  # bounded by -log(margin)
+        rest = 1 - shifted
+        lost = shifted - (1 - rest)
+        cross_entropy = torch.addcmul(rest.log().neg(), lost, rest)  # -log(1 - p_m), bounded by -log(margin)
     else:
         shifted = p
-        cross_entropy = z.clamp(min=0) + _log1p(z.abs().neg().exp())  # softplus(z) = -log(1 - p)
-    focus = _power(shifted, gamma) if gamma else None
-    loss = cross_entropy if focus is None else focus * cross_entropy
+        lost = (q - 1).add(p)
+        log_q = q.clamp(min=torch.finfo(z.dtype).tiny).log()
+        cross_entropy = torch.addcmul(log_q.neg(), lost, q).maximum(z)  # -log(1 - p), which is z where q underflows
+    focus = _power(shifted, gamma) * scale if gamma else None
+    loss = cross_entropy * (scale if focus is None else focus)
     if not want_grad:
         return loss, None
     if margin:
-        # CE' = p (1 - p) / (1 - p_m), and focus' CE / focus = gamma p (1 - p) CE / p_m, whose limit at p_m = 0 is
-        # finite: no negative power of p_m is ever taken, so 0 < gamma < 1 gives no 0 * inf.
-        slope = 1 / (1 - shifted)
+        # CE' = p q / (1 - p_m), and focus' CE / focus = gamma p q CE / p_m, whose limit at p_m = 0 is finite: no
+        # negative power of p_m is ever taken, so 0 < gamma < 1 gives no 0 * inf.
+        slope = 1 / rest
         if gamma and not detach:
             slope = slope + gamma * cross_entropy / shifted.clamp(min=torch.finfo(z.dtype).tiny)
-        grad = slope * p * z.neg().sigmoid() * (shifted > 0)
+        slope = slope * p * q * (shifted > 0)
     elif gamma and not detach:
-        grad = torch.addcmul(p, 1 - p, cross_entropy, value=gamma)
+        slope = torch.addcmul(p, q, cross_entropy, value=gamma)
     else:
-        grad = p
-    return loss, grad if focus is None else grad * focus
+        slope = p
+    return loss, torch.mul(slope, scale if focus is None else focus, out=out)
 
 
-def _negatives(z: Tensor, a: _Asymmetry, want_grad: bool) -> _Side:
-    """All elements as negatives, before their weight."""
+def _both_sides(z: Tensor, y: Tensor | float, weight: Tensor | float, a: _Asymmetry, want_grad: bool) -> _Side:
+    """A label y, soft or not, is y of a positive and 1 - y of a negative."""
+    pos_loss, pos_grad = _one_side(-z, a.gamma_pos, 0.0, a.detach, a.pos_weight * y * weight, want_grad)
+    neg_loss, neg_grad = _one_side(z, a.gamma_neg, a.clip, a.detach, a.neg_weight * (1 - y) * weight, want_grad)
+    return pos_loss + neg_loss, None if pos_grad is None or neg_grad is None else neg_grad - pos_grad
+
+
+def _negatives(z: Tensor, weight: Tensor | float, a: _Asymmetry, out: Tensor | None) -> Tensor:
+    """The loss of elements that are all negative; their gradient goes to ``out``."""
+    scale = a.neg_weight * weight
     if a.clip and z.device.type == "cpu":
         # Few negatives of a trained model are above the margin: only those are worked on (with some slack, since
         # _one_side settles what exactly is above).
-        flat = z.reshape(-1)
-        above = (flat > math.log(a.clip / (1 - a.clip)) - 1e-3).nonzero().squeeze(1)
-        if above.numel() < flat.numel() // 4:
-            loss, grad = torch.zeros_like(flat), torch.zeros_like(flat) if want_grad else None
-            if above.numel():
-                above_loss, above_grad = _one_side(flat[above], a.gamma_neg, a.clip, a.detach, want_grad)
-                loss[above] = above_loss
-                if grad is not None and above_grad is not None:
-                    grad[above] = above_grad
-            return loss.view(z.shape), None if grad is None else grad.view(z.shape)
-    return _one_side(z, a.gamma_neg, a.clip, a.detach, want_grad)
-
-
-def _mix(y: Tensor | float, positive: _Side, negative: _Side, a: _Asymmetry) -> _Side:
-    """Both sides of a label y, soft or not; the positive side's gradient comes as the one for -z."""
-    pos_weight, neg_weight = a.pos_weight * y, a.neg_weight * (1 - y)
-    loss = pos_weight * positive[0] + neg_weight * negative[0]
-    if positive[1] is None or negative[1] is None:
-        return loss, None
-    return loss, neg_weight * negative[1] - pos_weight * positive[1]
+        rows, columns = (z > math.log(a.clip / (1 - a.clip)) - 1e-3).nonzero(as_tuple=True)
+        if len(rows) < z.numel() // 4:
+            loss = torch.zeros_like(z)
+            if isinstance(scale, Tensor):
+                scale = scale.expand_as(z)[rows, columns]
+            some_loss, some_grad = _one_side(z[rows, columns], a.gamma_neg, a.clip, a.detach, scale, out is not None)
+            loss[rows, columns] = some_loss
+            if out is not None and some_grad is not None:
+                out.zero_()[rows, columns] = some_grad
+            return loss
+    return _one_side(z, a.gamma_neg, a.clip, a.detach, scale, out is not None, out)[0]
 
 
 def _eager(z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool, reduce: bool) -> _Side:
     """The (sum of the) weighted loss and the gradient of the sum, kernel by kernel."""
-    on_cpu = z.device.type == "cpu"
-    step = max(1, _PIECE // max(z.shape[1], 1)) if on_cpu else max(1, z.shape[0])
+    step = max(1, _PIECE // max(z.shape[1], 1)) if z.device.type == "cpu" else max(1, z.shape[0])
     loss = z.new_zeros(()) if reduce else torch.empty_like(z)
     grad = torch.empty_like(z) if want_grad else None
-    positives = _Positives.find(z, labels, a, want_grad)
+    positives = _Positives.find(z, labels, weight, a, want_grad)
     for start in range(0, z.shape[0], step):
         piece = slice(start, start + step)
-        piece_loss, piece_grad = _negatives(z[piece], a, want_grad)
+        piece_weight = 1.0 if weight is None else weight[piece]
+        piece_grad = None if grad is None else grad[piece]
         if positives is None:
-            positive = _one_side(-z[piece], a.gamma_pos, 0.0, a.detach, want_grad)
-            piece_loss, piece_grad = _mix(labels[piece], positive, (piece_loss, piece_grad), a)
+            piece_loss, mixed = _both_sides(z[piece], labels[piece], piece_weight, a, want_grad)
+            if piece_grad is not None and mixed is not None:
+                piece_grad.copy_(mixed)
         else:
-            if a.neg_weight != 1:
-                piece_loss = piece_loss * a.neg_weight
-                piece_grad = None if piece_grad is None else piece_grad * a.neg_weight
+            piece_loss = _negatives(z[piece], piece_weight, a, piece_grad)
             positives.put(piece_loss, piece_grad, piece)
-        if weight is not None:
-            piece_loss = piece_loss * weight[piece]
-            piece_grad = None if piece_grad is None else piece_grad * weight[piece]
         if reduce:
             loss += piece_loss.sum()
         else:
             loss[piece] = piece_loss
-        if grad is not None and piece_grad is not None:
-            grad[piece] = piece_grad
     return loss, grad
 
 
@@ -324,7 +326,9 @@ class _Positives(NamedTuple):
     is_background: Tensor | None
 
     @classmethod
-    def find(cls, z: Tensor, labels: Tensor, a: _Asymmetry, want_grad: bool) -> "_Positives | None":
+    def find(
+        cls, z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool
+    ) -> "_Positives | None":
         """None where the labels are to be mixed element by element.
 
         Selecting by value would make an accelerator wait. There every row of class indices has an entry, and
@@ -344,10 +348,8 @@ class _Positives(NamedTuple):
             rows = torch.arange(len(labels), device=labels.device)
             is_background = labels == z.shape[1]
             columns = labels.long().masked_fill(is_background, 0)
-        own = z[rows, columns]
-        positive = _one_side(-own, a.gamma_pos, 0.0, a.detach, want_grad)
-        negative = _one_side(own, a.gamma_neg, a.clip, a.detach, want_grad)
-        return cls(rows, columns, *_mix(y, positive, negative, a), is_background)
+        own_weight = 1.0 if weight is None else weight.expand_as(z)[rows, columns]
+        return cls(rows, columns, *_both_sides(z[rows, columns], y, own_weight, a, want_grad), is_background)
 
     def put(self, piece_loss: Tensor, piece_grad: Tensor | None, piece: slice) -> None:
         """Overwrite what belongs to the rows of ``piece``."""
@@ -367,13 +369,7 @@ class _Positives(NamedTuple):
 def _whole(z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool, reduce: bool) -> _Side:
     """As :func:`_eager`, in plain elementwise terms for a compiler to fuse; the one-hot labels exist in registers."""
     y = labels if labels.dim() == 2 else labels.unsqueeze(1) == torch.arange(z.shape[1], device=z.device)
-    y = y.to(z.dtype)
-    positive = _one_side(-z, a.gamma_pos, 0.0, a.detach, want_grad)
-    negative = _one_side(z, a.gamma_neg, a.clip, a.detach, want_grad)
-    loss, grad = _mix(y, positive, negative, a)
-    if weight is not None:
-        loss = loss * weight
-        grad = None if grad is None else grad * weight
+    loss, grad = _both_sides(z, y.to(z.dtype), 1.0 if weight is None else weight, a, want_grad)
     return loss.sum() if reduce else loss, grad
 
 

@@ -1,0 +1,232 @@
+"""Time and memory of the loss against other losses: python benchmarks/bench_loss.py --csv benchmarks/bench_loss.csv.
+
+Every size is run by all implementations in turn, round by round, so that a machine whose speed drifts slows all of them;
+the medians are reported. On a GPU: ``--device cuda``. Peers that are packages are left out where they are missing
+(timm, mmpretrain). Peers get labels of the logits' shape made beforehand, except MMDetection's focal loss and ours,
+which take class indices as heads give them.
+"""
+
+import argparse
+import csv
+import datetime
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+
+from asl_mmdet.losses import asymmetric_loss
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, labels of their shape, class indices (or labels again)
+
+# Two images of 800 x 1344 at strides 8 to 128. FCOS and ATSS: one prior a cell; RetinaNet: nine, a call per level.
+CELLS = [2 * h * w for h, w in ((100, 168), (50, 84), (25, 42), (13, 21), (7, 11))]
+SIZES: dict[str, tuple[list[int], int, bool]] = {  # the rows of every call, the classes, whether several labels hold
+    "FCOS, ATSS: 44,800 x 80": ([sum(CELLS)], 80, False),
+    "RetinaNet: 403,200 x 80 by level": ([9 * cells for cells in CELLS], 80, False),
+    "Open Images: 128 x 9,605": ([128], 9605, True),
+    "COCO multi-label: 128 x 80": ([128], 80, True),
+}
+PARAMETERS = {  # gamma+, gamma-, margin, alpha
+    "1/2": dict(gamma_pos=1, gamma_neg=2, clip=0.0, alpha=0.25),
+    "0/4, m 0.05": dict(gamma_pos=0, gamma_neg=4, clip=0.05, alpha=None),
+}
+
+
+class AuthorsLoss(nn.Module):
+    """The steps of the authors' AsymmetricLoss: probabilities, a clamped log, a power with a tensor exponent.
+
+    With ``in_place``, as in their AsymmetricLossOptimized, the buffers are kept and reused from call to call.
+    """
+
+    def __init__(self, in_place: bool, gamma_pos: float, gamma_neg: float, clip: float, alpha: float | None) -> None:
+        super().__init__()
+        self.in_place, self.gamma_pos, self.gamma_neg, self.clip = in_place, gamma_pos, gamma_neg, clip
+
+    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
+        """The negated sum over all elements."""
+        pos = logits.sigmoid()
+        if self.in_place:
+            self.not_y = 1 - y
+            self.neg = 1.0 - pos
+            if self.clip:
+                self.neg.add_(self.clip).clamp_(max=1)
+            self.loss = y * pos.clamp(min=1e-8).log()
+            self.loss.add_(self.not_y * self.neg.clamp(min=1e-8).log())
+            with torch.no_grad():
+                pt = pos * y + self.neg * self.not_y
+                self.focus = torch.pow(1 - pt, self.gamma_pos * y + self.gamma_neg * self.not_y)
+            self.loss *= self.focus
+            return -self.loss.sum()
+        neg = 1 - pos
+        if self.clip:
+            neg = (neg + self.clip).clamp(max=1)
+        loss = y * pos.clamp(min=1e-8).log() + (1 - y) * neg.clamp(min=1e-8).log()
+        with torch.no_grad():
+            pt = pos * y + neg * (1 - y)
+            focus = torch.pow(1 - pt, self.gamma_pos * y + self.gamma_neg * (1 - y))
+        return -(loss * focus).sum()
+
+
+def implementations(parameters: dict[str, Any]) -> dict[str, Loss]:
+    """Ours and the peers, as functions of logits, labels of their shape, and class indices."""
+    from mmdet.models.losses import FocalLoss
+
+    def ours(impl: str) -> Loss:
+        return lambda z, y, index: asymmetric_loss(z, index, impl=impl, reduction="sum", **parameters)
+
+    focal = FocalLoss(gamma=2.0, alpha=0.25, reduction="sum")
+    losses: dict[str, Loss] = {
+        "ours, eager": ours("eager"),
+        "ours, compile": ours("compile"),
+        "mmdet FocalLoss": lambda z, y, index: focal(z, index),
+        "torchvision sigmoid_focal_loss": lambda z, y, index: torchvision.ops.sigmoid_focal_loss(z, y, reduction="sum"),
+        "BCE with logits": lambda z, y, index: F.binary_cross_entropy_with_logits(z, y, reduction="sum"),
+    }
+    public: dict[str, nn.Module] = {
+        "authors' AsymmetricLoss": AuthorsLoss(False, **parameters),
+        "authors' AsymmetricLossOptimized": AuthorsLoss(True, **parameters),
+    }
+    gammas = dict(gamma_pos=parameters["gamma_pos"], gamma_neg=parameters["gamma_neg"], clip=parameters["clip"])
+    try:
+        from timm.loss import AsymmetricLossMultiLabel
+
+        public["timm AsymmetricLossMultiLabel"] = AsymmetricLossMultiLabel(**gammas)
+    except ImportError:
+        pass
+    try:
+        from mmpretrain.models.losses import AsymmetricLoss
+
+        public["mmpretrain AsymmetricLoss"] = AsymmetricLoss(reduction="sum", **gammas)
+    except ImportError:
+        pass
+    for name, module in public.items():
+        losses[name] = lambda z, y, index, module=module: module(z, y)  # type: ignore[misc]
+    return losses
+
+
+def make_inputs(
+    rows: list[int], classes: int, multi: bool, trained: bool, device: str
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Logits, labels of their shape, and what ours takes; a row in 150 (multi-label: 3 labels a row) is positive."""
+    generator = torch.Generator().manual_seed(0)
+    calls = []
+    for n in rows:
+        y = torch.zeros(n, classes + 1)
+        number = 3 if multi else 1
+        index = torch.randint(0, classes, (n, number), generator=generator)
+        if not multi:
+            index[torch.rand(n, generator=generator) > 1 / 150] = classes
+        y.scatter_(1, index, 1)
+        y = y[:, :classes].contiguous()
+        noise = torch.randn(n, classes, generator=generator)
+        logits = -6 + 1.5 * noise + 7 * y if trained else -4.6 + 0.1 * noise  # p = 0.01 at the start
+        logits = logits.to(device).requires_grad_()
+        calls.append((logits, y.to(device), y.to(device) if multi else index.squeeze(1).to(device)))
+    return calls
+
+
+def synchronize(device: str) -> None:
+    """Wait for the accelerator."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def forward(loss: Loss, calls: list[tuple[Tensor, Tensor, Tensor]]) -> None:
+    """The value alone."""
+    with torch.no_grad():
+        for call in calls:
+            loss(*call)
+
+
+def forward_backward(loss: Loss, calls: list[tuple[Tensor, Tensor, Tensor]]) -> None:
+    """The value and the gradients, all calls before the backward pass as in a detector."""
+    for logits, _, _ in calls:
+        logits.grad = None
+    sum(loss(*call) for call in calls).backward()  # type: ignore[union-attr]
+
+
+def peak_extra_memory(loss: Loss, calls: list[tuple[Tensor, Tensor, Tensor]], device: str) -> float:
+    """The peak of what forward and backward allocate beyond the gradient, in units of the logits' size."""
+    size = sum(logits.numel() * logits.element_size() for logits, _, _ in calls)
+    for logits, _, _ in calls:
+        logits.grad = None
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        forward_backward(loss, calls)
+        torch.cuda.synchronize()
+        return (torch.cuda.max_memory_allocated() - before) / size - 1
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        forward_backward(loss, calls)
+    changes = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    in_use = peak = 0
+    for event in sorted(changes, key=lambda event: event.start_ns()):
+        in_use += event.nbytes()
+        peak = max(peak, in_use)
+    return peak / size - 1
+
+
+def main() -> None:
+    """Run all sizes, write the CSV and print it as Markdown."""
+    parser = argparse.ArgumentParser(description="Time and memory of the loss against other losses.")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--rounds", type=int, default=15, help="counted runs of every implementation")
+    parser.add_argument("--csv", type=Path, help="write the rows to this file")
+    args = parser.parse_args()
+    name = torch.cuda.get_device_name() if args.device == "cuda" else f"{platform.machine()} CPU"
+    conditions = {
+        "device": f"{name}, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": datetime.date.today().isoformat(),
+    }
+    rows = []
+    for size, (calls_rows, classes, multi) in SIZES.items():
+        for state in ("start", "trained"):
+            calls = make_inputs(calls_rows, classes, multi, state == "trained", args.device)
+            for parameters_name, parameters in PARAMETERS.items():
+                losses = implementations(parameters)
+                seconds: dict[tuple[str, str], list[float]] = {}
+                for counted in range(-2, args.rounds):
+                    for loss_name, loss in losses.items():
+                        for part in (forward, forward_backward):
+                            synchronize(args.device)
+                            start = time.perf_counter()
+                            part(loss, calls)
+                            synchronize(args.device)
+                            if counted >= 0:
+                                times = seconds.setdefault((loss_name, part.__name__), [])
+                                times.append(time.perf_counter() - start)
+                for loss_name, loss in losses.items():
+                    rows.append(
+                        {
+                            "size": size,
+                            "logits": state,
+                            "parameters": parameters_name,
+                            "loss": loss_name,
+                            "forward_ms": round(1e3 * statistics.median(seconds[loss_name, "forward"]), 3),
+                            "forward_backward_ms": round(
+                                1e3 * statistics.median(seconds[loss_name, "forward_backward"]), 3
+                            ),
+                            "peak_extra_memory": round(peak_extra_memory(loss, calls, args.device), 2),
+                            **conditions,
+                        }
+                    )
+                    print(*list(rows[-1].values())[:7], sep=" | ", flush=True)
+    if args.csv:
+        with args.csv.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
