@@ -1,9 +1,9 @@
 """Time and memory of the loss against other losses: python benchmarks/bench_loss.py --csv benchmarks/bench_loss.csv.
 
-Every size is run by all implementations in turn, round by round, so that a machine whose speed drifts slows all of them;
-the medians are reported. On a GPU: ``--device cuda``. Peers that are packages are left out where they are missing
-(timm, mmpretrain). Peers get labels of the logits' shape made beforehand, except MMDetection's focal loss and ours,
-which take class indices as heads give them.
+Every size is run by all implementations in turn, round by round, so that a machine whose speed drifts slows all of
+them; the medians are reported. On a GPU: ``--device cuda``. Peers that are packages are left out where they are
+missing (timm, mmpretrain). Peers get labels of the logits' shape made beforehand, except MMDetection's focal loss and
+ours, which take class indices as heads give them.
 """
 
 import argparse
@@ -97,15 +97,15 @@ def implementations(parameters: dict[str, Any]) -> dict[str, Loss]:
     try:
         from timm.loss import AsymmetricLossMultiLabel
 
-        public["timm AsymmetricLossMultiLabel"] = AsymmetricLossMultiLabel(**gammas)
+        public["timm AsymmetricLossMultiLabel"] = AsymmetricLossMultiLabel(reduction="sum", **gammas)
     except ImportError:
-        pass
+        print("timm is not installed: left out")
     try:
         from mmpretrain.models.losses import AsymmetricLoss
 
         public["mmpretrain AsymmetricLoss"] = AsymmetricLoss(reduction="sum", **gammas)
     except ImportError:
-        pass
+        print("mmpretrain is not installed: left out")
     for name, module in public.items():
         losses[name] = lambda z, y, index, module=module: module(z, y)  # type: ignore[misc]
     return losses
@@ -174,13 +174,39 @@ def peak_extra_memory(loss: Loss, calls: list[tuple[Tensor, Tensor, Tensor]], de
     return peak / size - 1
 
 
+def print_table(path: Path) -> None:
+    """The CSV as Markdown: forward and backward in ms (and times ours, eager), and peak extra memory."""
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    cases = list(dict.fromkeys((row["size"], row["logits"], row["parameters"]) for row in rows))
+    found = {(row["size"], row["logits"], row["parameters"], row["loss"]): row for row in rows}
+    print(f"{rows[0]['device']}, torch {rows[0]['torch']}, {rows[0]['date']}\n")
+    names = list(dict.fromkeys(row["loss"] for row in rows))
+    for parameters in PARAMETERS:
+        shown = [case for case in cases if case[2] == parameters]
+        print(f"**{parameters}**\n\n| | " + " | ".join(f"{size}, {state}" for size, state, _ in shown) + " |")
+        print("|---" * (len(shown) + 1) + "|")
+        for name in names:
+            cells = []
+            for case in shown:
+                row, ours = found[(*case, name)], found[(*case, "ours, eager")]
+                ratio = float(row["forward_backward_ms"]) / float(ours["forward_backward_ms"])
+                cells.append(f"{float(row['forward_backward_ms']):.3g} ({ratio:.1f}x), {row['peak_extra_memory']}")
+            print(f"| {name} | " + " | ".join(cells) + " |")
+        print()
+
+
 def main() -> None:
-    """Run all sizes, write the CSV and print it as Markdown."""
+    """Run all sizes and write the CSV, or print one."""
     parser = argparse.ArgumentParser(description="Time and memory of the loss against other losses.")
+    parser.add_argument("--table", type=Path, metavar="CSV", help="print this file as Markdown and run nothing")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--rounds", type=int, default=15, help="counted runs of every implementation")
     parser.add_argument("--csv", type=Path, help="write the rows to this file")
     args = parser.parse_args()
+    if args.table:
+        print_table(args.table)
+        return
     name = torch.cuda.get_device_name() if args.device == "cuda" else f"{platform.machine()} CPU"
     conditions = {
         "device": f"{name}, {torch.get_num_threads()} threads",

@@ -58,3 +58,17 @@ def asymmetric_loss(
         slopes.append(pos_weight * y * pos[1] + neg_weight * (1 - y) * neg[1])
     as_tensor = [torch.tensor(v, dtype=torch.float64).view(logits.shape) for v in (losses, slopes)]
     return as_tensor[0], as_tensor[1]
+
+
+def softmax_loss(logits: Tensor, target: Tensor, gamma_pos: float, gamma_neg: float, label_smoothing: float) -> Tensor:
+    """The single-label variant: the true class as a positive, the others with their share of the smoothed label."""
+    losses = []
+    for row, label in zip(logits.tolist(), target.tolist(), strict=True):
+        log_sum = max(row) + math.log(sum(math.exp(z - max(row)) for z in row))
+        loss = 0.0
+        for j, z in enumerate(row):
+            p = math.exp(z - log_sum)
+            share = label_smoothing / len(row) + (1 - label_smoothing if j == label else 0)
+            loss -= share * _power(1 - p if j == label else p, gamma_pos if j == label else gamma_neg) * (z - log_sum)
+        losses.append(loss)
+    return torch.tensor(losses, dtype=torch.float64)

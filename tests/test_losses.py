@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from mmdet.models.losses import FocalLoss
 from mmdet.registry import MODELS
 
-from asl_mmdet.losses import AsymmetricLoss, asymmetric_loss
+from asl_mmdet.losses import AsymmetricLoss, asymmetric_loss, asymmetric_softmax_loss, functional
 
 GAMMAS = (0, 0.3, 0.5, 1, 1.5, 2, 4, 6.2)
 MARGINS = (0, 0.05, 0.2, 0.5)
@@ -134,6 +134,46 @@ def test_negative_below_margin_has_no_loss_and_no_gradient():
         assert (loss[~below] > 0).all() and (grad[~below] > 0).all()
 
 
+def negative_gradient(p, gamma, margin):
+    """dL/dz of a negative, against its probability (the paper's Fig. 3)."""
+    z = torch.logit(torch.as_tensor(p, dtype=torch.float64)).view(1, -1)
+    return loss_and_grad(z, torch.zeros_like(z), gamma_pos=0, gamma_neg=gamma, clip=margin, reduction="sum")[1][0]
+
+
+@pytest.mark.parametrize(
+    "name, gamma, margin, hard, soft, rejects, continuous",
+    [  # Table 1 of the paper
+        ("CE with probability shifting", 0, 0.2, True, False, True, False),
+        ("asymmetric focusing", 2, 0, False, True, False, True),
+        ("ASL", 2, 0.2, True, True, True, True),
+    ],
+)
+def test_properties_of_table_1(name, gamma, margin, hard, soft, rejects, continuous):
+    easy, just_above, above, hardest = negative_gradient([0.1, 0.2 + 1e-6, 0.25, 1 - 1e-6], gamma, margin)
+    assert (easy == 0) == hard
+    ce_above = negative_gradient([0.25 - margin], 0, 0)  # what cross-entropy has as far from its own zero
+    assert (above < 0.5 * ce_above) == soft
+    assert (hardest < 1e-3) == rejects
+    jump = just_above - negative_gradient([0.2 - 1e-6], gamma, margin)[0]
+    assert (jump < 1e-3) == continuous
+
+
+def test_three_regimes_of_negatives_and_p_star():
+    p = torch.linspace(1e-4, 1 - 1e-4, 9999, dtype=torch.float64)
+    grad = negative_gradient(p, 2, 0.2)
+    p_star = p[grad.argmax()]
+    # Easy: none. Then growing up to p*, where the derivative of the gradient is zero. Beyond it, mislabelled: falling.
+    assert (grad[p <= 0.2] == 0).all()
+    rising, falling = grad[(p > 0.2) & (p < p_star)], grad[p > p_star]
+    assert (rising.diff() > 0).all()
+    assert (falling.diff() < 0).all()
+    slopes = [reference.negative(torch.logit(q).item(), 2, 0.2, False)[1] for q in p]
+    assert p_star == p[torch.tensor(slopes).argmax()]
+    assert 0.7 < p_star < 0.95
+    # A larger margin rejects earlier.
+    assert p[negative_gradient(p, 2, 0.4).argmax()] != p_star
+
+
 def test_golden_value():
     z, y = torch.tensor([[5.0, -5, 0], [5, -5, 0]]), torch.tensor([[1.0, 0, 1], [0, 1, 0]])
     loss = asymmetric_loss(z, y, gamma_pos=1, gamma_neg=4, clip=0.05, reduction="sum")
@@ -207,6 +247,146 @@ def test_module_is_registered_pickles_and_copies_and_holds_no_state():
     assert vars(module) == before
     for twin in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
         assert repr(twin) == repr(module)
+
+
+def test_weight_that_requires_grad_gets_it():
+    z, target = logits(6, 4), labels("index", (6, 4))
+    weight = torch.rand(6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    kwargs = dict(gamma_pos=1, gamma_neg=2, clip=0.05)
+    (grad,) = torch.autograd.grad(asymmetric_loss(z, target, weight, reduction="sum", **kwargs), weight)
+    torch.testing.assert_close(grad, asymmetric_loss(z, target, reduction="none", **kwargs).sum(1))
+
+
+@pytest.mark.parametrize("kind", ["hard", "soft", "index"])
+def test_none_reduction_takes_any_gradient_from_above(kind):
+    z = logits(6, 4).requires_grad_()
+    target = labels(kind, (6, 4))
+    kwargs = dict(gamma_pos=1, gamma_neg=2, clip=0.05)
+    loss = asymmetric_loss(z, target, reduction="none", **kwargs)
+    mask = logits(6, 4, seed=5) > 0
+    (masked,) = torch.autograd.grad(loss[mask].sum() * 3, z, retain_graph=True)
+    (by_weight,) = torch.autograd.grad(asymmetric_loss(z, target, 3 * mask.double(), reduction="sum", **kwargs), z)
+    torch.testing.assert_close(masked, by_weight)
+    (stride_zero,) = torch.autograd.grad(loss, z, torch.ones((), dtype=torch.float64).expand(6, 4), retain_graph=True)
+    torch.testing.assert_close(stride_zero, torch.autograd.grad(loss.sum(), z)[0])
+
+
+def test_many_pieces_equal_one(monkeypatch):
+    z = logits(50, 7)
+    for kind in ("hard", "soft", "index"):
+        target, weight = labels(kind, (50, 7)), logits(50, seed=3).abs()
+        for clip in (0.0, 0.05, 0.9):
+            kwargs = dict(weight=weight, gamma_pos=1, gamma_neg=2, clip=clip, alpha=0.25, reduction="sum")
+            whole = loss_and_grad(z, target, **kwargs)
+            monkeypatch.setattr(functional, "_PIECE", 16)
+            pieces = loss_and_grad(z, target, **kwargs)
+            monkeypatch.undo()
+            torch.testing.assert_close(whole, pieces)
+
+
+@pytest.mark.parametrize("kind", ["hard", "soft", "index"])
+@pytest.mark.parametrize("clip", [0.0, 0.05])
+def test_path_of_accelerators_equals_that_of_the_cpu(monkeypatch, kind, clip):
+    z, target, weight = logits(50, 7), labels(kind, (50, 7)), logits(50, seed=3).abs()
+    for reduction in ("sum", "none"):
+        kwargs = dict(weight=weight, gamma_pos=1, gamma_neg=2, clip=clip, alpha=0.25, reduction=reduction)
+        expected = loss_and_grad(z, target, impl="eager", **kwargs)
+        monkeypatch.setattr(functional, "_is_cpu", lambda x: False)
+        torch.testing.assert_close(loss_and_grad(z, target, impl="eager", **kwargs), expected)
+        monkeypatch.undo()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["hard", "index"])
+def test_compiled_equals_eager_and_recompiles_little(kind):
+    counters = torch._dynamo.utils.counters["stats"]
+    before = counters["unique_graphs"]
+    sizes = [22400, 100, 4200, 0, 1, 273, 22401, 7, 4199, 16800, 3, 100]
+    for n in sizes:
+        z, target, weight = logits(n, 20).float(), labels(kind, (n, 20)), logits(n, seed=3).abs().float()
+        target = target if kind == "index" else target.float()
+        kwargs = dict(weight=weight, gamma_pos=1, gamma_neg=2, clip=0.05, alpha=0.25, reduction="sum")
+        eager, compiled = (loss_and_grad(z, target, impl=impl, **kwargs) for impl in ("eager", "compile"))
+        torch.testing.assert_close(compiled, eager, rtol=1e-4, atol=1e-6)
+    assert 1 <= counters["unique_graphs"] - before <= 4
+
+
+def test_auto_falls_back_where_compiling_fails_and_compile_raises(monkeypatch):
+    def no_compiler(*args):
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(functional, "_compiled", no_compiler)
+    monkeypatch.setattr(functional, "_is_cpu", lambda x: False)
+    monkeypatch.setattr(functional, "_compiler_failed", False)
+    z, target = logits(4, 3), labels("index", (4, 3))
+    kwargs = dict(gamma_pos=1, gamma_neg=2, clip=0)
+    with pytest.warns(UserWarning, match="no compiler here"):
+        fallen_back = asymmetric_loss(z, target, impl="auto", **kwargs)
+    assert fallen_back == asymmetric_loss(z, target, impl="eager", **kwargs)
+    with pytest.raises(RuntimeError, match="no compiler here"):
+        asymmetric_loss(z, target, impl="compile", **kwargs)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("gammas", [(0, 0), (0, 4), (1, 2), (0.5, 0.3)])
+def test_softmax_form_equals_the_reference(gammas, smoothing):
+    z, target = logits(8, 5), labels("index", (8, 4))
+    kwargs = dict(gamma_pos=gammas[0], gamma_neg=gammas[1], label_smoothing=smoothing)
+    loss = asymmetric_softmax_loss(z, target, reduction="none", **kwargs)
+    torch.testing.assert_close(loss, reference.softmax_loss(z, target, **kwargs), rtol=1e-10, atol=1e-10)
+    assert torch.autograd.gradcheck(lambda x: asymmetric_softmax_loss(x, target, **kwargs), z.requires_grad_())
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_softmax_form_without_gammas_is_cross_entropy(smoothing):
+    z, target = logits(8, 5), labels("index", (8, 4))
+    ours = asymmetric_softmax_loss(z, target, gamma_pos=0, gamma_neg=0, label_smoothing=smoothing)
+    torch.testing.assert_close(ours, F.cross_entropy(z, target, label_smoothing=smoothing))
+
+
+def test_softmax_form_in_a_two_stage_head():
+    head = MODELS.build(
+        dict(
+            type="Shared2FCBBoxHead",
+            num_classes=4,
+            in_channels=2,
+            roi_feat_size=1,
+            fc_out_channels=8,
+            loss_cls=dict(type="AsymmetricLoss", use_sigmoid=False, gamma_pos=0, gamma_neg=0, alpha=None),
+        )
+    )
+    scores, boxes = head(torch.randn(6, 2, 1, 1, generator=torch.Generator().manual_seed(0)))
+    assert scores.shape == (6, 5)
+    target, weight = torch.tensor([0, 4, 3, 4, 4, 1]), torch.tensor([1.0, 1, 1, 1, 0, 1])
+    terms = head.loss(scores, boxes, None, target, weight, torch.zeros(6, 4), torch.zeros(6, 4))
+    expected = F.cross_entropy(scores, target, reduction="none") @ weight / 5
+    torch.testing.assert_close(terms["loss_cls"], expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("gamma", [0, 0.3, 4])
+def test_softmax_form_is_finite_at_extreme_logits(dtype, gamma):
+    z = torch.tensor([[1e4, -1e4, 0], [-1e4, 1e4, 0], [20, -20, 0]], dtype=dtype).requires_grad_()
+    loss = asymmetric_softmax_loss(z, torch.tensor([0, 0, 0]), gamma_pos=gamma, gamma_neg=gamma, label_smoothing=0.1)
+    assert loss.isfinite()
+    assert torch.autograd.grad(loss, z)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("gammas", [(0, 4), (1, 4)])
+@pytest.mark.parametrize("clip", [0.0, 0.05])
+def test_public_implementations_agree_where_their_logarithms_are_not_clamped(gammas, clip):
+    timm_loss = pytest.importorskip("timm.loss")
+    mmpretrain_losses = pytest.importorskip("mmpretrain.models.losses")
+    z, y = logits(20, 10).float(), labels("hard", (20, 10)).float()
+    kwargs = dict(gamma_pos=gammas[0], gamma_neg=gammas[1], clip=clip)
+    timm_asl = timm_loss.AsymmetricLossMultiLabel(disable_torch_grad_focal_loss=True, reduction="sum", **kwargs)
+    ours = loss_and_grad(z, y, reduction="sum", detach_focusing=True, **kwargs)
+    x = z.clone().requires_grad_()
+    theirs = timm_asl(x, y)
+    torch.testing.assert_close(ours, (theirs.detach(), torch.autograd.grad(theirs, x)[0]), rtol=1e-4, atol=1e-5)
+    ours = loss_and_grad(z, y, reduction="sum", **kwargs)
+    theirs = mmpretrain_losses.AsymmetricLoss(reduction="sum", **kwargs)(x, y)
+    torch.testing.assert_close(ours, (theirs.detach(), torch.autograd.grad(theirs, x)[0]), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,11 @@ class _Asymmetry(NamedTuple):
     detach: bool
 
 
+def _is_cpu(x: Tensor) -> bool:
+    """Where looking at values costs nothing; elsewhere it would make the accelerator wait."""
+    return x.device.type == "cpu"
+
+
 _Side = tuple[Tensor, Tensor | None]  # loss, and its derivative for the logit where wanted
 
 # The elementwise math. ----------------------------------------------------------------------------------------------
@@ -276,7 +281,7 @@ def _both_sides(z: Tensor, y: Tensor | float, weight: Tensor | float, a: _Asymme
 def _negatives(z: Tensor, weight: Tensor | float, a: _Asymmetry, out: Tensor | None) -> Tensor:
     """The loss of elements that are all negative; their gradient goes to ``out``."""
     scale = a.neg_weight * weight
-    if a.clip and z.device.type == "cpu":
+    if a.clip and _is_cpu(z):
         # Few negatives of a trained model are above the margin: only those are worked on (with some slack, since
         # _one_side settles what exactly is above).
         rows, columns = (z > math.log(a.clip / (1 - a.clip)) - 1e-3).nonzero(as_tuple=True)
@@ -294,7 +299,7 @@ def _negatives(z: Tensor, weight: Tensor | float, a: _Asymmetry, out: Tensor | N
 
 def _eager(z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool, reduce: bool) -> _Side:
     """The (sum of the) weighted loss and the gradient of the sum, kernel by kernel."""
-    step = max(1, _PIECE // max(z.shape[1], 1)) if z.device.type == "cpu" else max(1, z.shape[0])
+    step = max(1, _PIECE // max(z.shape[1], 1)) if _is_cpu(z) else max(1, z.shape[0])
     loss = z.new_zeros(()) if reduce else torch.empty_like(z)
     grad = torch.empty_like(z) if want_grad else None
     positives = _Positives.find(z, labels, weight, a, want_grad)
@@ -331,17 +336,17 @@ class _Positives(NamedTuple):
     ) -> "_Positives | None":
         """None where the labels are to be mixed element by element.
 
-        Selecting by value would make an accelerator wait. There every row of class indices has an entry, and
-        background rows put back what is there; labels of the logits' shape are mixed.
+        On an accelerator nothing is selected by value: every row of class indices has an entry, and background rows
+        put back what is there; labels of the logits' shape are mixed.
         """
         is_background = None
         y: Tensor | float = 1.0
         if labels.dim() == 2:
-            if labels.device.type != "cpu" or labels.count_nonzero() > labels.numel() // 4:
+            if not _is_cpu(labels) or labels.count_nonzero() > labels.numel() // 4:
                 return None
             rows, columns = labels.nonzero(as_tuple=True)
             y = labels[rows, columns].to(z.dtype)
-        elif labels.device.type == "cpu":
+        elif _is_cpu(labels):
             rows = (labels < z.shape[1]).nonzero().squeeze(1)
             columns = labels[rows].long()
         else:
@@ -389,7 +394,7 @@ def _run(
         return _whole(z, labels, weight, a, want_grad, reduce)
     if impl == "compile":
         return _compiled(a, want_grad, reduce)(z, labels, weight)
-    if impl == "auto" and z.device.type != "cpu" and not _compiler_failed:
+    if impl == "auto" and not _is_cpu(z) and not _compiler_failed:
         try:
             return _compiled(a, want_grad, reduce)(z, labels, weight)
         except Exception as error:  # whatever a compiler can fail with; a wrong input fails again below
