@@ -16,8 +16,8 @@ class AsymmetricLoss(nn.Module):
     r"""Asymmetric Loss (https://arxiv.org/abs/2009.14119) in the place of ``FocalLoss``.
 
     The equations and limits are those of :func:`asl_mmdet.losses.asymmetric_loss`. The defaults are for detection:
-    focal loss's ``alpha`` with a positive side that is focused less. Multi-label classification uses the paper's
-    ``gamma_pos=0, gamma_neg=4, clip=0.05, alpha=None, detach_focusing=True``.
+    focal loss's ``alpha``, no focusing of the positives and some of the negatives. Multi-label classification takes
+    the paper's ``gamma_pos=0, gamma_neg=4, clip=0.05, alpha=None, detach_focusing=True``.
 
     With ``use_sigmoid=False`` it is :func:`asl_mmdet.losses.asymmetric_softmax_loss`, for one label a sample: box heads
     of two stages (C + 1 channels, background last) and fine-grained classification.
@@ -49,8 +49,8 @@ class AsymmetricLoss(nn.Module):
     def __init__(  # noqa: D107  (the class says it)
         self,
         use_sigmoid: bool | None = None,
-        gamma_pos: float = 1.0,
-        gamma_neg: float = 2.0,
+        gamma_pos: float = 0.0,
+        gamma_neg: float = 1.0,
         clip: float = 0.0,
         alpha: float | None = 0.25,
         reduction: str = "mean",

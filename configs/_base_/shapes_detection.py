@@ -99,7 +99,6 @@ optim_wrapper = dict(
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 randomness = dict(seed=0)
 default_hooks = dict(logger=dict(interval=20))
-env_cfg = dict(dist_cfg=dict(backend="gloo"))  # the backend of several processes on a CPU
 
 model = dict(
     data_preprocessor=dict(
