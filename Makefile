@@ -6,9 +6,13 @@ CONFIG := configs/shapes/atss_r18_asl_shapes.py
 .PHONY: demo test lint clean
 
 demo: .venv/.installed data/shapes
+	@echo "Training a small ATSS with ASL for 6 epochs (some minutes on two CPU cores) ..."
 	$(BIN)/python tools/train.py $(CONFIG) --work-dir $(DEMO)
 	$(BIN)/python tools/test.py $(CONFIG) $(DEMO)/epoch_6.pth --work-dir $(DEMO) --out $(DEMO)/predictions.pkl
 	$(BIN)/python tools/report.py $(CONFIG) $(DEMO)
+	@echo "Next:"
+	@echo "  the same with focal loss   $(BIN)/python tools/train.py configs/shapes/atss_r18_focal_shapes.py"
+	@echo "  ASL in a config of yours   see README.md, 'Put it into your config'"
 
 test: .venv/.installed
 	$(BIN)/python -m pytest

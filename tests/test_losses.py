@@ -271,6 +271,40 @@ def test_none_reduction_takes_any_gradient_from_above(kind):
     torch.testing.assert_close(stride_zero, torch.autograd.grad(loss.sum(), z)[0])
 
 
+@pytest.mark.parametrize("kind", ["hard", "soft", "index"])
+@pytest.mark.parametrize("clip", [0.0, 1e-12, 0.05])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bool])
+def test_dtypes_of_labels_and_weights_need_not_be_that_of_the_logits(kind, clip, dtype):
+    z, target, weight = logits(20, 7, scale=30.0).float(), labels(kind, (20, 7)), logits(20, seed=3) > 0
+    kwargs = dict(gamma_pos=1, gamma_neg=2, clip=clip, reduction="sum")
+    same = target if kind == "index" else (target > 0.5).float() if dtype == torch.bool else target.to(dtype).float()
+    expected = loss_and_grad(z, same, weight=weight.float(), **kwargs)
+    other = target if kind == "index" else target > 0.5 if dtype == torch.bool else target.to(dtype)
+    mixed = loss_and_grad(z, other, weight=weight.to(dtype), **kwargs)
+    assert mixed[0].isfinite()
+    assert mixed[0].dtype == mixed[1].dtype == torch.float32
+    torch.testing.assert_close(mixed, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["hard", "index"])
+def test_loss_inside_of_a_compiled_model(kind):
+    z, target = logits(20, 7).float(), labels(kind, (20, 7))
+    target = target if kind == "index" else target.float()
+    module = AsymmetricLoss(True, gamma_pos=1, gamma_neg=2, clip=0.05)
+
+    def model(x):
+        return module(2 * x, target)
+
+    results = []
+    for function in (model, torch.compile(model)):
+        x = z.clone().requires_grad_()
+        loss = function(x)
+        loss.backward()
+        results.append((loss.detach(), x.grad))
+    torch.testing.assert_close(results[0], results[1])
+
+
 def test_many_pieces_equal_one(monkeypatch):
     z = logits(50, 7)
     for kind in ("hard", "soft", "index"):

@@ -83,7 +83,7 @@ def asymmetric_loss(
         _check_class_indices(pred, target, pred.shape[-1])
     z, labels = _as_matrix(pred), (_as_matrix(target) if target.shape == pred.shape else target)
     if weight is not None:
-        weight = _align_weight(weight, pred)
+        weight = _align_weight(weight, pred).to(z.dtype)
     pos_weight, neg_weight = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
     asymmetry = _Asymmetry(gamma_pos, gamma_neg, clip, pos_weight, neg_weight, detach_focusing)
     if weight is not None and weight.requires_grad:
@@ -170,7 +170,7 @@ def _check_class_indices(pred: Tensor, target: Tensor, highest: int) -> None:
         )
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         raise ValueError(f"target (N,) holds class indices and must be of an integer type, not {target.dtype}")
-    if target.device.type == "cpu" and target.numel() and not torch.compiler.is_compiling():
+    if _is_cpu(target) and target.numel() and not torch.compiler.is_compiling():
         low, high = (int(v) for v in target.aminmax())
         if low < 0 or high > highest:
             raise ValueError(
@@ -187,7 +187,7 @@ def _as_matrix(x: Tensor) -> Tensor:
 
 def _align_weight(weight: Tensor, pred: Tensor) -> Tensor:
     """(N, 1) or (N, C)."""
-    if weight.shape == pred.shape[:1] and weight.dtype != torch.bool:
+    if weight.shape == pred.shape[:1]:
         return _as_matrix(weight)
     if weight.numel() == pred.numel():
         return _as_matrix(weight.reshape(pred.shape))
@@ -244,8 +244,8 @@ def _one_side(
     """
     p, q = z.sigmoid(), z.neg().sigmoid()
     if margin:
-        shifted = (p - margin).clamp(min=0, max=1 - margin)
-        rest = 1 - shifted
+        shifted = (p - margin).clamp(min=0)
+        rest = (1 - shifted).clamp(min=margin)  # which it is, but for rounding
         lost = shifted - (1 - rest)
         cross_entropy = torch.addcmul(rest.log().neg(), lost, rest)  # -log(1 - p_m), bounded by -log(margin)
     else:
@@ -308,7 +308,7 @@ def _eager(z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want
         piece_weight = 1.0 if weight is None else weight[piece]
         piece_grad = None if grad is None else grad[piece]
         if positives is None:
-            piece_loss, mixed = _both_sides(z[piece], labels[piece], piece_weight, a, want_grad)
+            piece_loss, mixed = _both_sides(z[piece], labels[piece].to(z.dtype), piece_weight, a, want_grad)
             if piece_grad is not None and mixed is not None:
                 piece_grad.copy_(mixed)
         else:
