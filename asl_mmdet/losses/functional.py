@@ -16,6 +16,7 @@ IMPLS = ("auto", "eager", "compile")
 # On a CPU the elementwise work is done in pieces of so many elements, which stay in its cache: several times faster
 # than whole tensors, and with temporaries of a few MB.
 _PIECE = 2**17
+_SMALL = 2**14  # labels of the logits' shape so few that finding the positives costs more than it saves
 
 
 def asymmetric_loss(
@@ -334,7 +335,7 @@ class _Positives(NamedTuple):
     def find(
         cls, z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool
     ) -> "_Positives | None":
-        """None where the labels are to be mixed element by element.
+        """None where labels of the logits' shape are to be mixed element by element.
 
         On an accelerator nothing is selected by value: every row of class indices has an entry, and background rows
         put back what is there; labels of the logits' shape are mixed.
@@ -342,7 +343,7 @@ class _Positives(NamedTuple):
         is_background = None
         y: Tensor | float = 1.0
         if labels.dim() == 2:
-            if not _is_cpu(labels) or labels.count_nonzero() > labels.numel() // 4:
+            if not _is_cpu(labels) or labels.numel() < _SMALL or labels.count_nonzero() > labels.numel() // 4:
                 return None
             rows, columns = labels.nonzero(as_tuple=True)
             y = labels[rows, columns].to(z.dtype)
@@ -356,7 +357,7 @@ class _Positives(NamedTuple):
         own_weight = 1.0 if weight is None else weight.expand_as(z)[rows, columns]
         return cls(rows, columns, *_both_sides(z[rows, columns], y, own_weight, a, want_grad), is_background)
 
-    def put(self, piece_loss: Tensor, piece_grad: Tensor | None, piece: slice) -> None:
+    def put(self, piece_loss: Tensor | None, piece_grad: Tensor | None, piece: slice) -> None:
         """Overwrite what belongs to the rows of ``piece``."""
         entries = slice(None)
         if self.is_background is None:
@@ -372,10 +373,35 @@ class _Positives(NamedTuple):
 
 
 def _whole(z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool, reduce: bool) -> _Side:
-    """As :func:`_eager`, in plain elementwise terms for a compiler to fuse; the one-hot labels exist in registers."""
-    y = labels if labels.dim() == 2 else labels.unsqueeze(1) == torch.arange(z.shape[1], device=z.device)
-    loss, grad = _both_sides(z, y.to(z.dtype), 1.0 if weight is None else weight, a, want_grad)
+    """The elementwise part for a compiler to fuse: all of it, or with class indices that of the negatives alone."""
+    scale = 1.0 if weight is None else weight
+    if labels.dim() == 2:
+        loss, grad = _both_sides(z, labels.to(z.dtype), scale, a, want_grad)
+    else:
+        is_negative = labels.unsqueeze(1) != torch.arange(z.shape[1], device=z.device)  # exists in registers only
+        loss, grad = _one_side(z, a.gamma_neg, a.clip, a.detach, a.neg_weight * scale * is_negative, want_grad)
     return loss.sum() if reduce else loss, grad
+
+
+def _fused(
+    function: Callable[..., _Side],
+    z: Tensor,
+    labels: Tensor,
+    weight: Tensor | None,
+    a: _Asymmetry,
+    want_grad: bool,
+    reduce: bool,
+) -> _Side:
+    """:func:`_whole`, or what it was compiled to, and the few positives of class indices beside it."""
+    loss, grad = function(z, labels, weight)
+    if labels.dim() == 1:
+        positives = _Positives.find(z, labels, weight, a, want_grad)
+        assert positives is not None
+        positives.put(None if reduce else loss, grad, slice(0, len(z)))
+        if reduce:
+            only = positives.loss
+            loss = loss + (only if positives.is_background is None else only * ~positives.is_background).sum()
+    return loss, grad
 
 
 @functools.cache
@@ -390,14 +416,15 @@ def _run(
     z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool, reduce: bool, impl: str
 ) -> _Side:
     global _compiler_failed
-    if torch.compiler.is_compiling():  # the caller's own torch.compile
-        return _whole(z, labels, weight, a, want_grad, reduce)
-    if impl == "compile":
-        return _compiled(a, want_grad, reduce)(z, labels, weight)
-    if impl == "auto" and not _is_cpu(z) and not _compiler_failed:
+    if torch.compiler.is_compiling():  # the caller's own torch.compile, which cannot select by value
+        y = labels if labels.dim() == 2 else labels.unsqueeze(1) == torch.arange(z.shape[1], device=z.device)
+        return _whole(z, y, weight, a, want_grad, reduce)
+    if impl == "compile" or (impl == "auto" and not _is_cpu(z) and not _compiler_failed):
         try:
-            return _compiled(a, want_grad, reduce)(z, labels, weight)
+            return _fused(_compiled(a, want_grad, reduce), z, labels, weight, a, want_grad, reduce)
         except Exception as error:  # whatever a compiler can fail with; a wrong input fails again below
+            if impl == "compile":
+                raise
             _compiler_failed = True
             warnings.warn(f"asymmetric_loss is not compiled here and runs eagerly: {error}", stacklevel=2)
     return _eager(z, labels, weight, a, want_grad, reduce)
