@@ -1,16 +1,20 @@
 """Time and memory of the loss against other losses: python benchmarks/bench_loss.py --csv benchmarks/bench_loss.csv.
 
-Every size is run by all implementations in turn, round by round, so that a machine whose speed drifts slows all of
-them; the medians are reported. On a GPU: ``--device cuda``. Peers that are packages are left out where they are
-missing (timm, mmpretrain). Peers get labels of the logits' shape made beforehand, except MMDetection's focal loss and
-ours, which take class indices as heads give them.
+Every implementation runs in a process of its own, as in training: in a shared one, what the others leave in the memory
+allocator decides how often large temporaries cost page faults. The processes run in turn, several times over, so that
+a machine whose speed drifts slows all of them; the medians are reported. On a GPU: ``--device cuda``. Peers that are
+packages are left out where they are missing (timm, mmpretrain). Peers get labels of the logits' shape made beforehand,
+except MMDetection's focal loss and ours, which take class indices as heads give them.
 """
 
 import argparse
 import csv
 import datetime
+import json
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -196,16 +200,53 @@ def print_table(path: Path) -> None:
         print()
 
 
+def measure(loss_name: str, rounds: int, device: str) -> list[dict[str, Any]]:
+    """All cases with one implementation."""
+    rows = []
+    for size, (calls_rows, classes, multi) in SIZES.items():
+        for state in ("start", "trained"):
+            calls = make_inputs(calls_rows, classes, multi, state == "trained", device)
+            for parameters_name, parameters in PARAMETERS.items():
+                loss = implementations(parameters).get(loss_name)
+                if loss is None:
+                    return []
+                seconds: dict[str, list[float]] = {}
+                for part in (forward, forward_backward):
+                    for counted in range(-2, rounds):
+                        synchronize(device)
+                        start = time.perf_counter()
+                        part(loss, calls)
+                        synchronize(device)
+                        if counted >= 0:
+                            seconds.setdefault(part.__name__, []).append(time.perf_counter() - start)
+                rows.append(
+                    {
+                        "size": size,
+                        "logits": state,
+                        "parameters": parameters_name,
+                        "loss": loss_name,
+                        "seconds": seconds,
+                        "peak_extra_memory": round(peak_extra_memory(loss, calls, device), 2),
+                    }
+                )
+    return rows
+
+
 def main() -> None:
-    """Run all sizes and write the CSV, or print one."""
+    """Run all processes and write the CSV, or print one."""
     parser = argparse.ArgumentParser(description="Time and memory of the loss against other losses.")
     parser.add_argument("--table", type=Path, metavar="CSV", help="print this file as Markdown and run nothing")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--rounds", type=int, default=15, help="counted runs of every implementation")
+    parser.add_argument("--rounds", type=int, default=5, help="counted runs of every case in a process")
+    parser.add_argument("--repeats", type=int, default=3, help="processes of every implementation")
     parser.add_argument("--csv", type=Path, help="write the rows to this file")
+    parser.add_argument("--only", help=argparse.SUPPRESS)  # what a process of one implementation is started with
     args = parser.parse_args()
     if args.table:
         print_table(args.table)
+        return
+    if args.only:
+        print(json.dumps(measure(args.only, args.rounds, args.device)))
         return
     name = torch.cuda.get_device_name() if args.device == "cuda" else f"{platform.machine()} CPU"
     conditions = {
@@ -214,39 +255,23 @@ def main() -> None:
         "python": platform.python_version(),
         "date": datetime.date.today().isoformat(),
     }
+    merged: dict[tuple[str, ...], dict[str, Any]] = {}
+    for repeat in range(args.repeats):
+        for loss_name in implementations(PARAMETERS["1/2"]):
+            print(f"repeat {repeat + 1} of {args.repeats}: {loss_name}", flush=True)
+            command = [sys.executable, __file__, "--only", loss_name, "--device", args.device]
+            command += ["--rounds", str(args.rounds)]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            for row in json.loads(done.stdout.splitlines()[-1]):
+                seconds = row.pop("seconds")
+                first = merged.setdefault(tuple(row[key] for key in ("size", "logits", "parameters", "loss")), row)
+                for part, times in seconds.items():
+                    first.setdefault("seconds", {}).setdefault(part, []).extend(times)
     rows = []
-    for size, (calls_rows, classes, multi) in SIZES.items():
-        for state in ("start", "trained"):
-            calls = make_inputs(calls_rows, classes, multi, state == "trained", args.device)
-            for parameters_name, parameters in PARAMETERS.items():
-                losses = implementations(parameters)
-                seconds: dict[tuple[str, str], list[float]] = {}
-                for counted in range(-2, args.rounds):
-                    for loss_name, loss in losses.items():
-                        for part in (forward, forward_backward):
-                            synchronize(args.device)
-                            start = time.perf_counter()
-                            part(loss, calls)
-                            synchronize(args.device)
-                            if counted >= 0:
-                                times = seconds.setdefault((loss_name, part.__name__), [])
-                                times.append(time.perf_counter() - start)
-                for loss_name, loss in losses.items():
-                    rows.append(
-                        {
-                            "size": size,
-                            "logits": state,
-                            "parameters": parameters_name,
-                            "loss": loss_name,
-                            "forward_ms": round(1e3 * statistics.median(seconds[loss_name, "forward"]), 3),
-                            "forward_backward_ms": round(
-                                1e3 * statistics.median(seconds[loss_name, "forward_backward"]), 3
-                            ),
-                            "peak_extra_memory": round(peak_extra_memory(loss, calls, args.device), 2),
-                            **conditions,
-                        }
-                    )
-                    print(*list(rows[-1].values())[:7], sep=" | ", flush=True)
+    for row in merged.values():
+        seconds = row.pop("seconds")
+        milliseconds = {f"{part}_ms": round(1e3 * statistics.median(times), 3) for part, times in seconds.items()}
+        rows.append({**row, **milliseconds, **conditions})
     if args.csv:
         with args.csv.open("w", newline="") as file:
             writer = csv.DictWriter(file, rows[0])
