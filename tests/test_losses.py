@@ -305,6 +305,18 @@ def test_loss_inside_of_a_compiled_model(kind):
     torch.testing.assert_close(results[0], results[1])
 
 
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_retained_graph_gives_the_same_gradient_again(reduction):
+    z, target = logits(6, 4).requires_grad_(), labels("index", (6, 4))
+    loss = 3 * asymmetric_loss(z, target, gamma_pos=1, gamma_neg=2, clip=0.05, reduction=reduction).sum()
+    grads = [torch.autograd.grad(loss, z, retain_graph=True)[0] for _ in range(2)]
+    grads += torch.autograd.grad(loss, z)
+    assert torch.equal(grads[0], grads[1])
+    assert torch.equal(grads[0], grads[2])
+    with pytest.raises(RuntimeError, match="second time"):
+        loss.backward()
+
+
 def test_many_pieces_equal_one(monkeypatch):
     z = logits(50, 7)
     for kind in ("hard", "soft", "index"):

@@ -113,7 +113,8 @@ def main() -> None:
     print(f"\n{args.config}, epoch {max(val)}: box AP {last['coco/bbox_mAP']:.3f}", end="")
     print(f" (AP50 {last['coco/bbox_mAP_50']:.3f}, AP75 {last['coco/bbox_mAP_75']:.3f})")
     log = max(p for p in args.work_dir.glob("*/*.log") if (p.parent / "vis_data" / "scalars.json").exists())
-    print(f"  checkpoint  {(args.work_dir / 'last_checkpoint').read_text().strip()}")
+    checkpoint = Path((args.work_dir / "last_checkpoint").read_text().strip())
+    print(f"  checkpoint  {args.work_dir / checkpoint.name}")
     print(f"  log         {log}")
     print(f"  curve       {args.work_dir / 'curve.png'}")
     if pictures:

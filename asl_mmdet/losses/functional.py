@@ -430,6 +430,11 @@ def _run(
     return _eager(z, labels, weight, a, want_grad, reduce)
 
 
+# Whether the running backward pass has retain_graph=True. PyTorch's own compiler asks it before it reuses a buffer;
+# where a version of PyTorch lacks it, the gradient is copied.
+_graph_is_kept = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
+
+
 class _AsymmetricLoss(torch.autograd.Function):
     """The (summed) loss, with its gradient as the only saved tensor."""
 
@@ -449,4 +454,6 @@ class _AsymmetricLoss(torch.autograd.Function):
                 "asymmetric_loss has a closed-form first derivative and no second: drop create_graph=True"
             )
         (grad,) = ctx.saved_tensors
-        return grad_output * grad, None, None, None, None, None
+        if torch.compiler.is_compiling() or _graph_is_kept():
+            return grad_output * grad, None, None, None, None, None
+        return grad.mul_(grad_output), None, None, None, None, None  # nobody comes back for it
