@@ -1,3 +1,10 @@
+"""A small ATSS with ASL on the shapes data, 6 epochs: about 3 minutes on two CPU cores.
+
+Expect     box AP 0.576, 0.575 (seeds 0 and 1; benchmarks/shapes_presets.csv)
+Data       python tools/make_shapes.py data/shapes
+Train      python tools/train.py configs/shapes/atss_r18_asl_shapes.py
+"""
+
 _base_ = "atss_r18_focal_shapes.py"
 
 model = dict(
