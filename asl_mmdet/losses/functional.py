@@ -221,10 +221,12 @@ _Side = tuple[Tensor, Tensor | None]  # loss, and its derivative for the logit w
 
 
 def _power(x: Tensor, gamma: float) -> Tensor:
-    """``x ** gamma``; PyTorch has fast kernels for 2 and 3, and 1 and 4 need none."""
+    """``x ** gamma``, by products where possible: compiled, an integer exponent costs more than all the rest."""
     if gamma == 1:
         return x
-    return x.square().square() if gamma == 4 else x.pow(gamma)
+    if gamma in (2, 4):
+        return x.square() if gamma == 2 else x.square().square()
+    return x.pow(gamma)
 
 
 def _one_side(
@@ -243,12 +245,20 @@ def _one_side(
     Logarithms are those of a number q near 1 with what its rounding took away added back to first order. That is as
     exact as log1p, softplus or logsigmoid, whose CPU kernels take ten times as long as that of log.
     """
-    p, q = z.sigmoid(), z.neg().sigmoid()
+    if torch.compiler.is_compiling():  # in one fused kernel a pass costs nothing, and one exponential serves all
+        e = z.abs().neg().exp()
+        u = 1 + e
+        p, q = torch.where(z < 0, e, 1.0) / u, torch.where(z < 0, 1.0, e) / u
+    else:
+        p, q = z.sigmoid(), z.neg().sigmoid()
     if margin:
         shifted = (p - margin).clamp(min=0)
         rest = (1 - shifted).clamp(min=margin)  # which it is, but for rounding
         lost = shifted - (1 - rest)
         cross_entropy = torch.addcmul(rest.log().neg(), lost, rest)  # -log(1 - p_m), bounded by -log(margin)
+    elif torch.compiler.is_compiling():
+        shifted = p
+        cross_entropy = z.clamp(min=0) + u.log() + (e - (u - 1)) / u
     else:
         shifted = p
         lost = (q - 1).add(p)
