@@ -245,7 +245,8 @@ def _one_side(
     Logarithms are those of a number q near 1 with what its rounding took away added back to first order. That is as
     exact as log1p, softplus or logsigmoid, whose CPU kernels take ten times as long as that of log.
     """
-    if torch.compiler.is_compiling():  # in one fused kernel a pass costs nothing, and one exponential serves all
+    fused = torch.compiler.is_compiling() and not margin
+    if fused:  # in one kernel a pass costs nothing, and one exponential serves all
         e = z.abs().neg().exp()
         u = 1 + e
         p, q = torch.where(z < 0, e, 1.0) / u, torch.where(z < 0, 1.0, e) / u
@@ -256,7 +257,7 @@ def _one_side(
         rest = (1 - shifted).clamp(min=margin)  # which it is, but for rounding
         lost = shifted - (1 - rest)
         cross_entropy = torch.addcmul(rest.log().neg(), lost, rest)  # -log(1 - p_m), bounded by -log(margin)
-    elif torch.compiler.is_compiling():
+    elif fused:
         shifted = p
         cross_entropy = z.clamp(min=0) + u.log() + (e - (u - 1)) / u
     else:
