@@ -137,14 +137,15 @@ def asymmetric_softmax_loss(
     _check_reduction(reduction, avg_factor)
     _check_class_indices(pred, target, pred.shape[-1] - 1)
     log_p = F.log_softmax(_as_matrix(pred), dim=1)
-    log_p_t = log_p.gather(1, target.long().unsqueeze(1)).squeeze(1)
+    true_class = target.long().unsqueeze(1)
+    log_p_t = log_p.gather(1, true_class).squeeze(1)
     smallest = torch.finfo(log_p.dtype).tiny  # keeps the slope of base ** gamma finite for gamma < 1
     miss = (-torch.expm1(log_p_t)).clamp(min=smallest)
     smoothed = label_smoothing / pred.shape[1]
     loss = -(1 - label_smoothing + smoothed) * _constant_if(detach_focusing, miss.pow(gamma_pos)) * log_p_t
     if label_smoothing:
         terms = _constant_if(detach_focusing, log_p.exp().clamp(min=smallest).pow(gamma_neg)) * log_p
-        loss = loss - smoothed * (terms.sum(1) - terms.gather(1, target.long().unsqueeze(1)).squeeze(1))
+        loss = loss - smoothed * (terms.sum(1) - terms.gather(1, true_class).squeeze(1))
     if weight is not None:
         if weight.numel() != loss.numel():
             raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit {loss.numel()} samples")
