@@ -46,7 +46,7 @@ class AsymmetricLoss(nn.Module):
         True
     """
 
-    def __init__(  # noqa: D107  (the class says it)
+    def __init__(
         self,
         use_sigmoid: bool | None = None,
         gamma_pos: float = 0.0,
