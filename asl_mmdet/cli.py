@@ -14,6 +14,8 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
+VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's VOC reads below its data_root
+
 
 def fail(message: str) -> NoReturn:
     """End the program with a message instead of a stack trace; of several processes, the first speaks."""
@@ -65,7 +67,13 @@ def check_data(cfg: Config, *splits: str) -> None:
         for key, dataset in _datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader"):
             root = dataset.get("data_root") or ""
             prefixes = dataset.get("data_prefix") or {}
-            for part in [dataset.get("ann_file"), *(prefixes.values() if isinstance(prefixes, dict) else [prefixes])]:
+            files = dataset.get("ann_file")
+            for part in [
+                *(files if isinstance(files, list) else [files]),
+                dataset.get("class_file"),
+                *(prefixes.values() if isinstance(prefixes, dict) else [prefixes]),
+                *(VOC_PARTS if dataset.get("type") == "VOC" else []),
+            ]:
                 if isinstance(part, str) and part and not dataset.get("backend_args"):
                     wanted[os.path.join(root, part)] = (root, part)
             if root:
@@ -93,7 +101,9 @@ def check_data(cfg: Config, *splits: str) -> None:
         "    --cfg-options " + " ".join(f"{key}={value}" for key, value in options.items()),
     ]
     if root.startswith("data/shapes"):
-        lines += [f"This data set is made on the spot: python tools/make_shapes.py {root}"]
+        size = " --num-train 4000 --num-val 1000" if "_tags" in root else ""
+        missing_rate = " --missing-rate 0.4" if "_missing" in root else ""
+        lines += [f"This data set is made on the spot: python tools/make_shapes.py {root}{size}{missing_rate}"]
     else:
         lines += ["To see a training run without any data of your own: make demo"]
     fail("\n".join(lines))
@@ -103,7 +113,7 @@ def _datasets(node: Any, key: str) -> Iterator[tuple[str, ConfigDict]]:
     """The data sets in a dataloader's config, inside of their wrappers, each with its key."""
     if not isinstance(node, dict):
         return
-    if "ann_file" in node or "data_prefix" in node:
+    if {"ann_file", "data_prefix", "data_root"} & node.keys():
         yield key, node
     yield from _datasets(node.get("dataset"), f"{key}.dataset")
     for i, child in enumerate(node.get("datasets") or []):

@@ -1,16 +1,25 @@
 """Every config that is shipped: it builds, has the channels it should, and trains."""
 
+import json
+import math
+from copy import deepcopy
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.optim import OneCycleLR, build_optim_wrapper
+from mmengine.runner import Runner
 
 CONFIGS = sorted(str(p) for p in Path("configs").rglob("*.py") if p.parent.name != "_base_")
-ASL_CONFIGS = [path for path in CONFIGS if "_asl" in path]
+CLASSIFIERS = [path for path in CONFIGS if "multilabel/" in path or "/tagger" in path]
+DETECTORS = [path for path in CONFIGS if path not in CLASSIFIERS]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -18,15 +27,15 @@ def _mmdet_scope():
     register_all_modules()
 
 
-@pytest.mark.parametrize("path", CONFIGS)
-def test_config_builds_and_does_one_training_step(path):
+@pytest.mark.parametrize("path", DETECTORS)
+def test_detector_builds_and_does_one_training_step(path):
     cfg = Config.fromfile(path)
     cfg.model.backbone.init_cfg = None  # no download of weights
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
     head = model.bbox_head
-    assert type(head.loss_cls).__name__ == ("AsymmetricLoss" if path in ASL_CONFIGS else "FocalLoss")
+    assert type(head.loss_cls).__name__ == ("AsymmetricLoss" if "_asl" in path else "FocalLoss")
     # One channel too many would mean that the head takes the scores for a softmax's.
     assert head.cls_out_channels == cfg.model.bbox_head.num_classes
 
@@ -63,10 +72,134 @@ def test_coco_config_differs_from_mmdetections_in_the_loss_alone(path, base, tmp
     assert ours == stock
 
 
-def test_every_shapes_config_has_a_twin_that_differs_in_the_loss_alone():
-    paths = [path for path in ASL_CONFIGS if "shapes" in path]
-    assert len(paths) == 3
-    for path in paths:
-        ours, focal = (Config.fromfile(p).to_dict() for p in (path, path.replace("_asl", "_focal")))
-        assert ours["model"]["bbox_head"].pop("loss_cls") != focal["model"]["bbox_head"].pop("loss_cls")
-        assert ours == focal
+@pytest.mark.parametrize("path", [p for p in CONFIGS if "shapes/" in p and "_asl" in p])
+def test_shapes_config_differs_from_its_twins_in_the_loss_alone(path):
+    def without_loss(config):
+        model = config["model"]
+        return model["bbox_head"].pop("loss_cls") if "bbox_head" in model else model["head"].pop("loss")
+
+    twins = [path.replace("_asl", f"_{loss}") for loss in (["focal", "bce"] if path in CLASSIFIERS else ["focal"])]
+    ours, *others = (Config.fromfile(p).to_dict() for p in (path, *twins))
+    losses = [str(without_loss(config)) for config in (ours, *others)]
+    assert len(set(losses)) == len(losses)
+    assert all(ours == other for other in others)
+
+
+def write_images(folder, names):
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for name in names:
+        cv2.imwrite(str(folder / name), rng.integers(0, 256, (60, 80, 3), np.uint8))
+
+
+def make_coco(root, dataset, num_classes):
+    """Two images with one object each, at the paths and with the number of classes that the config expects."""
+    write_images(root / dataset.get("data_prefix", ""), ["1.jpg", "2.jpg"])
+    (root / dataset.ann_file).parent.mkdir(parents=True, exist_ok=True)
+    (root / dataset.ann_file).write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=i, file_name=f"{i}.jpg") for i in (1, 2)],
+                annotations=[dict(id=i, image_id=i, category_id=3 * i, bbox=[0, 0, 9, 9], iscrowd=0) for i in (1, 2)],
+                categories=[dict(id=i, name=f"class {i}") for i in range(1, num_classes + 1)],
+            )
+        )
+    )
+
+
+def make_voc(root, dataset, num_classes):
+    write_images(root / "JPEGImages", ["1.jpg", "2.jpg"])
+    for folder in ("Annotations", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "ImageSets" / "Main" / f"{dataset.split}.txt").write_text("1\n2\n")
+    item = "<object><name>{}</name><difficult>{}</difficult></object>"
+    for i, name in enumerate(("dog", "train"), 1):
+        objects = item.format(name, 0) + item.format("person", 1)
+        (root / "Annotations" / f"{i}.xml").write_text(f"<annotation>{objects}</annotation>")
+
+
+def make_nuswide(root, dataset, num_classes):
+    write_images(root, ["1.jpg", "2.jpg"])
+    rows = [f"{1 + i % 2}.jpg,\"['class {i:02d}']\",{split}" for i in range(num_classes) for split in ("train", "val")]
+    (root / dataset.ann_file).write_text("\n".join(["filepath,label,split_name", *rows]))
+
+
+def make_open_images(root, dataset, num_classes):
+    images = ["0123456789abcdef", "fedcba9876543210"]
+    write_images(root / dataset.data_prefix, [f"{image}.jpg" for image in images])
+    (root / dataset.class_file).write_text("".join(f"/m/{i:05d}\n" for i in range(num_classes)))
+    rows = [f"{image},verification,/m/{i:05d},{1 - i % 2}" for image in images for i in range(4)]
+    (root / dataset.ann_file).write_text("\n".join(["ImageID,Source,LabelName,Confidence", *rows]))
+
+
+MAKERS = dict(CocoMultiLabel=make_coco, VOC=make_voc, NUSWide=make_nuswide, OpenImages=make_open_images)
+
+
+@pytest.mark.parametrize("path", CLASSIFIERS)
+def test_classifier_does_one_training_and_one_validation_step_on_its_data_format(path, tmp_path):
+    cfg = Config.fromfile(path)
+    num_classes = cfg.model.head.num_classes
+    assert cfg.model.data_preprocessor.num_classes == num_classes
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.data_root = str(tmp_path)
+        MAKERS[loader.dataset.type](tmp_path, loader.dataset, num_classes)
+        for transform in loader.dataset.pipeline:
+            if transform.type == "Resize":
+                assert transform.scale[0] == transform.scale[1]  # squashed to a square
+                transform.scale = (96, 96)
+            elif transform.type == "Cutout":
+                transform.shape = 48
+        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+    cfg.test_dataloader = cfg.val_dataloader
+    cfg.model.backbone.init_cfg = None  # no download of weights
+    if "pretrained" in cfg.model.backbone:
+        cfg.model.backbone.pretrained = False
+    cfg.optim_wrapper.type = "OptimWrapper"  # MMEngine's mixed precision needs a GPU
+    cfg.train_cfg.max_epochs = 1
+    cfg.train_cfg.val_interval = 1
+    cfg.default_hooks.checkpoint = dict(type="CheckpointHook", interval=10)
+    cfg.work_dir = str(tmp_path / "work")
+    cfg.visualizer.name = path
+    runner = Runner.from_cfg(cfg)
+    before = deepcopy(runner.model.state_dict())
+    metrics = {}
+    runner.register_hook(SaveMetrics(metrics))
+    runner.train()
+
+    loss = runner.message_hub.get_scalar("train/loss").current()
+    assert 0 < loss < math.inf
+    after = runner.model.state_dict()
+    assert all(value.isfinite().all() for value in after.values())
+    assert any(not torch.equal(before[name], after[name]) for name in before if name.startswith("head"))
+    expected = "accuracy/top1" if cfg.model.head.type == "LinearClsHead" else "multi-label/mAP"
+    assert 0 <= metrics[expected] <= 100
+    if "custom_hooks" in cfg:  # of the weights too, not of their average alone
+        assert f"val/{expected}_origin" in runner.message_hub.log_scalars
+
+
+class SaveMetrics(Hook):
+    def __init__(self, metrics):
+        self.metrics = metrics
+
+    def after_val_epoch(self, runner, metrics=None):
+        self.metrics.update(metrics)
+
+
+def test_recipe_is_that_of_the_paper():
+    """Adam's rate along the cycle against PyTorch's own scheduler; no decay on biases and norms."""
+    cfg = Config.fromfile("configs/multilabel/resnet101_asl_coco448.py")
+    assert cfg.train_cfg.max_epochs == 40
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
+    wrapper = build_optim_wrapper(model, dict(cfg.optim_wrapper, type="OptimWrapper"))
+    assert [group["weight_decay"] for group in wrapper.optimizer.param_groups] == [1e-4, 0, 0, 0]
+    (options,) = cfg.param_scheduler
+    scheduler = OneCycleLR.build_iter_from_epoch(
+        wrapper, epoch_length=10, **{k: v for k, v in options.items() if k not in ("type", "convert_to_iter_based")}
+    )
+    theirs = torch.optim.Adam(model.parameters(), lr=1e-4)
+    reference = torch.optim.lr_scheduler.OneCycleLR(theirs, max_lr=1e-4, steps_per_epoch=10, epochs=80, pct_start=0.2)
+    for _ in range(400):
+        assert wrapper.get_lr()["lr"] == [pytest.approx(reference.get_last_lr()[0])] * 4
+        theirs.step()
+        scheduler.step()
+        reference.step()

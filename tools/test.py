@@ -26,6 +26,7 @@ def main() -> None:
     # Not at the top: these need mmcv.ops, where asl_mmdet may have to put torchvision first.
     from mmdet.engine.hooks.utils import trigger_visualization_hook
     from mmdet.evaluation import DumpDetResults
+    from mmengine.evaluator import DumpResults
 
     if args.out and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out {args.out}: the file must end in .pkl or .pickle")
@@ -33,23 +34,34 @@ def main() -> None:
     check_checkpoint(args.checkpoint)
     check_data(cfg, "test")
     cfg.load_from = args.checkpoint
+    is_classifier = cfg.get("default_scope") == "mmpretrain"
+    backbone = cfg.model.get("backbone", {})
+    if backbone.get("pretrained") is True:  # timm would download weights that the checkpoint then replaces
+        backbone.pretrained = False
     if args.show or args.show_dir:
         if args.show_dir:  # MMDetection's hook puts a relative folder below itself again at every batch
             args.show_dir = os.path.abspath(args.show_dir)
-        cfg = trigger_visualization_hook(cfg, args)
+        if is_classifier:
+            options = dict(enable=True, interval=1, show=args.show, wait_time=args.wait_time, out_dir=args.show_dir)
+            cfg.default_hooks.visualization.update(options)
+        else:
+            cfg = trigger_visualization_hook(cfg, args)
     if args.tta:
         add_test_time_augmentation(cfg)
     runner = build_runner(cfg)
     model = getattr(runner.model, "module", runner.model)  # without DistributedDataParallel
     check_checkpoint(args.checkpoint, model.module if isinstance(model, BaseTTAModel) else model)
     if args.out:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+        dump = DumpResults if is_classifier else DumpDetResults
+        runner.test_evaluator.metrics.append(dump(out_file_path=args.out))
     runner.test()
 
 
 def add_test_time_augmentation(cfg: Config) -> None:
-    """The config's own ``tta_model`` and ``tta_pipeline``, or MMDetection's defaults: both ways round, then NMS."""
-    if "tta_model" not in cfg:
+    """The config's own ``tta_model`` and ``tta_pipeline``, or the libraries' defaults: both ways round, merged."""
+    if "tta_model" not in cfg and cfg.get("default_scope") == "mmpretrain":
+        cfg.tta_model = dict(type="AverageClsScoreTTA")
+    elif "tta_model" not in cfg:
         nms = dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100)
         cfg.tta_model = dict(type="DetTTAModel", tta_cfg=nms)
     if "tta_pipeline" not in cfg:
@@ -59,9 +71,10 @@ def add_test_time_augmentation(cfg: Config) -> None:
         keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
         flips = [dict(type="RandomFlip", prob=1.0), dict(type="RandomFlip", prob=0.0)]
         cfg.tta_pipeline = deepcopy(dataset.pipeline)
-        cfg.tta_pipeline[-1] = dict(
-            type="TestTimeAug", transforms=[flips, [dict(type="PackDetInputs", meta_keys=keys)]]
-        )
+        pack = cfg.tta_pipeline[-1]
+        if pack.type == "PackDetInputs":
+            pack.meta_keys = keys
+        cfg.tta_pipeline[-1] = dict(type="TestTimeAug", transforms=[flips, [pack]])
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 

@@ -24,10 +24,17 @@ def main() -> None:
     args = parser.parse_args()
     cfg = load_config(args)
     if args.amp:
-        if not (is_cuda_available() or is_npu_available() or is_mlu_available() or is_musa_available()):
-            fail("--amp: MMEngine's mixed precision needs a GPU, and there is none; leave --amp out")
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.loss_scale = "dynamic"
+    if cfg.get("optim_wrapper", {}).get("type") == "AmpOptimWrapper" and not (
+        is_cuda_available() or is_npu_available() or is_mlu_available() or is_musa_available()
+    ):
+        fail(
+            "--amp: MMEngine's mixed precision needs a GPU, and there is none; leave --amp out"
+            if args.amp
+            else f"{args.config} trains in mixed precision, for which MMEngine needs a GPU, and there is none. "
+            "Without: --cfg-options optim_wrapper.type=OptimWrapper"
+        )
     if args.auto_scale_lr:
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             fail(
