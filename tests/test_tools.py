@@ -13,6 +13,7 @@ from pathlib import Path
 import mmdet
 import pytest
 import torch
+from mmengine import load
 
 from asl_mmdet.shapes import make_shapes
 
@@ -126,6 +127,8 @@ def test_amp_without_a_gpu_is_explained():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     assert "--amp" in message_of("tools/train.py", CONFIG, "--amp")
+    message = message_of("tools/train.py", "configs/multilabel/resnet101_asl_coco448.py")
+    assert "--cfg-options optim_wrapper.type=OptimWrapper" in message
 
 
 @pytest.mark.parametrize("flags", [[], ["--tta"]])
@@ -153,6 +156,74 @@ def test_report_shows_the_run(run, data, options):
     assert f"epoch 3: box AP {metrics(run)['coco/bbox_mAP']:.3f}" in done.stdout
     assert (run / "curve.png").stat().st_size > 10_000
     assert len(list((run / "pictures").glob("*.jpg"))) == 3
+
+
+def test_report_of_one_image(run, data):
+    config = run / "config.py"
+    assert config.is_file()  # the test above
+    done = python("tools/report.py", config, run, "--images", "1")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def tagger(data, tmp_path_factory):
+    """A config of a tagger on the little data set, and the work directory of two epochs."""
+    work_dir = tmp_path_factory.mktemp("tagger")
+    loaders = ("train_dataloader", "val_dataloader", "test_dataloader")
+    (work_dir / "tagger.py").write_text(
+        f"_base_ = '{ROOT}/configs/shapes/tagger_r18_asl_shapes.py'\n"
+        + "".join(f"{name} = dict(dataset=dict(data_root='{data}/'))\n" for name in loaders)
+    )
+    options = ["--cfg-options", "train_cfg.max_epochs=2", "default_hooks.logger.interval=1"]
+    done = python("tools/train.py", work_dir / "tagger.py", "--work-dir", work_dir / "run", *options)
+    assert done.returncode == 0, done.stderr
+    return work_dir, done.stdout
+
+
+def tag_metrics(folder):
+    rows = [json.loads(line) for line in max(folder.glob("*/vis_data/scalars.json")).read_text().splitlines()]
+    return {name: value for name, value in rows[-1].items() if name.startswith("multi-label/")}
+
+
+def test_tagger_prints_the_table_and_logs_its_columns(tagger):
+    work_dir, printed = tagger
+    assert re.search(r"\| +\| CP +\| CR +\| CF1 +\| OP +\| OR +\| OF1 +\|\n.*\n\| score >= 0.5 .*\n\| top 3 ", printed)
+    assert len(tag_metrics(work_dir / "run")) == 14
+
+
+@pytest.mark.parametrize("flags", [[], ["--tta"]])
+def test_tagger_evaluates_as_after_training(tagger, tmp_path, flags):
+    work_dir, _ = tagger
+    out, pictures = tmp_path / "predictions.pkl", tmp_path / "pictures"
+    flags = flags or ["--show-dir", pictures]
+    command = ["tools/test.py", work_dir / "tagger.py", work_dir / "run" / "epoch_2.pth", "--out", out, *flags]
+    done = python(*command, "--work-dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(load(out)) == 16
+    assert "--tta" in flags or len(list(pictures.iterdir())) == 16
+    found = json.loads(next(tmp_path.glob("*/*.json")).read_text())
+    found = {name: value for name, value in found.items() if name.startswith("multi-label/")}
+    trained = tag_metrics(work_dir / "run")
+    assert (found == trained) == ("--tta" not in flags)
+    assert found.keys() == trained.keys()
+
+
+def test_tagger_predicts_by_mmpretrains_inferencer(tagger, data):
+    work_dir, _ = tagger
+    done = python(
+        "-c",
+        f"""
+import mmengine
+from mmpretrain import ImageClassificationInferencer
+
+inferencer = ImageClassificationInferencer("{work_dir}/tagger.py", "{work_dir}/run/epoch_2.pth")
+images = [f"{data}/val/{{name}}" for name in sorted(mmengine.scandir("{data}/val", ".jpg"))]
+for image, sample in zip(images, inferencer(images, batch_size=4, return_datasamples=True)):
+    print("TAGS", image, [inferencer.classes[i] for i in sample.pred_label])
+""",
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"^TAGS .*/val/0000\d\d.jpg \[(?:'\w+ \w+'|(?:, ))*\]$", done.stdout, re.MULTILINE)) == 16
 
 
 @pytest.mark.slow

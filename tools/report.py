@@ -64,14 +64,12 @@ def draw_pictures(cfg: Config, predictions: list[dict[str, Any]], folder: Path) 
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     visualizer = VISUALIZERS.build(dict(type="DetLocalVisualizer", name="report"))
     visualizer.dataset_meta = dataset.metainfo
-    infos = (dataset.get_data_info(i) for i in range(len(dataset)))
-    truth = {info["img_id"]: info["instances"] for info in infos}
     folder.mkdir(parents=True, exist_ok=True)
     sheet = []
-    for prediction in predictions:
+    for i, prediction in enumerate(predictions):  # in the order of the data set
+        instances = dataset.get_data_info(i)["instances"]
         image = mmcv.imread(prediction["img_path"], channel_order="rgb")
         scale = 320 / max(image.shape[:2])
-        instances = truth[prediction["img_id"]]
         sample = DetDataSample(
             gt_instances=InstanceData(
                 bboxes=scale * torch.tensor([i["bbox"] for i in instances]).reshape(-1, 4),
@@ -84,8 +82,9 @@ def draw_pictures(cfg: Config, predictions: list[dict[str, Any]], folder: Path) 
         visualizer.add_datasample("", mmcv.imrescale(image, scale), sample, out_file=str(path), pred_score_thr=0.3)
         sheet.append(mmcv.imread(path))
     height, width = np.max([picture.shape[:2] for picture in sheet], axis=0)
-    padded = [mmcv.impad(picture, shape=(height, width)) for picture in sheet[: len(sheet) // 2 * 2]]
-    rows = [np.hstack(padded[i : i + 2]) for i in range(0, len(padded), 2)]
+    padded = [mmcv.impad(picture, shape=(height, width)) for picture in sheet]
+    columns = min(2, len(padded))
+    rows = [np.hstack(padded[i : i + columns]) for i in range(0, len(padded) // columns * columns, columns)]
     mmcv.imwrite(np.vstack(rows), str(folder.parent / "pictures.jpg"))
     return folder.parent / "pictures.jpg"
 

@@ -35,6 +35,8 @@ def main() -> None:
     check_data(cfg, "test")
     cfg.load_from = args.checkpoint
     is_classifier = cfg.get("default_scope") == "mmpretrain"
+    if is_classifier and args.tta and (args.show or args.show_dir):
+        parser.error("--tta: mmpretrain draws no pictures with it; leave out --tta, or --show and --show-dir")
     backbone = cfg.model.get("backbone", {})
     if backbone.get("pretrained") is True:  # timm would download weights that the checkpoint then replaces
         backbone.pretrained = False

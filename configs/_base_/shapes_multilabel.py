@@ -7,6 +7,7 @@ custom_imports = dict(imports=["asl_mmdet", "asl_mmdet.multilabel"], allow_faile
 data_root = "data/shapes_tags/"
 train_pipeline = [
     dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(128, 128)),
     dict(type="RandomFlip", prob=0.5, direction="horizontal"),
     dict(type="PackInputs"),
 ]
