@@ -342,6 +342,66 @@ def test_path_of_accelerators_equals_that_of_the_cpu(monkeypatch, kind, clip):
         monkeypatch.undo()
 
 
+def one_by_one(z, target, gamma_neg, clip, **kwargs):
+    """Every class on its own, with numbers."""
+    y = one_hot(target, z.shape[1]) if target.dim() == 1 else target
+    parts = [
+        loss_and_grad(z[:, [c]], y[:, [c]], gamma_neg=gamma_neg[c].item(), clip=clip[c].item(), **kwargs)
+        for c in range(z.shape[1])
+    ]
+    return tuple(torch.cat(columns, 1) for columns in zip(*parts, strict=True))
+
+
+CLASS_GAMMAS = torch.tensor([0.0, 0.3, 1.0, 2.5, 6.0], dtype=torch.float64)
+CLASS_MARGINS = torch.tensor([0.05, 0.0, 0.2, 0.0, 0.5], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+@pytest.mark.parametrize("detach", [False, True])
+@pytest.mark.parametrize("kind", ["hard", "soft", "index"])
+def test_parameters_of_every_class_equal_its_own_loss(kind, detach, on_cpu, monkeypatch):
+    extreme = torch.tensor([0.0, 20, -20, 100, -100, 1e4, -1e4], dtype=torch.float64)[:, None].expand(-1, 5)
+    z = torch.cat([logits(40, 5), extreme])
+    target, weight = labels(kind, z.shape), logits(*z.shape, seed=3).abs()
+    monkeypatch.setattr(functional, "_is_cpu", lambda x: on_cpu)
+    kwargs = dict(gamma_pos=1, alpha=0.25, detach_focusing=detach, reduction="none")
+    expected = one_by_one(z, target, CLASS_GAMMAS, CLASS_MARGINS, **kwargs)
+    found = loss_and_grad(z, target, gamma_neg=CLASS_GAMMAS, clip=CLASS_MARGINS, **kwargs)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    weighted = loss_and_grad(z, target, weight=weight, gamma_neg=CLASS_GAMMAS, clip=0.0, **kwargs)
+    expected = one_by_one(z, target, CLASS_GAMMAS, torch.zeros(5), **kwargs)
+    torch.testing.assert_close(weighted, tuple(v * weight for v in expected), rtol=1e-10, atol=1e-10)
+
+
+def test_one_parameter_as_tensor_equals_the_number():
+    z, target = logits(50, 7), labels("index", (50, 7))
+    expected = loss_and_grad(z, target, gamma_pos=0, gamma_neg=1.7, clip=0.1)
+    as_tensors = [torch.tensor(v, dtype=torch.float64) for v in (1.7, 0.1)]
+    assert loss_and_grad(z, target, gamma_pos=0, gamma_neg=as_tensors[0], clip=as_tensors[1]) == (
+        expected[0],
+        pytest.approx(expected[1]),
+    )
+
+
+def test_parameters_that_do_not_fit_the_classes_are_refused():
+    with pytest.raises(ValueError, match=r"gamma_neg of shape \(3,\) does not fit 5 classes"):
+        asymmetric_loss(logits(4, 5), labels("hard", (4, 5)), gamma_pos=0, gamma_neg=torch.ones(3), clip=0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(), (20,)])
+def test_changing_parameters_are_compiled_once(shape):
+    counters = torch._dynamo.utils.counters["stats"]
+    z, target = logits(300, 20).float(), labels("index", (300, 20))
+    for gamma, margin in ((0.0, 0.0), (0.37, 0.05), (1.0, 0.2), (2.0, 0.0), (3.9, 0.05)):
+        kwargs = dict(gamma_pos=1, gamma_neg=torch.full(shape, gamma), clip=torch.full(shape, margin), reduction="sum")
+        eager, compiled = (loss_and_grad(z, target, impl=impl, **kwargs) for impl in ("eager", "compile"))
+        torch.testing.assert_close(compiled, eager, rtol=1e-4, atol=1e-6)
+        if gamma == 0:
+            before = counters["unique_graphs"]
+    assert counters["unique_graphs"] == before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hard", "index"])
 def test_compiled_equals_eager_and_recompiles_little(kind):

@@ -1,6 +1,7 @@
 """Asymmetric Loss as pure functions: tensors in, tensor out (https://arxiv.org/abs/2009.14119)."""
 
 import functools
+import inspect
 import math
 import warnings
 from collections.abc import Callable
@@ -25,8 +26,8 @@ def asymmetric_loss(
     weight: Tensor | None = None,
     *,
     gamma_pos: float,
-    gamma_neg: float,
-    clip: float,
+    gamma_neg: float | Tensor,
+    clip: float | Tensor,
     alpha: float | None = None,
     detach_focusing: bool = False,
     reduction: str = "mean",
@@ -52,8 +53,9 @@ def asymmetric_loss(
         target: Class indices (N,) of an integer type, where C is background, or labels in [0, 1] of ``pred``'s shape.
         weight: Factors for the loss: (N,), or as many as ``pred`` has. It may require grad.
         gamma_pos: Focusing parameter of the positives, >= 0.
-        gamma_neg: Focusing parameter of the negatives, >= 0.
-        clip: The probability margin m, in [0, 1).
+        gamma_neg: Focusing parameter of the negatives, >= 0; or a tensor of one or, for logits (N, C), of C values,
+            which may change from call to call without a new compilation.
+        clip: The probability margin m, in [0, 1); or a tensor, likewise.
         alpha: Weigh positives by alpha and negatives by 1 - alpha, as focal loss does; None leaves both at 1.
         detach_focusing: Take the focusing weights as constants in the backward pass, as the authors train.
         reduction: 'none', 'mean' (over all elements, or by ``avg_factor``) or 'sum'.
@@ -86,6 +88,7 @@ def asymmetric_loss(
     if weight is not None:
         weight = _align_weight(weight, pred).to(z.dtype)
     pos_weight, neg_weight = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    gamma_neg, clip = (_parameter(name, v, z, impl) for name, v in (("gamma_neg", gamma_neg), ("clip", clip)))
     asymmetry = _Asymmetry(gamma_pos, gamma_neg, clip, pos_weight, neg_weight, detach_focusing)
     if weight is not None and weight.requires_grad:
         loss = _AsymmetricLoss.apply(z, labels, None, asymmetry, False, impl) * weight
@@ -196,6 +199,18 @@ def _align_weight(weight: Tensor, pred: Tensor) -> Tensor:
     raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit pred of shape {tuple(pred.shape)}")
 
 
+def _parameter(name: str, value: float | Tensor, z: Tensor, impl: str) -> float | Tensor:
+    """A number, or a tensor that fits a row of logits; on the CPU a single one is as good as a number, and faster."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.numel() == 1:
+        is_free = _is_cpu(value) and impl != "compile" and not torch.compiler.is_compiling()
+        return value.item() if is_free else value.detach().reshape(()).to(z)
+    if value.shape != z.shape[1:]:
+        raise ValueError(f"{name} of shape {tuple(value.shape)} does not fit {z.shape[1]} classes: give 1 or C values")
+    return value.detach().to(z)
+
+
 def _average(total: Tensor, reduction: str, avg_factor: float | Tensor | None, number: int) -> Tensor:
     if avg_factor is not None:
         return total / (avg_factor + torch.finfo(torch.float32).eps)  # as MMDetection's losses: 0 positives is legal
@@ -204,11 +219,17 @@ def _average(total: Tensor, reduction: str, avg_factor: float | Tensor | None, n
 
 class _Asymmetry(NamedTuple):
     gamma_pos: float
-    gamma_neg: float
-    clip: float
+    gamma_neg: float | Tensor  # a tensor has no or one dimension
+    clip: float | Tensor
     pos_weight: float
     neg_weight: float
     detach: bool
+
+    def of_columns(self, columns: Tensor) -> "_Asymmetry":
+        """For elements of these columns instead of whole rows."""
+        values = (self.gamma_neg, self.clip)
+        gamma_neg, clip = (v[columns] if isinstance(v, Tensor) and v.dim() else v for v in values)
+        return self._replace(gamma_neg=gamma_neg, clip=clip)
 
 
 def _is_cpu(x: Tensor) -> bool:
@@ -221,8 +242,10 @@ _Side = tuple[Tensor, Tensor | None]  # loss, and its derivative for the logit w
 # The elementwise math. ----------------------------------------------------------------------------------------------
 
 
-def _power(x: Tensor, gamma: float) -> Tensor:
+def _power(x: Tensor, gamma: float | Tensor) -> Tensor:
     """``x ** gamma``, by products where possible: compiled, an integer exponent costs more than all the rest."""
+    if isinstance(gamma, Tensor):
+        return x.pow(gamma)
     if gamma == 1:
         return x
     if gamma in (2, 4):
@@ -232,8 +255,8 @@ def _power(x: Tensor, gamma: float) -> Tensor:
 
 def _one_side(
     z: Tensor,
-    gamma: float,
-    margin: float,
+    gamma: float | Tensor,
+    margin: float | Tensor,
     detach: bool,
     scale: Tensor | float,
     want_grad: bool,
@@ -246,14 +269,22 @@ def _one_side(
     Logarithms are those of a number q near 1 with what its rounding took away added back to first order. That is as
     exact as log1p, softplus or logsigmoid, whose CPU kernels take ten times as long as that of log.
     """
-    fused = torch.compiler.is_compiling() and not margin
+    has_gamma, has_margin = (isinstance(v, Tensor) or v != 0 for v in (gamma, margin))  # a tensor is not looked at
+    fused = torch.compiler.is_compiling() and not has_margin
     if fused:  # in one kernel a pass costs nothing, and one exponential serves all
         e = z.abs().neg().exp()
         u = 1 + e
         p, q = torch.where(z < 0, e, 1.0) / u, torch.where(z < 0, 1.0, e) / u
     else:
         p, q = z.sigmoid(), z.neg().sigmoid()
-    if margin:
+    if isinstance(margin, Tensor):  # it may be 0, and then 1 - p_m is q, which p_m cannot tell near 1
+        shifted = (p - margin).clamp(min=0)
+        q = q.clamp(min=torch.finfo(z.dtype).tiny)
+        rest = q + torch.minimum(p, margin)
+        lost = shifted - (1 - rest)
+        cross_entropy = torch.addcmul(rest.log().neg(), lost, rest)
+        cross_entropy = torch.where(margin > 0, cross_entropy, cross_entropy.maximum(z))
+    elif margin:
         shifted = (p - margin).clamp(min=0)
         rest = (1 - shifted).clamp(min=margin)  # which it is, but for rounding
         lost = shifted - (1 - rest)
@@ -266,21 +297,23 @@ def _one_side(
         lost = (q - 1).add(p)
         log_q = q.clamp(min=torch.finfo(z.dtype).tiny).log()
         cross_entropy = torch.addcmul(log_q.neg(), lost, q).maximum(z)  # -log(1 - p), which is z where q underflows
-    focus = _power(shifted, gamma) * scale if gamma else None
+    focus = _power(shifted, gamma) * scale if has_gamma else None
     loss = cross_entropy * (scale if focus is None else focus)
     if not want_grad:
         return loss, None
-    if margin:
+    if has_margin:
         # CE' = p q / (1 - p_m), and focus' CE / focus = gamma p q CE / p_m, whose limit at p_m = 0 is finite: no
         # negative power of p_m is ever taken, so 0 < gamma < 1 gives no 0 * inf.
         slope = 1 / rest
-        if gamma and not detach:
+        if has_gamma and not detach:
             slope = slope + gamma * cross_entropy / shifted.clamp(min=torch.finfo(z.dtype).tiny)
         slope = slope * p * q * (shifted > 0)
-    elif gamma and not detach:
-        slope = torch.addcmul(p, q, cross_entropy, value=gamma)
-    else:
+    elif detach or not has_gamma:
         slope = p
+    elif isinstance(gamma, Tensor):
+        slope = torch.addcmul(p, q, gamma * cross_entropy)
+    else:
+        slope = torch.addcmul(p, q, cross_entropy, value=gamma)
     return loss, torch.mul(slope, scale if focus is None else focus, out=out)
 
 
@@ -294,7 +327,7 @@ def _both_sides(z: Tensor, y: Tensor | float, weight: Tensor | float, a: _Asymme
 def _negatives(z: Tensor, weight: Tensor | float, a: _Asymmetry, out: Tensor | None) -> Tensor:
     """The loss of elements that are all negative; their gradient goes to ``out``."""
     scale = a.neg_weight * weight
-    if a.clip and _is_cpu(z):
+    if not isinstance(a.clip, Tensor) and a.clip and _is_cpu(z):
         # Few negatives of a trained model are above the margin: only those are worked on (with some slack, since
         # _one_side settles what exactly is above).
         rows, columns = (z > math.log(a.clip / (1 - a.clip)) - 1e-3).nonzero(as_tuple=True)
@@ -302,7 +335,8 @@ def _negatives(z: Tensor, weight: Tensor | float, a: _Asymmetry, out: Tensor | N
             loss = torch.zeros_like(z)
             if isinstance(scale, Tensor):
                 scale = scale.expand_as(z)[rows, columns]
-            some_loss, some_grad = _one_side(z[rows, columns], a.gamma_neg, a.clip, a.detach, scale, out is not None)
+            gamma = a.of_columns(columns).gamma_neg
+            some_loss, some_grad = _one_side(z[rows, columns], gamma, a.clip, a.detach, scale, out is not None)
             loss[rows, columns] = some_loss
             if out is not None and some_grad is not None:
                 out.zero_()[rows, columns] = some_grad
@@ -367,7 +401,8 @@ class _Positives(NamedTuple):
             is_background = labels == z.shape[1]
             columns = labels.long().masked_fill(is_background, 0)
         own_weight = 1.0 if weight is None else weight.expand_as(z)[rows, columns]
-        return cls(rows, columns, *_both_sides(z[rows, columns], y, own_weight, a, want_grad), is_background)
+        own = a.of_columns(columns)
+        return cls(rows, columns, *_both_sides(z[rows, columns], y, own_weight, own, want_grad), is_background)
 
     def put(self, piece_loss: Tensor | None, piece_grad: Tensor | None, piece: slice) -> None:
         """Overwrite what belongs to the rows of ``piece``."""
@@ -404,8 +439,8 @@ def _fused(
     want_grad: bool,
     reduce: bool,
 ) -> _Side:
-    """:func:`_whole`, or what it was compiled to, and the few positives of class indices beside it."""
-    loss, grad = function(z, labels, weight)
+    """What :func:`_whole` was compiled to, and the few positives of class indices beside it."""
+    loss, grad = function(z, labels, weight, *(v for v in (a.gamma_neg, a.clip) if isinstance(v, Tensor)))
     if labels.dim() == 1:
         positives = _Positives.find(z, labels, weight, a, want_grad)
         assert positives is not None
@@ -416,9 +451,21 @@ def _fused(
     return loss, grad
 
 
+# All losses share one code object, and PyTorch compiles one code object a few times only, unless told otherwise.
+_ISOLATED: dict[str, Any] = {"isolate_recompiles": True}
+if "isolate_recompiles" not in inspect.signature(torch.compile).parameters:
+    _ISOLATED = {}
+
+
 @functools.cache
-def _compiled(a: _Asymmetry, want_grad: bool, reduce: bool) -> Callable[..., _Side]:
-    return torch.compile(functools.partial(_whole, a=a, want_grad=want_grad, reduce=reduce), dynamic=True)
+def _compiled(a: _Asymmetry, want_grad: bool, reduce: bool, tensors: tuple[str, ...]) -> Callable[..., _Side]:
+    """``tensors`` names the parameters of ``a`` that come with every call."""
+
+    def function(z: Tensor, labels: Tensor, weight: Tensor | None, *values: Tensor) -> _Side:
+        given: dict[str, Any] = dict(zip(tensors, values, strict=True))
+        return _whole(z, labels, weight, a._replace(**given), want_grad, reduce)
+
+    return torch.compile(function, dynamic=True, **_ISOLATED)
 
 
 _compiler_failed = False
@@ -433,7 +480,10 @@ def _run(
         return _whole(z, y, weight, a, want_grad, reduce)
     if impl == "compile" or (impl == "auto" and not _is_cpu(z) and not _compiler_failed):
         try:
-            return _fused(_compiled(a, want_grad, reduce), z, labels, weight, a, want_grad, reduce)
+            tensors = tuple(name for name in ("gamma_neg", "clip") if isinstance(getattr(a, name), Tensor))
+            without: dict[str, Any] = dict.fromkeys(tensors, 0.0)
+            function = _compiled(a._replace(**without), want_grad, reduce, tensors)
+            return _fused(function, z, labels, weight, a, want_grad, reduce)
         except Exception as error:  # whatever a compiler can fail with; a wrong input fails again below
             if impl == "compile":
                 raise
