@@ -135,18 +135,20 @@ class AsymmetricLoss(nn.Module):
 _PARAMETERS = tuple(inspect.signature(AsymmetricLoss).parameters)
 
 
-def _choice(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
+def _choice(name: str, value: Any, allowed: tuple[Any, ...], owner: str = "AsymmetricLoss") -> Any:
     if value not in allowed:
-        raise ValueError(f"AsymmetricLoss got {name}={value!r}: use one of {allowed}")
+        raise ValueError(f"{owner} got {name}={value!r}: use one of {allowed}")
     return value
 
 
-def _number(name: str, value: Any, low: float, high: float, closed: bool = False) -> float:
+def _number(
+    name: str, value: Any, low: float, high: float, closed: bool = False, owner: str = "AsymmetricLoss"
+) -> float:
     """``value``, if it is a number in [low, high), or in [low, high] if ``closed``."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not (low <= value < high or (closed and value == high)):
         allowed = f"in [{low}, {high}] or None" if closed else f"in [{low}, {high})"
-        raise ValueError(f"AsymmetricLoss got {name}={value!r}: use a number {allowed}")
+        raise ValueError(f"{owner} got {name}={value!r}: use a number {allowed}")
     return value
 
 

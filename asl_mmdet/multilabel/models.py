@@ -10,6 +10,8 @@ from mmpretrain.registry import MODELS
 from mmpretrain.utils import require
 from torch import Tensor, nn
 
+from asl_mmdet.losses import AsymmetricLoss
+
 
 @MODELS.register_module()
 class MLDecoderClsHead(MultiLabelClsHead):
@@ -151,5 +153,8 @@ class PartialLabelLoss(nn.Module):
             avg_factor: What the sum is divided by; the heads give the batch size.
         """
         known = target >= 0
-        loss = self.loss(pred, target.clamp(min=0), reduction_override="none")
-        return torch.where(known, loss, 0).sum() / (known.sum().clamp(min=1) if avg_factor is None else avg_factor)
+        avg_factor = known.sum().clamp(min=1) if avg_factor is None else avg_factor
+        if isinstance(self.loss, AsymmetricLoss):
+            return self.loss(pred, target.clamp(min=0), weight=known, avg_factor=avg_factor)
+        loss = self.loss(pred, target.clamp(min=0), reduction_override="none")  # mmpretrain's have no such weight
+        return torch.where(known, loss, 0).sum() / avg_factor

@@ -1,3 +1,3 @@
 _base_ = "../_base_/shapes_multilabel.py"
 
-model = dict(head=dict(loss=dict(type="FocalLoss", gamma=2.0, alpha=0.25)))
+model = dict(head=dict(loss=dict(type="FocalLoss", gamma=2.0, alpha=0.5)))

@@ -1,0 +1,141 @@
+"""The loss that sets its own asymmetry (Section 2.7 of https://arxiv.org/abs/2009.14119)."""
+
+import warnings
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.dist import all_reduce
+from torch import Tensor
+
+from asl_mmdet.losses.asymmetric_loss import AsymmetricLoss, _choice, _number
+from asl_mmdet.losses.probability import probability_gap, probability_sums
+
+
+@MODELS.register_module()
+class AdaptiveAsymmetricLoss(AsymmetricLoss):
+    r"""ASL whose gamma- (or margin, or both) moves until the probability gap is ``target_gap``. Sigmoid only.
+
+    The gap :math:`\Delta p = p_t^+ - p_t^-` is the mean p of the positives less the mean 1 - p of the negatives of an
+    iteration (Eq. 9, 10). :class:`asl_mmdet.hooks.AdaptiveAsymmetryHook` must be among the config's ``custom_hooks``;
+    after every iteration it has the loss take one step
+
+    .. math:: \gamma_- \leftarrow \gamma_- - \lambda (\Delta p - \Delta p_{target})
+
+    Eq. 11 as printed has the other sign, with which gamma- runs to a bound: a larger gamma- raises the gap.
+
+    ``gamma_neg`` and ``clip`` are where it starts. They are buffers, so checkpoints have them and ``--resume`` goes on
+    from them; all processes have the same. An iteration without positives changes nothing.
+
+    Args:
+        target_gap: The gap to reach, in (-1, 1). The paper tries 0 to 0.3 for multi-label classification.
+        step_size: lambda for gamma-.
+        gamma_neg_min: Lower bound of gamma-.
+        gamma_neg_max: Upper bound of gamma-.
+        adapt: 'gamma_neg' (the paper's), 'clip' or 'both'.
+        clip_step_size: lambda for the margin.
+        clip_max: Upper bound of the margin, below 1.
+        num_classes: Give every class a gamma- (or margin) and a gap of its own; None: one for all.
+        momentum: The share of its past that the gap keeps in an iteration, in [0, 1): a moving average.
+        min_score: Count only negatives with a probability of at least this. A detector's negatives are nearly all
+            easy from the start, so their mean 1 - p is 1 whatever gamma- is; those above ``score_thr`` are another
+            matter.
+        **kwargs: As :class:`AsymmetricLoss`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    gamma_neg: Tensor  # type: ignore[assignment]
+    clip: Tensor | float  # type: ignore[assignment]
+    gap: Tensor
+    _sums: Tensor
+
+    def __init__(
+        self,
+        use_sigmoid: bool | None = None,
+        target_gap: float = 0.1,
+        step_size: float = 0.1,
+        gamma_neg_min: float = 0.0,
+        gamma_neg_max: float = 8.0,
+        adapt: str = "gamma_neg",
+        clip_step_size: float = 0.01,
+        clip_max: float = 0.5,
+        num_classes: int | None = None,
+        momentum: float = 0.0,
+        min_score: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(use_sigmoid, **kwargs)
+        if not use_sigmoid:
+            raise ValueError("AdaptiveAsymmetricLoss got use_sigmoid=False: a softmax has no gap to adapt to")
+        name = type(self).__name__
+        self.target_gap = _number("target_gap", target_gap, -1, 1, owner=name)
+        self.step_size = _number("step_size", step_size, 0, float("inf"), owner=name)
+        self.gamma_neg_min = _number("gamma_neg_min", gamma_neg_min, 0, float("inf"), owner=name)
+        self.gamma_neg_max = _number("gamma_neg_max", gamma_neg_max, gamma_neg_min, float("inf"), owner=name)
+        self.adapt = _choice("adapt", adapt, ("gamma_neg", "clip", "both"), owner=name)
+        self.clip_step_size = _number("clip_step_size", clip_step_size, 0, float("inf"), owner=name)
+        self.clip_max = _number("clip_max", clip_max, 0, 1, owner=name)
+        self.momentum = _number("momentum", momentum, 0, 1, owner=name)
+        self.min_score = _number("min_score", min_score, 0, 1, owner=name)
+        if num_classes is not None and num_classes < 1:
+            raise ValueError(f"{name} got num_classes={num_classes}: use the number of classes, or None")
+        if not gamma_neg_min <= self.gamma_neg <= gamma_neg_max:
+            raise ValueError(
+                f"{name} got gamma_neg={self.gamma_neg}: it starts outside of [gamma_neg_min, gamma_neg_max] = "
+                f"[{gamma_neg_min}, {gamma_neg_max}]"
+            )
+        shape = () if num_classes is None else (num_classes,)
+        start = {"gamma_neg": self.gamma_neg, "clip": self.clip}
+        for adapted in ("gamma_neg", "clip") if adapt == "both" else (adapt,):
+            delattr(self, adapted)
+            self.register_buffer(adapted, torch.full(shape, float(start[adapted])))
+        self.register_buffer("gap", torch.full(shape, float(target_gap)))
+        self.register_buffer("_sums", torch.zeros(4, *shape), persistent=False)
+        self._calls = 0
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+    ) -> Tensor:
+        """The loss, as :class:`AsymmetricLoss`; in training its probabilities are added up for the next step."""
+        if self.training and torch.is_grad_enabled():
+            per_class = self.gap.dim() > 0
+            self._sums += probability_sums(
+                pred, target, weight, activated=self.activated, min_score=self.min_score, per_class=per_class
+            )
+            self._calls += 1
+            if self._calls == 10_000:
+                warnings.warn(
+                    "AdaptiveAsymmetricLoss adapts nothing: add dict(type='AdaptiveAsymmetryHook') to custom_hooks",
+                    stacklevel=2,
+                )
+        return super().forward(pred, target, weight, avg_factor, reduction_override)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move gamma- (or the margin) by the gap of all calls, in all processes, since the last step."""
+        all_reduce(self._sums)
+        p_pos, p_neg = probability_gap(self._sums)
+        new = p_pos - p_neg
+        seen = new.isfinite()  # there were positives and negatives
+        gap = torch.where(seen, self.momentum * self.gap + (1 - self.momentum) * new, self.gap)
+        error = torch.where(seen, gap - self.target_gap, 0)
+        self.gap.copy_(gap)
+        if self.adapt != "clip":
+            moved = self.gamma_neg - self.step_size * error
+            self.gamma_neg.copy_(moved.clamp(self.gamma_neg_min, self.gamma_neg_max))
+        if isinstance(self.clip, Tensor):
+            self.clip.copy_((self.clip - self.clip_step_size * error).clamp(0, self.clip_max))
+        self._sums.zero_()
+        self._calls = 0
+
+    def extra_repr(self) -> str:
+        """Show the parameters in the printed model."""
+        own = ("target_gap", "step_size", "gamma_neg_min", "gamma_neg_max", "adapt", "momentum", "min_score")
+        return ", ".join([super().extra_repr(), *(f"{name}={getattr(self, name)!r}" for name in own)])
