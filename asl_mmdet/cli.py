@@ -1,6 +1,7 @@
-"""What ``tools/train.py`` and ``tools/test.py`` share: their options, and errors that come before anything is built."""
+"""What the tools share: options, errors that come before anything is built, and the reading of logs."""
 
 import argparse
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,3 +144,24 @@ def check_checkpoint(path: str, model: nn.Module | None = None) -> None:
     if misfits:
         shown = "\n".join(f"    {line}" for line in misfits[:5] + ["..."] * (len(misfits) > 5))
         fail(f"{path} is not a checkpoint of this config; of the model's tensors {len(misfits)} differ:\n{shown}")
+
+
+Rows = dict[int, dict[str, float]]
+
+
+def read_log(path: Path) -> tuple[Rows, Rows]:
+    """What MMEngine logged in JSON: the lines of training by iteration, and of evaluation by epoch.
+
+    Args:
+        path: A work directory, in which a resumed run takes the place of a cut one; or a ``scalars.json``.
+    """
+    train: Rows = {}
+    val: Rows = {}
+    for file in [path] if path.is_file() else sorted(path.glob("*/vis_data/scalars.json")):
+        for line in file.read_text().splitlines():
+            row = json.loads(line)
+            if "loss" in row:
+                train[row["step"]] = row
+            elif "step" in row:
+                val[row["step"]] = row
+    return train, val

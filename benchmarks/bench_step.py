@@ -1,6 +1,7 @@
 """A whole training step with ASL against one with focal loss: python benchmarks/bench_step.py [CONFIG FOCAL_CONFIG].
 
-Both models start from the same weights and take the same batches in turn; the medians and their ratio are printed.
+With --gap, a step under ProbabilityGapHook against one of the same config without it. Both models start from the same
+weights and take the same batches in turn; the medians and their ratio are printed.
 Needs the shapes data: python tools/make_shapes.py data/shapes.
 """
 
@@ -9,13 +10,17 @@ import copy
 import itertools
 import statistics
 import time
+from types import SimpleNamespace
 
 import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import LogProcessor, Runner
+
+from asl_mmdet.hooks import ProbabilityGapHook
 
 
 def main() -> None:
@@ -23,8 +28,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time a training step with ASL against one with focal loss.")
     parser.add_argument("config", nargs="?", default="configs/shapes/atss_r18_asl_shapes.py")
     parser.add_argument("focal", nargs="?", default="configs/shapes/atss_r18_focal_shapes.py")
+    parser.add_argument("--gap", action="store_true", help="time ProbabilityGapHook instead")
     parser.add_argument("--steps", type=int, default=60, help="counted steps of each")
     args = parser.parse_args()
+    if args.gap:
+        args.focal = args.config
     configs = [Config.fromfile(path) for path in (args.config, args.focal)]
     register_all_modules()
     models = [MODELS.build(cfg.model).train() for cfg in configs]
@@ -32,12 +40,18 @@ def main() -> None:
     models[1].load_state_dict(models[0].state_dict())
     optimizers = [build_optim_wrapper(model, configs[i].optim_wrapper) for i, model in enumerate(models)]
     batches = list(itertools.islice(Runner.build_dataloader(configs[0].train_dataloader, seed=0), 8))
+    hook = ProbabilityGapHook()
+    runner = SimpleNamespace(model=models[0], message_hub=MessageHub("bench"), log_processor=LogProcessor())
+    if args.gap:
+        hook.before_train(runner)
     seconds: list[list[float]] = [[], []]
     for step in range(-4, args.steps):
         for which in (0, 1) if step % 2 else (1, 0):
             batch = copy.deepcopy(batches[step % len(batches)])
             start = time.perf_counter()
             models[which].train_step(batch, optimizers[which])
+            if args.gap and which == 0:
+                hook.after_train_iter(runner)
             if step >= 0:
                 seconds[which].append(time.perf_counter() - start)
     asl, focal = (1e3 * statistics.median(times) for times in seconds)

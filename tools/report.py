@@ -4,7 +4,6 @@ Reads the logs that MMEngine keeps in the work directory and the ``predictions.p
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,7 @@ import torch
 from mmengine import Config, load
 from mmengine.structures import InstanceData
 
-from asl_mmdet.cli import fail
-
-
-def read_log(work_dir: Path) -> tuple[dict[int, dict[str, float]], dict[int, dict[str, float]]]:
-    """The log lines of training by iteration and of evaluation by epoch; a resumed run takes the place of a cut one."""
-    train: dict[int, dict[str, float]] = {}
-    val: dict[int, dict[str, float]] = {}
-    for path in sorted(work_dir.glob("*/vis_data/scalars.json")):
-        for line in path.read_text().splitlines():
-            row = json.loads(line)
-            if "loss" in row:
-                train[row["step"]] = row
-            elif "coco/bbox_mAP" in row and "step" in row:
-                val[row["step"]] = row
-    return train, val
+from asl_mmdet.cli import fail, read_log
 
 
 def plot_curve(train: dict[int, dict[str, float]], val: dict[int, dict[str, float]], title: str, path: Path) -> None:
@@ -99,6 +84,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8, help="number of pictures")
     args = parser.parse_args()
     train, val = read_log(args.work_dir)
+    val = {step: row for step, row in val.items() if "coco/bbox_mAP" in row}
     if not train or not val:
         fail(f"there is no log of a training run with evaluation in {args.work_dir}")
     cfg = Config.fromfile(args.config)
