@@ -90,7 +90,7 @@ def test_coco_classes_of_metainfo_choose_and_order(coco):
 
 
 def test_coco_broken_files_are_named(coco, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no annotation file .*nowhere.json.*cocodataset.org"):
+    with pytest.raises(FileNotFoundError, match=r"no file .*nowhere.json.*cocodataset.org"):
         CocoMultiLabel(str(tmp_path / "nowhere.json"))
     path = coco()
     (tmp_path / "instances.json").write_text((tmp_path / "instances.json").read_text()[:200])
@@ -169,7 +169,7 @@ def test_nus_wide_files_that_are_something_else_are_refused(content, split, mess
     (tmp_path / "nus.csv").write_text(content)
     with pytest.raises(ValueError, match=message):
         NUSWide("nus.csv", split, data_root=str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"no annotation file .*gone.csv.*MODEL_ZOO"):
+    with pytest.raises(FileNotFoundError, match=r"no file .*gone.csv.*MODEL_ZOO"):
         NUSWide("gone.csv", split, data_root=str(tmp_path))
 
 

@@ -94,7 +94,7 @@ class NUSWide(MultiLabelDataset):
 
         A row that cannot be read is reported with its line.
         """
-        _check_exists(self.ann_file, "https://github.com/Alibaba-MIIL/ASL/blob/main/MODEL_ZOO.md ('split')")
+        check_exists(self.ann_file, "https://github.com/Alibaba-MIIL/ASL/blob/main/MODEL_ZOO.md ('split')")
         rows: list[tuple[str, list[str]]] = []
         names: Counter[str] = Counter()
         splits: Counter[str] = Counter()
@@ -157,7 +157,7 @@ def _name_list(row: dict[str, Any]) -> list[str]:
 
 
 def _read_coco(path: str) -> COCO:
-    _check_exists(path, "https://cocodataset.org/#download")
+    check_exists(path, "https://cocodataset.org/#download")
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
             coco = COCO(path)
@@ -176,9 +176,10 @@ def _read_coco(path: str) -> COCO:
     return coco
 
 
-def _check_exists(path: str, source: str) -> None:
+def check_exists(path: str, source: str) -> None:
+    """FileNotFoundError that says where the file is published, if it is not here."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no annotation file {path}; it can be had from {source}")
+        raise FileNotFoundError(f"there is no file {path}; it can be had from {source}")
 
 
 def _resolve_classes(dataset: MultiLabelDataset, found: list[str]) -> list[str]:

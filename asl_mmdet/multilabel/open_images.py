@@ -18,6 +18,8 @@ from mmpretrain.registry import DATASETS
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
+from asl_mmdet.multilabel.datasets import check_exists
+
 WEB_PAGE = "https://storage.googleapis.com/openimages/web/download_v6.html"
 HEADER = "ImageID,Source,LabelName,Confidence"
 STRINGS = pa.dictionary(pa.int32(), pa.string())  # only the distinct ones are looked up
@@ -150,14 +152,9 @@ class ImageLabels(Sequence[Any]):
         return (codes[codes & 1 == 0] >> 1).tolist()
 
 
-def _check_exists(path: str) -> None:
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no file {path}. The labels and class lists of Open Images are on {WEB_PAGE}")
-
-
 def read_classes(path: str) -> tuple[list[str], list[str]]:
     """The MIDs of a class list, and their display names; a MID without one is its own name."""
-    _check_exists(path)
+    check_exists(path, WEB_PAGE)
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = [row for row in csv.reader(file) if row and row[0] != "LabelName"]
     mids = [row[0].strip() for row in rows]
@@ -171,7 +168,7 @@ def read_classes(path: str) -> tuple[list[str], list[str]]:
 def read_labels(paths: Sequence[str], mids: Sequence[str], min_confidence: float) -> Arrays:
     """The sorted ids of all images (N,), the offsets of their labels (N + 1,) and the labels' codes."""
     for path in paths:
-        _check_exists(path)
+        check_exists(path, WEB_PAGE)
     known, code_type = pa.array(mids, pa.string()), np.min_scalar_type(2 * len(mids) - 1)
     runs: list[Arrays] = []  # of rows of one image: ids, numbers of labels, codes of the labels
     rows = bad = other = between = 0
