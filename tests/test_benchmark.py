@@ -1,0 +1,198 @@
+"""The benchmark: plans, what is collected from a run, statistics, and the report."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from asl_mmdet.benchmark import Plan, detection_metrics, thirds
+from asl_mmdet.benchmark_report import compare, paired_difference, write_report
+from asl_mmdet.shapes import make_shapes
+
+ROOT = Path(__file__).parents[1]
+PLANS = sorted((ROOT / "benchmarks" / "plans").glob("*.py"))
+PLAN = """
+_asl = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, alpha=None)
+configs = dict(tagger="configs/shapes/tagger_r18_bce_shapes.py")
+losses = dict(bce=None, asl=_asl)
+baseline = "bce"
+seeds = (0, 1)
+"""
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_shipped_plan_builds_the_config_of_every_cell(path):
+    plan = Plan.read(path)
+    cells = plan.cells()
+    assert len(cells) == len(set(cells)) == len(plan.configs) * len(plan.losses) * len(plan.data) * len(plan.seeds)
+    for cell in cells:
+        cfg = plan.config_of(cell)
+        assert cfg.randomness.seed == cell.seed
+        node = cfg.model.bbox_head.loss_cls if "bbox_head" in cfg.model else cfg.model.head.loss
+        wanted = plan.losses[cell.loss]
+        assert wanted is None or node.to_dict() == wanted  # nothing of the old block is left
+        hooks = [hook.type for hook in cfg.custom_hooks]
+        assert hooks.count("ProbabilityGapHook") == 1
+        assert hooks.count("AdaptiveAsymmetryHook") == node.type.endswith("AdaptiveAsymmetricLoss")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ("seed = 3", "seed is missing or unknown"),
+        ("del baseline", "baseline is missing"),
+        ("baseline = 'focal'", "baseline='focal' is none of the losses bce, asl"),
+        ("seeds = ()", "must not be empty"),
+    ],
+)
+def test_wrong_plans_are_refused(change, message, tmp_path):
+    text = PLAN.replace('baseline = "bce"\n', "") if change.startswith("del") else PLAN + change
+    (tmp_path / "plan.py").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        Plan.read(tmp_path / "plan.py")
+
+
+def test_paired_difference_is_that_of_students_t():
+    ours, base = {0: 3.0, 1: 4.0, 2: 8.0, 7: 99.0}, {0: 1.0, 1: 3.0, 2: 5.0, 8: 0.0}
+    mean, half = paired_difference(ours, base)  # of the differences 2, 1 and 3
+    assert mean == pytest.approx(2)
+    assert half == pytest.approx(4.303 / math.sqrt(3), rel=1e-3)
+    assert math.isnan(paired_difference({0: 1.0}, {0: 0.0})[1])
+    assert math.isnan(paired_difference({0: 1.0}, {1: 0.0})[0])
+
+
+def test_thirds_are_by_frequency():
+    per_class = {"a": 10.0, "b": 20.0, "c": 30.0, "d": 40.0, "e": 50.0, "f": 60.0, "g": math.nan}
+    frequency = {"a": 6, "b": 5, "c": 4, "d": 3, "e": 2, "f": 1, "g": 9}
+    assert thirds(per_class, frequency) == {"rare": 55, "common": 35, "frequent": 15}
+
+
+def test_detection_metrics_of_perfect_and_of_no_predictions(tmp_path):
+    root = make_shapes(tmp_path / "shapes", num_train=20, num_val=6)
+    cfg = Config.fromfile(ROOT / "configs/shapes/atss_r18_asl_shapes.py")
+    cfg.train_dataloader.dataset.data_root = f"{root}/"
+    cfg.val_evaluator.ann_file = f"{root}/annotations/val.json"
+    content = json.loads((root / "annotations/val.json").read_text())
+    predictions = []
+    for image in content["images"]:
+        own = [a for a in content["annotations"] if a["image_id"] == image["id"]]
+        boxes = torch.tensor([a["bbox"] for a in own])
+        boxes[:, 2:] += boxes[:, :2]
+        labels = torch.tensor([a["category_id"] - 1 for a in own])
+        instances = dict(bboxes=boxes, scores=torch.ones(len(own)), labels=labels)
+        predictions.append(dict(img_id=image["id"], pred_instances=instances))
+    result = detection_metrics(cfg, predictions)
+    assert result["metrics"]["AP"] == pytest.approx(100)
+    assert "APl" not in result["metrics"]  # there is no large object
+    assert result["detections"] == len(content["annotations"])
+    assert np.nanmin(result["precision_at_recall"]) == pytest.approx(1)
+    train = json.loads((root / "annotations/train.json").read_text())["annotations"]
+    assert result["frequency"]["red circle"] == sum(a["category_id"] == 1 for a in train)
+    for prediction in predictions:
+        prediction["pred_instances"] = {key: value[:0] for key, value in prediction["pred_instances"].items()}
+    assert detection_metrics(cfg, predictions)["metrics"]["AP"] == 0
+
+
+def result_of(loss, seed, value, config="atss"):
+    return dict(
+        config=config,
+        loss=loss,
+        data="clean",
+        seed=seed,
+        baseline="focal",
+        main_metric="AP",
+        metrics=dict(AP=value, AP50=value + 10),
+        curve={"1": value / 2, "2": value},
+        training=dict(prob_gap={"10": -0.5, "20": -0.2}, gamma_neg={"10": 1.0} if loss == "asl" else {}),
+        per_class=dict(a=value, b=value + 1),
+        frequency=dict(a=100, b=10),
+        precision_at_recall=[1 - i / 100 for i in range(101)],
+        detections=50,
+        seconds_per_iteration=0.2,
+        seconds_per_validation_batch=0.1,
+        peak_memory_mb=900,
+        device="CPU",
+        versions=dict(torch="2.0"),
+        commit="abc",
+        date="2026-01-01",
+    )
+
+
+RESULTS = [
+    result_of("focal", 0, 40.0),
+    result_of("focal", 1, 42.0),
+    result_of("asl", 0, 41.0),
+    result_of("asl", 1, 44.0),
+]
+
+
+def test_report_has_means_paired_differences_and_plots(tmp_path):
+    results = [*RESULTS, result_of("asl", 0, 30.0, "fcos")]  # a config whose baseline is not finished
+    write_report(results, ["fcos-focal-clean-seed0: exit code 1"], tmp_path, "title")
+    text = (tmp_path / "report.md").read_text()
+    assert "| focal | 2 | 41.00 ± 1.41 | baseline | 51.00 ± 1.41 |" in text
+    half = 12.706 * math.sqrt(0.5) / math.sqrt(2)
+    assert f"| asl | 2 | 42.50 ± 2.12 | +1.50 [{1.5 - half:+.2f}, {1.5 + half:+.2f}] |" in text
+    assert "fcos-focal-clean-seed0: exit code 1" in text
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 5
+    assert 'src="http' not in page
+    rows = (tmp_path / "results.csv").read_text().splitlines()
+    assert len(rows) == 6
+    assert rows[0].startswith("config,data,loss,seed,")
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+
+
+def test_compare_shows_changes_and_what_one_has_alone():
+    lines = compare(RESULTS[:3], [result_of("focal", 0, 41.5), *RESULTS[2:]])
+    assert "atss-clean-focal-0: AP 40.00 -> 41.50 (+1.50), time x 1.00" in lines
+    assert "atss-clean-focal-1: only in the first" in lines
+    assert "atss-clean-asl-1: only in the second" in lines
+
+
+def tool(*args):
+    command = [sys.executable, "tools/benchmark.py", *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+
+
+@pytest.mark.slow
+def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path):
+    roots = {f"{split}_dataloader.dataset.data_root": f"{tmp_path}/shapes/" for split in ("train", "val", "test")}
+    (tmp_path / "plan.py").write_text(
+        PLAN.replace("asl=_asl", "bad=dict(type='mmdet.AsymmetricLoss')").replace("(0, 1)", "(0,)")
+        + f"shapes = {{'{tmp_path}/shapes': dict(num_train=32, num_val=16)}}\ndata = dict(tiny={roots})\n"
+        + "options = {'train_cfg.max_epochs': 1, 'default_hooks.logger.interval': 1}\n"
+    )
+    out = tmp_path / "out"
+    dry = tool(tmp_path / "plan.py", "--out", out, "--dry-run")
+    assert "= 2 runs, of which 0 are finished" in dry.stdout
+    assert not out.exists()
+    done = tool(tmp_path / "plan.py", "--out", out)
+    assert done.returncode == 1
+    assert "1 runs failed, 1 are finished" in done.stderr
+    assert "use_sigmoid=None" in done.stderr  # the log's last line
+    finished = out / "tagger-bce-tiny-seed0" / "result.json"
+    result = json.loads(finished.read_text())
+    assert 0 < result["metrics"]["mAP"] < 100
+    assert len(result["per_class"]) == 24
+    assert result["training"]["prob_gap"]
+    assert "| bce | 1 |" in (out / "report.md").read_text()
+    before = finished.stat().st_mtime_ns
+    again = tool(tmp_path / "plan.py", "--out", out)
+    assert "= 2 runs, of which 1 are finished" in again.stdout
+    assert finished.stat().st_mtime_ns == before
+    assert tool(tmp_path / "plan.py", "--out", out, "--report").returncode == 0
+
+
+def test_missing_plan_and_data_are_explained(tmp_path):
+    assert "there is no plan nowhere.py; this project's are in benchmarks/plans/" in tool("nowhere.py").stderr
+    (tmp_path / "plan.py").write_text(PLAN + "data = dict(x={'train_dataloader.dataset.data_root': 'data/nowhere/'})\n")
+    done = tool(tmp_path / "plan.py", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "data/nowhere/annotations/train.json" in done.stderr
