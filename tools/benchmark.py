@@ -7,15 +7,31 @@ results.
 """
 
 import argparse
+import itertools
 import json
 import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
-from asl_mmdet.benchmark import Plan, run
-from asl_mmdet.benchmark_report import compare, write_report
+from asl_mmdet.benchmark import Cell, Plan, run
+from asl_mmdet.benchmark_report import compare, draw_pictures, write_report
 from asl_mmdet.cli import check_data, fail
+
+
+def pictures_of(plan: Plan, out: Path) -> dict[str, Any]:
+    """A sheet for every config and data variant, of the first seed that is finished with any loss."""
+    sheets = {}
+    for config, data in itertools.product(plan.configs, plan.data):
+        for seed in plan.seeds:
+            folders = {loss: out / str(Cell(config, loss, data, seed)) for loss in plan.losses}
+            folders = {loss: folder for loss, folder in folders.items() if (folder / "result.json").exists()}
+            sheet = draw_pictures(folders) if folders else None
+            if sheet is not None:
+                sheets[f"{config}, {data}, seed {seed}"] = sheet
+                break
+    return sheets
 
 
 def main() -> None:
@@ -79,7 +95,7 @@ def main() -> None:
         failures = run(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])
     results = [json.loads(path.read_text()) for cell in cells if (path := out / str(cell) / "result.json").exists()]
     if results:
-        write_report(results, failures, out, plan.name)
+        write_report(results, failures, out, plan.name, pictures_of(plan, out))
         print(
             f"\n{(out / 'report.md').read_text()}\n{out / 'report.html'}, {out / 'results.csv'}, {out / 'results.json'}"
         )
