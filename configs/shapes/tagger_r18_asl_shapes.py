@@ -1,3 +1,10 @@
+"""A small tagger with ASL on the shapes data, 8 epochs: about 4 minutes on two CPU cores.
+
+Expect     mAP 46.7, 47.3, 47.3 (seeds 0, 1, 2; benchmarks/shapes_taggers.csv)
+Data       python tools/make_shapes.py data/shapes_tags --num-train 4000 --num-val 1000
+Train      python tools/train.py configs/shapes/tagger_r18_asl_shapes.py
+"""
+
 _base_ = "../_base_/shapes_multilabel.py"
 
 model = dict(
