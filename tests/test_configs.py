@@ -35,7 +35,9 @@ def test_detector_builds_and_does_one_training_step(path):
     model = MODELS.build(cfg.model)
     model.init_weights()
     head = model.bbox_head
-    assert type(head.loss_cls).__name__ == ("AsymmetricLoss" if "_asl" in path else "FocalLoss")
+    losses = {"_asl_": "AsymmetricLoss", "_asl.": "AsymmetricLoss", "_adaptive_": "AdaptiveAsymmetricLoss"}
+    expected = next((name for part, name in losses.items() if part in path), "FocalLoss")
+    assert type(head.loss_cls).__name__ == expected
     # One channel too many would mean that the head takes the scores for a softmax's.
     assert head.cls_out_channels == cfg.model.bbox_head.num_classes
 
