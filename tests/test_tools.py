@@ -131,6 +131,13 @@ def test_amp_without_a_gpu_is_explained():
     assert "--cfg-options optim_wrapper.type=OptimWrapper" in message
 
 
+def test_unknown_labels_without_their_loss_are_explained():
+    config = "configs/multilabel/tresnet_l_asl_openimages448.py"
+    options = ["train_dataloader.dataset.unannotated=ignore", "optim_wrapper.type=OptimWrapper"]
+    message = message_of("tools/train.py", config, "--cfg-options", *options)
+    assert "write model.head.loss=dict(type='PartialLabelLoss', loss=...)" in message
+
+
 @pytest.mark.parametrize("flags", [[], ["--tta"]])
 def test_checkpoint_evaluates_as_after_training(run, options, tmp_path, flags):
     out, pictures = tmp_path / "predictions.pkl", tmp_path / "pictures"

@@ -46,6 +46,12 @@ def main() -> None:
         cfg.load_from = None if args.resume == "auto" else args.resume
     if cfg.get("load_from"):
         check_checkpoint(cfg.load_from)
+    if cfg.train_dataloader.dataset.get("unannotated") == "ignore" and cfg.model.head.loss.type != "PartialLabelLoss":
+        fail(
+            "train_dataloader.dataset.unannotated='ignore' marks unknown labels by -1, which "
+            f"{cfg.model.head.loss.type} would take for labels: write model.head.loss=dict(type='PartialLabelLoss', "
+            "loss=...)"
+        )
     check_data(cfg, "train", "val")
     build_runner(cfg).train()
 
