@@ -29,6 +29,8 @@ from asl_mmdet.cli import read_log
 from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]
+_INSTALLED = Path(__file__).parent / ".mim" / "tools"
+TOOLS = _INSTALLED if _INSTALLED.is_dir() else ROOT / "tools"
 COCO_STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 PACKAGES = ("torch", "torchvision", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "onedl-mmpretrain", "numpy")
 
@@ -148,11 +150,11 @@ def _run_cell(plan: Plan, cell: Cell, folder: Path, train: list[str], launcher_a
     plan.config_of(cell).dump(config)
     start = time.time()
     print(f"{datetime.now():%H:%M:%S}  {cell} ...", flush=True)
-    script = [*train, str(ROOT / "tools" / "train.py"), str(config), "--work-dir", str(work_dir), "--resume"]
+    script = [*train, str(TOOLS / "train.py"), str(config), "--work-dir", str(work_dir), "--resume"]
     code, peak = _execute([*script, *launcher_arguments], folder / "train.log")
     if code == 0:
         checkpoint = Path((work_dir / "last_checkpoint").read_text().strip())
-        script = [*train, str(ROOT / "tools" / "test.py"), str(config), str(work_dir / checkpoint.name)]
+        script = [*train, str(TOOLS / "test.py"), str(config), str(work_dir / checkpoint.name)]
         arguments = ["--out", str(predictions), "--work-dir", str(folder / "test"), *launcher_arguments]
         code, _ = _execute([*script, *arguments], folder / "test.log")
     if code:
@@ -173,7 +175,7 @@ def _run_cell(plan: Plan, cell: Cell, folder: Path, train: list[str], launcher_a
 def _execute(command: list[str], log: Path) -> tuple[int, float]:
     """The exit code of a command, and the peak of its memory in MB."""
     with log.open("a") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT)
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
