@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
 from mmengine.runner import LogProcessor
@@ -24,6 +25,12 @@ from asl_mmdet.losses.probability import probability_gap, probability_sums
 from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _mmdet_scope():
+    register_all_modules()
+
 
 ASL = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=2.0, alpha=None)
 
