@@ -76,7 +76,7 @@ class ProbabilityGapHook(Hook):
         if self.sums is None:  # in every process alike: the loss was not called
             return
         all_reduce(self.sums)
-        pt_pos, pt_neg = (float(v) for v in torch.stack(probability_gap(self.sums)).tolist())
+        pt_pos, pt_neg = torch.stack(probability_gap(self.sums)).tolist()
         self.sums = None
         _log(runner, dict(pt_pos=pt_pos, pt_neg=pt_neg, prob_gap=pt_pos - pt_neg))
 
