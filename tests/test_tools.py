@@ -221,7 +221,7 @@ from mmpretrain import ImageClassificationInferencer
 inferencer = ImageClassificationInferencer("{work_dir}/tagger.py", "{work_dir}/run/epoch_2.pth")
 images = [f"{data}/val/{{name}}" for name in sorted(mmengine.scandir("{data}/val", ".jpg"))]
 for image, sample in zip(images, inferencer(images, batch_size=4, return_datasamples=True)):
-    print("TAGS", image, [inferencer.classes[i] for i in sample.pred_label])
+    print("\\nTAGS", image, [inferencer.classes[i] for i in sample.pred_label])  # a progress bar may end without one
 """,
     )
     assert done.returncode == 0, done.stderr
