@@ -48,12 +48,22 @@ def asymmetric_loss(
     clip: float,
     alpha: float | None = None,
     detach_focusing: bool = False,
+    ignore_above: float = 1.0,
+    has_object: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The loss of every element, and its derivative for the logit; a soft label mixes the two losses."""
+    """The loss of every element, and its derivative for the logit; a soft label mixes the two losses.
+
+    A negative above ``ignore_above`` costs nothing, but in the rows (N,) of ``has_object``.
+    """
     pos_weight, neg_weight = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    if has_object is None:
+        has_object = torch.zeros(len(logits), dtype=torch.bool)
     losses, slopes = [], []
-    for z, y in zip(logits.flatten().tolist(), labels.flatten().tolist(), strict=True):
+    has_objects = has_object[:, None].expand_as(logits)
+    for z, y, kept in zip(*(t.flatten().tolist() for t in (logits, labels, has_objects)), strict=True):
         pos, neg = positive(z, gamma_pos, detach_focusing), negative(z, gamma_neg, clip, detach_focusing)
+        if _sigmoid(z) > ignore_above and not kept:
+            neg = 0.0, 0.0
         losses.append(pos_weight * y * pos[0] + neg_weight * (1 - y) * neg[0])
         slopes.append(pos_weight * y * pos[1] + neg_weight * (1 - y) * neg[1])
     as_tensor = [torch.tensor(v, dtype=torch.float64).view(logits.shape) for v in (losses, slopes)]

@@ -60,6 +60,27 @@ def test_loss_and_gradient_equal_the_paper(margin, kind, detach):
             torch.testing.assert_close(grad, expected_grad, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("impl", ["eager", "accelerator", pytest.param("compile", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["hard", "soft", "index"])
+@pytest.mark.parametrize("margin", [0.0, 0.05])
+def test_ignored_negatives_cost_nothing(margin, kind, impl, monkeypatch):
+    z, target, weight = logits(40, 5), labels(kind, (40, 5)), logits(40, seed=3).abs()
+    y = one_hot(target, 5) if kind == "index" else target
+    kwargs = dict(gamma_pos=0.5, gamma_neg=2.0, clip=margin, alpha=0.25, ignore_above=0.3)
+    has_object = target < 5 if kind == "index" else None
+    expected = reference.asymmetric_loss(z, y, has_object=has_object, **kwargs)
+    if impl == "accelerator":
+        monkeypatch.setattr(functional, "_is_cpu", lambda x: False)
+    found = loss_and_grad(z, target, weight=weight, reduction="none", **kwargs, impl="eager" if "a" in impl else impl)
+    torch.testing.assert_close(found, tuple(v * weight[:, None] for v in expected), rtol=1e-10, atol=1e-10)
+    is_ignored = (z.sigmoid() > 0.3) & (y == 0)
+    if has_object is not None:
+        assert (found[0][is_ignored & has_object[:, None]] > 0).all()
+        is_ignored &= ~has_object[:, None]
+    assert is_ignored.any() or kind == "soft"
+    assert (found[0][is_ignored] == 0).all() and (found[1][is_ignored] == 0).all()
+
+
 @pytest.mark.parametrize("kind", ["hard", "soft", "index"])
 def test_gradient_equals_finite_differences(kind):
     z = logits(4, 3).requires_grad_()
@@ -511,6 +532,9 @@ def test_public_implementations_agree_where_their_logarithms_are_not_clamped(gam
         ({"gamma_neg": "4"}, "gamma_neg='4'"),
         ({"clip": 1.0}, "clip=1.0"),
         ({"clip": -0.1}, "clip=-0.1"),
+        ({"ignore_above": 1.1}, r"ignore_above=1.1: use a number in \[0, 1\]$"),
+        ({"clip": 0.5, "ignore_above": 0.5}, "ignore_above=0.5 and clip=0.5: no negative is between them"),
+        ({"use_sigmoid": False, "alpha": None, "ignore_above": 0.5}, "ignore_above=0.5 with use_sigmoid=False"),
         ({"alpha": 1.5}, r"alpha=1.5.*\[0, 1\] or None"),
         ({"reduction": "avg"}, "reduction='avg'.*none.*mean.*sum"),
         ({"loss_weight": True}, "loss_weight=True"),

@@ -30,6 +30,8 @@ class AsymmetricLoss(nn.Module):
         clip: Probability margin m in [0, 1): a negative with p <= m has no loss and no gradient. A detector starts at
             p = 0.01, so with a margin no background is learned until some rises above it. Sigmoid only.
         alpha: Weight of the positives; negatives get 1 - alpha. None leaves both at 1. Sigmoid only.
+        ignore_above: For missing labels: background with p above it, in (``clip``, 1], is taken for an object that has
+            no label, and has no loss and no gradient; 1 ignores none. With labels (N, C) any negative. Sigmoid only.
         reduction: 'none', 'mean' or 'sum'.
         loss_weight: Factor for the loss, >= 0.
         activated: The predictions are probabilities already (as in TOOD), not logits. Sigmoid only.
@@ -53,6 +55,7 @@ class AsymmetricLoss(nn.Module):
         gamma_neg: float = 1.0,
         clip: float = 0.0,
         alpha: float | None = 0.25,
+        ignore_above: float = 1.0,
         reduction: str = "mean",
         loss_weight: float = 1.0,
         activated: bool = False,
@@ -72,6 +75,12 @@ class AsymmetricLoss(nn.Module):
         self.gamma_neg = _number("gamma_neg", gamma_neg, 0, math.inf)
         self.clip = _number("clip", clip, 0, 1)
         self.alpha = None if alpha is None else _number("alpha", alpha, 0, 1, closed=True)
+        self.ignore_above = _number("ignore_above", ignore_above, 0, 1, closed=True)
+        if self.ignore_above <= self.clip:
+            raise ValueError(
+                f"AsymmetricLoss got ignore_above={ignore_above} and clip={clip}: no negative is between them, so none "
+                "would be learned"
+            )
         self.reduction = _choice("reduction", reduction, REDUCTIONS)
         self.loss_weight = _number("loss_weight", loss_weight, 0, math.inf)
         self.activated = _choice("activated", activated, (True, False))
@@ -83,7 +92,12 @@ class AsymmetricLoss(nn.Module):
                 f"AsymmetricLoss got label_smoothing={label_smoothing} with use_sigmoid=True: it is for the softmax "
                 "form; give soft targets instead"
             )
-        for name, value, neutral in (("activated", activated, False), ("clip", clip, 0), ("alpha", alpha, None)):
+        for name, value, neutral in (
+            ("activated", activated, False),
+            ("clip", clip, 0),
+            ("alpha", alpha, None),
+            ("ignore_above", ignore_above, 1),
+        ):
             if not use_sigmoid and value != neutral:
                 raise ValueError(
                     f"AsymmetricLoss got {name}={value} with use_sigmoid=False: the softmax form has no {name}; write "
@@ -122,7 +136,8 @@ class AsymmetricLoss(nn.Module):
         )
         if self.use_sigmoid:
             logits = _logit(pred) if self.activated else pred
-            loss = asymmetric_loss(logits, target, weight, clip=self.clip, alpha=self.alpha, impl=self.impl, **common)
+            common.update(clip=self.clip, alpha=self.alpha, ignore_above=self.ignore_above, impl=self.impl)
+            loss = asymmetric_loss(logits, target, weight, **common)
         else:
             loss = asymmetric_softmax_loss(pred, target, weight, label_smoothing=self.label_smoothing, **common)
         return self.loss_weight * loss
@@ -147,7 +162,7 @@ def _number(
     """``value``, if it is a number in [low, high), or in [low, high] if ``closed``."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not (low <= value < high or (closed and value == high)):
-        allowed = f"in [{low}, {high}] or None" if closed else f"in [{low}, {high})"
+        allowed = f"in [{low}, {high}]{' or None' if name == 'alpha' else ''}" if closed else f"in [{low}, {high})"
         raise ValueError(f"{owner} got {name}={value!r}: use a number {allowed}")
     return value
 

@@ -29,6 +29,7 @@ def asymmetric_loss(
     gamma_neg: float | Tensor,
     clip: float | Tensor,
     alpha: float | None = None,
+    ignore_above: float = 1.0,
     detach_focusing: bool = False,
     reduction: str = "mean",
     avg_factor: float | Tensor | None = None,
@@ -46,6 +47,11 @@ def asymmetric_loss(
     Limits: all of gamma and m zero is binary cross-entropy; :math:`\gamma_+ = \gamma_- = \gamma` and m = 0 with
     ``alpha`` is focal loss. A negative with p <= m has zero loss and zero gradient.
 
+    ``ignore_above`` is the margin's counterpart for data with missing labels: a negative with p above it is taken for a
+    positive that nobody labelled, and ignored, where the paper's Eq. 7 only weakens its gradient beyond p*. With class
+    indices that goes for the rows that are background: a row that has a class is labelled, and its other classes stay
+    negatives. (https://arxiv.org/abs/2206.03740 rejects large losses; here with a fixed threshold and this restriction.)
+
     The paper trains multi-label classification with gamma 0 / 4 and m = 0.05, summed over classes, without alpha.
 
     Args:
@@ -57,6 +63,8 @@ def asymmetric_loss(
             which may change from call to call without a new compilation.
         clip: The probability margin m, in [0, 1); or a tensor, likewise.
         alpha: Weigh positives by alpha and negatives by 1 - alpha, as focal loss does; None leaves both at 1.
+        ignore_above: In (0, 1]; a negative with p above it has no loss and no gradient, unless its row has a class.
+            1 ignores none.
         detach_focusing: Take the focusing weights as constants in the backward pass, as the authors train.
         reduction: 'none', 'mean' (over all elements, or by ``avg_factor``) or 'sum'.
         avg_factor: What 'mean' divides the sum by, usually the number of positives of all images.
@@ -89,7 +97,8 @@ def asymmetric_loss(
         weight = _align_weight(weight, pred).to(z.dtype)
     pos_weight, neg_weight = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
     gamma_neg, clip = (_parameter(name, v, z, impl) for name, v in (("gamma_neg", gamma_neg), ("clip", clip)))
-    asymmetry = _Asymmetry(gamma_pos, gamma_neg, clip, pos_weight, neg_weight, detach_focusing)
+    highest = math.log(ignore_above / (1 - ignore_above)) if ignore_above < 1 else math.inf
+    asymmetry = _Asymmetry(gamma_pos, gamma_neg, clip, pos_weight, neg_weight, detach_focusing, highest)
     if weight is not None and weight.requires_grad:
         loss = _AsymmetricLoss.apply(z, labels, None, asymmetry, False, impl) * weight
         loss = loss if reduction == "none" else loss.sum()
@@ -224,6 +233,15 @@ class _Asymmetry(NamedTuple):
     pos_weight: float
     neg_weight: float
     detach: bool
+    highest: float  # the logit above which a negative is ignored
+
+    def neg_scale(self, z: Tensor, weight: Tensor | float, has_object: Tensor | None) -> Tensor | float:
+        """The factor of the negatives with logits z; where no object is, those above ``highest`` are ignored."""
+        scale = self.neg_weight * weight
+        if self.highest == math.inf:
+            return scale
+        is_kept = z <= self.highest
+        return scale * (is_kept if has_object is None else is_kept | has_object)
 
     def of_columns(self, columns: Tensor) -> "_Asymmetry":
         """For elements of these columns instead of whole rows."""
@@ -317,16 +335,26 @@ def _one_side(
     return loss, torch.mul(slope, scale if focus is None else focus, out=out)
 
 
-def _both_sides(z: Tensor, y: Tensor | float, weight: Tensor | float, a: _Asymmetry, want_grad: bool) -> _Side:
+def _both_sides(
+    z: Tensor,
+    y: Tensor | float,
+    weight: Tensor | float,
+    a: _Asymmetry,
+    want_grad: bool,
+    has_object: Tensor | None = None,
+) -> _Side:
     """A label y, soft or not, is y of a positive and 1 - y of a negative."""
+    neg_scale = a.neg_scale(z, (1 - y) * weight, has_object)
     pos_loss, pos_grad = _one_side(-z, a.gamma_pos, 0.0, a.detach, a.pos_weight * y * weight, want_grad)
-    neg_loss, neg_grad = _one_side(z, a.gamma_neg, a.clip, a.detach, a.neg_weight * (1 - y) * weight, want_grad)
+    neg_loss, neg_grad = _one_side(z, a.gamma_neg, a.clip, a.detach, neg_scale, want_grad)
     return pos_loss + neg_loss, None if pos_grad is None or neg_grad is None else neg_grad - pos_grad
 
 
-def _negatives(z: Tensor, weight: Tensor | float, a: _Asymmetry, out: Tensor | None) -> Tensor:
+def _negatives(
+    z: Tensor, weight: Tensor | float, a: _Asymmetry, out: Tensor | None, has_object: Tensor | None
+) -> Tensor:
     """The loss of elements that are all negative; their gradient goes to ``out``."""
-    scale = a.neg_weight * weight
+    scale = a.neg_scale(z, weight, has_object)
     if not isinstance(a.clip, Tensor) and a.clip and _is_cpu(z):
         # Few negatives of a trained model are above the margin: only those are worked on (with some slack, since
         # _one_side settles what exactly is above).
@@ -344,6 +372,11 @@ def _negatives(z: Tensor, weight: Tensor | float, a: _Asymmetry, out: Tensor | N
     return _one_side(z, a.gamma_neg, a.clip, a.detach, scale, out is not None, out)[0]
 
 
+def _has_object(z: Tensor, labels: Tensor) -> Tensor | None:
+    """(N, 1): whether a row has a class; None for labels of the logits' shape, which stand each for itself."""
+    return None if labels.dim() == 2 else labels.unsqueeze(1) != z.shape[1]
+
+
 def _eager(z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool, reduce: bool) -> _Side:
     """The (sum of the) weighted loss and the gradient of the sum, kernel by kernel."""
     step = max(1, _PIECE // max(z.shape[1], 1)) if _is_cpu(z) else max(1, z.shape[0])
@@ -359,7 +392,7 @@ def _eager(z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want
             if piece_grad is not None and mixed is not None:
                 piece_grad.copy_(mixed)
         else:
-            piece_loss = _negatives(z[piece], piece_weight, a, piece_grad)
+            piece_loss = _negatives(z[piece], piece_weight, a, piece_grad, _has_object(z[piece], labels[piece]))
             positives.put(piece_loss, piece_grad, piece)
         if reduce:
             loss += piece_loss.sum()
@@ -419,14 +452,23 @@ class _Positives(NamedTuple):
                     there[at] = torch.where(self.is_background, there[at], value)
 
 
-def _whole(z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool, reduce: bool) -> _Side:
+def _whole(
+    z: Tensor,
+    labels: Tensor,
+    weight: Tensor | None,
+    a: _Asymmetry,
+    want_grad: bool,
+    reduce: bool,
+    has_object: Tensor | None = None,
+) -> _Side:
     """The elementwise part for a compiler to fuse: all of it, or with class indices that of the negatives alone."""
     scale = 1.0 if weight is None else weight
     if labels.dim() == 2:
-        loss, grad = _both_sides(z, labels.to(z.dtype), scale, a, want_grad)
+        loss, grad = _both_sides(z, labels.to(z.dtype), scale, a, want_grad, has_object)
     else:
         is_negative = labels.unsqueeze(1) != torch.arange(z.shape[1], device=z.device)  # exists in registers only
-        loss, grad = _one_side(z, a.gamma_neg, a.clip, a.detach, a.neg_weight * scale * is_negative, want_grad)
+        neg_scale = a.neg_scale(z, scale * is_negative, _has_object(z, labels))
+        loss, grad = _one_side(z, a.gamma_neg, a.clip, a.detach, neg_scale, want_grad)
     return loss.sum() if reduce else loss, grad
 
 
@@ -477,7 +519,7 @@ def _run(
     global _compiler_failed
     if torch.compiler.is_compiling():  # the caller's own torch.compile, which cannot select by value
         y = labels if labels.dim() == 2 else labels.unsqueeze(1) == torch.arange(z.shape[1], device=z.device)
-        return _whole(z, y, weight, a, want_grad, reduce)
+        return _whole(z, y, weight, a, want_grad, reduce, _has_object(z, labels))
     if impl == "compile" or (impl == "auto" and not _is_cpu(z) and not _compiler_failed):
         try:
             tensors = tuple(name for name in ("gamma_neg", "clip") if isinstance(getattr(a, name), Tensor))
