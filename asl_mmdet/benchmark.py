@@ -26,6 +26,7 @@ from mmengine import load
 from mmengine.config import Config, ConfigDict
 
 from asl_mmdet.cli import read_log
+from asl_mmdet.losses.presets import PRESETS
 from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +56,8 @@ class Plan:
     Args:
         name: The name of the plan file.
         configs: Base configs by name.
-        losses: ``loss_cls`` (or mmpretrain's ``loss``) by name; None leaves the config's own.
+        losses: ``loss_cls`` (or mmpretrain's ``loss``) by name: a config block, the name of one of the
+            :data:`asl_mmdet.losses.presets.PRESETS`, or None for the config's own.
         baseline: The loss that the others are compared with.
         data: Options of the config, as for ``--cfg-options``, by the name of a data variant.
         seeds: Seeds; runs with equal seeds are compared in pairs.
@@ -79,7 +81,7 @@ class Plan:
         """Read a plan file.
 
         Raises:
-            ValueError: If a variable is missing, unknown or empty, or the baseline is none of the losses.
+            ValueError: If a variable is missing, unknown or empty, or a preset or the baseline does not exist.
         """
         given = {k: v for k, v in Config.fromfile(path).to_dict().items() if not k.startswith("_")}
         optional: dict[str, Any] = dict(data={"default": {}}, options={}, shapes={}, minutes=0.0)
@@ -96,6 +98,9 @@ class Plan:
             raise ValueError(
                 f"{path}: baseline={given['baseline']!r} is none of the losses {', '.join(given['losses'])}"
             )
+        if unknown := {loss for loss in given["losses"].values() if isinstance(loss, str)} - PRESETS.keys():
+            raise ValueError(f"{path}: there is no preset {', '.join(sorted(unknown))}, only {', '.join(PRESETS)}")
+        given["losses"] = {k: PRESETS[v] if isinstance(v, str) else v for k, v in given["losses"].items()}
         return cls(name=Path(path).stem, **given)
 
     def cells(self) -> list[Cell]:
@@ -151,17 +156,22 @@ def _run_cell(plan: Plan, cell: Cell, folder: Path, train: list[str], launcher_a
     start = time.time()
     print(f"{datetime.now():%H:%M:%S}  {cell} ...", flush=True)
     script = [*train, str(TOOLS / "train.py"), str(config), "--work-dir", str(work_dir), "--resume"]
-    code, peak = _execute([*script, *launcher_arguments], folder / "train.log")
+    log = folder / "train.log"
+    code, peak = _execute([*script, *launcher_arguments], log)
     if code == 0:
         checkpoint = Path((work_dir / "last_checkpoint").read_text().strip())
         script = [*train, str(TOOLS / "test.py"), str(config), str(work_dir / checkpoint.name)]
         arguments = ["--out", str(predictions), "--work-dir", str(folder / "test"), *launcher_arguments]
-        code, _ = _execute([*script, *arguments], folder / "test.log")
+        log = folder / "test.log"
+        code, _ = _execute([*script, *arguments], log)
     if code:
-        log = folder / ("test.log" if (folder / "test.log").exists() else "train.log")
         print(f"{datetime.now():%H:%M:%S}  {cell} FAILED, see {log}", flush=True)
         return f"{cell}: exit code {code}; {log} ends with: {_last_line(log)}"
-    result = asdict(cell) | collect(Config.fromfile(config), work_dir, predictions)
+    try:
+        result = asdict(cell) | collect(Config.fromfile(config), work_dir, predictions)
+    except Exception as error:  # the other runs go on, and this one is collected again the next time
+        print(f"{datetime.now():%H:%M:%S}  {cell} FAILED, its results cannot be read", flush=True)
+        return f"{cell}: its results cannot be read: {type(error).__name__}: {error}"
     result |= dict(baseline=plan.baseline, peak_memory_mb=round(peak), **environment())
     partial = folder / "result.json.partial"
     partial.write_text(json.dumps(result))
@@ -205,7 +215,10 @@ def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
 
 
 def detection_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, Any]:
-    """COCO's twelve numbers in percent, the AP of every class, precision against recall, detections above score_thr."""
+    """COCO's twelve numbers in percent, the AP of every class, precision against recall, detections above score_thr.
+
+    ``detections`` counts what the model gives: at least ``score_thr``, after NMS, at most ``max_per_img`` an image.
+    """
     coco, evaluation_class = _read_coco(cfg.val_evaluator.ann_file)
     categories = {category["name"]: category["id"] for category in coco.dataset["categories"]}
     names = list(cfg.val_dataloader.dataset.get("metainfo", {}).get("classes") or categories)
@@ -266,9 +279,11 @@ def tagging_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str,
     metric.process(None, predictions)
     metrics = metric.compute_metrics(metric.results)
     pred, target = (torch.stack([row[key].float() for row in metric.results]) for key in ("pred_score", "gt_score"))
-    values = AveragePrecision.calculate(pred, target, average=None).tolist()
+    present = (target == 1).any(0)  # mmpretrain's function fails where a class has no known label
+    values = torch.full((pred.shape[1],), torch.nan)
+    values[present] = AveragePrecision.calculate(pred[:, present], target[:, present], average=None).float()
     frequency = _frequency(cfg)
-    per_class = dict(zip(frequency, values, strict=True))
+    per_class = dict(zip(frequency, values.tolist(), strict=True))
     return dict(metrics=metrics | thirds(per_class, frequency), per_class=per_class, frequency=frequency)
 
 

@@ -49,6 +49,7 @@ def test_shipped_plan_builds_the_config_of_every_cell(path):
         ("del baseline", "baseline is missing"),
         ("baseline = 'focal'", "baseline='focal' is none of the losses bce, asl"),
         ("seeds = ()", "must not be empty"),
+        ("losses['x'] = 'detect'", "there is no preset detect, only detection, "),
     ],
 )
 def test_wrong_plans_are_refused(change, message, tmp_path):

@@ -17,6 +17,9 @@ from mmengine.hooks import Hook
 from mmengine.optim import OneCycleLR, build_optim_wrapper
 from mmengine.runner import Runner
 
+from asl_mmdet.losses import AsymmetricLoss
+from asl_mmdet.losses.presets import PRESETS
+
 CONFIGS = sorted(str(p) for p in Path("configs").rglob("*.py") if p.parent.name != "_base_")
 CLASSIFIERS = [path for path in CONFIGS if "multilabel/" in path or "/tagger" in path]
 DETECTORS = [path for path in CONFIGS if path not in CLASSIFIERS]
@@ -31,6 +34,8 @@ def _mmdet_scope():
 def test_detector_builds_and_does_one_training_step(path):
     cfg = Config.fromfile(path)
     cfg.model.backbone.init_cfg = None  # no download of weights
+    if "pretrained" in cfg.model.backbone:
+        cfg.model.backbone.pretrained = False
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
@@ -57,6 +62,22 @@ def test_detector_builds_and_does_one_training_step(path):
         optimizer.step()
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_is_a_block_that_the_registry_builds(name):
+    loss = MODELS.build(PRESETS[name])
+    assert type(loss) is AsymmetricLoss
+    assert loss(torch.zeros(2, 3), torch.tensor([0, 3]), avg_factor=1.0).isfinite()
+
+
+def test_asl_configs_have_the_preset_of_their_task():
+    for path in CONFIGS:
+        if "_asl" in path and "herbarium" not in path:  # which has one label a sample
+            model = Config.fromfile(path).model
+            block = (model.bbox_head.loss_cls if path in DETECTORS else model.head.loss).to_dict()
+            preset = PRESETS["detection" if path in DETECTORS else "multi_label"]
+            assert {**block, "type": preset["type"]} == preset, path
+
+
 @pytest.mark.parametrize(
     "path, base",
     [
@@ -69,7 +90,7 @@ def test_coco_config_differs_from_mmdetections_in_the_loss_alone(path, base, tmp
     (tmp_path / "stock.py").write_text(f"_base_ = 'mmdet::{base}'\n")
     ours, stock = (Config.fromfile(p).to_dict() for p in (path, tmp_path / "stock.py"))
     assert ours.pop("custom_imports")["imports"] == ["asl_mmdet"]
-    assert ours["model"]["bbox_head"].pop("loss_cls")["type"] == "AsymmetricLoss"
+    assert ours["model"]["bbox_head"].pop("loss_cls") == PRESETS["detection"]
     assert stock["model"]["bbox_head"].pop("loss_cls")["type"] == "FocalLoss"
     assert ours == stock
 

@@ -9,7 +9,7 @@ configs = dict(resnet101="configs/multilabel/resnet101_asl_coco448.py")
 losses = dict(
     bce=dict(type="CrossEntropyLoss", use_sigmoid=True),
     focal=dict(type="FocalLoss", gamma=2.0, alpha=0.5),
-    asl4=dict(**_asl, gamma_neg=4.0, clip=0.05),
+    multi_label="multi_label",
     adaptive=dict(_asl, type="mmdet.AdaptiveAsymmetricLoss", gamma_neg=2.0, clip=0.05, target_gap=0.1),
 )
 baseline = "bce"
