@@ -50,7 +50,7 @@ def asymmetric_loss(
     ``ignore_above`` is the margin's counterpart for data with missing labels: a negative with p above it is taken for a
     positive that nobody labelled, and ignored, where the paper's Eq. 7 only weakens its gradient beyond p*. With class
     indices that goes for the rows that are background: a row that has a class is labelled, and its other classes stay
-    negatives. (https://arxiv.org/abs/2206.03740 rejects large losses; here with a fixed threshold and this restriction.)
+    negatives. (https://arxiv.org/abs/2206.03740 rejects large losses; here by a threshold, with this restriction.)
 
     The paper trains multi-label classification with gamma 0 / 4 and m = 0.05, summed over classes, without alpha.
 
