@@ -1,9 +1,9 @@
 """Asymmetric Loss (ASL, arXiv 2009.14119) for MMDetection 3.x.
 
 Importing the package, which a config does with ``custom_imports = dict(imports=['asl_mmdet'])``, registers
-``AsymmetricLoss`` and ``AdaptiveAsymmetricLoss`` with MMDetection and the hooks of :mod:`asl_mmdet.hooks` with
-MMEngine. Where mmcv was installed without its compiled ops, torchvision stands in for them
-(:mod:`asl_mmdet.mmcv_ops`).
+``AsymmetricLoss`` and ``AdaptiveAsymmetricLoss`` with MMDetection, and the hooks of :mod:`asl_mmdet.hooks` and
+:mod:`asl_mmdet.training` with MMEngine. Where mmcv was installed without its compiled ops, torchvision stands in for
+them (:mod:`asl_mmdet.mmcv_ops`).
 """
 
 from importlib.util import find_spec
@@ -22,4 +22,4 @@ from . import mmcv_ops  # noqa: E402  (first of all: what is imported next needs
 
 mmcv_ops.install_stand_in()
 
-from . import hooks, losses  # noqa: E402, F401
+from . import hooks, losses, training  # noqa: E402, F401

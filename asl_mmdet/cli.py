@@ -3,6 +3,9 @@
 import argparse
 import json
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,8 +15,9 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
+
+from asl_mmdet.checkpoints import find_resumable, load_checkpoint, only_weights
 
 VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's VOC reads below its data_root
 
@@ -21,6 +25,12 @@ VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's
 def fail(message: str) -> NoReturn:
     """End the program with a message instead of a stack trace; of several processes, the first speaks."""
     raise SystemExit(f"error: {message}" if os.environ.get("RANK", "0") == "0" else 1)
+
+
+def tell(message: str) -> None:
+    """Print a line; of several processes, the first speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(message, file=sys.stderr, flush=True)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +64,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def build_runner(cfg: Config) -> Runner:
     """MMEngine's runner, or the one that the config names."""
+    only_weights()
     if cfg.launcher == "pytorch" and get_device() == "cpu":  # MMEngine's launcher would give every process a GPU
         torch.distributed.init_process_group("gloo")
         cfg.setdefault("model_wrapper_cfg", dict(type="MMDistributedDataParallel", device_ids=None))
@@ -65,7 +76,7 @@ def check_data(cfg: Config, *splits: str) -> None:
     wanted: dict[str, tuple[str, str]] = {}  # path: the data root, and the path below it
     options: dict[str, str] = {}
     for split in splits:
-        for key, dataset in _datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader"):
+        for key, dataset in find_datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader"):
             root = dataset.get("data_root") or ""
             prefixes = dataset.get("data_prefix") or {}
             files = dataset.get("ann_file")
@@ -110,15 +121,46 @@ def check_data(cfg: Config, *splits: str) -> None:
     fail("\n".join(lines))
 
 
-def _datasets(node: Any, key: str) -> Iterator[tuple[str, ConfigDict]]:
+def find_datasets(node: Any, key: str) -> Iterator[tuple[str, ConfigDict]]:
     """The data sets in a dataloader's config, inside of their wrappers, each with its key."""
     if not isinstance(node, dict):
         return
     if {"ann_file", "data_prefix", "data_root"} & node.keys():
         yield key, node
-    yield from _datasets(node.get("dataset"), f"{key}.dataset")
+    yield from find_datasets(node.get("dataset"), f"{key}.dataset")
     for i, child in enumerate(node.get("datasets") or []):
-        yield from _datasets(child, f"{key}.datasets.{i}")
+        yield from find_datasets(child, f"{key}.datasets.{i}")
+
+
+def prepare_resume(cfg: Config, checkpoint: str) -> None:
+    """Have the runner go on from ``checkpoint``, or for 'auto' from the newest whole one of the work directory."""
+    problems: list[str] = []
+    path: str | None = checkpoint
+    if checkpoint == "auto":
+        path, problems = find_resumable(cfg.work_dir)
+        for problem in problems:
+            tell(f"warning: {problem}")
+        tell(f"resuming from {path}" if path else f"no checkpoint to resume from in {cfg.work_dir}: starting anew")
+    cfg.resume = path is not None
+    cfg.load_from = path or cfg.get("load_from")
+
+
+def check_space(work_dir: str, model: nn.Module) -> None:
+    """End with a message if ``work_dir`` cannot be written, or has no room for two checkpoints."""
+    try:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work_dir):
+            pass
+        free = shutil.disk_usage(work_dir).free
+    except OSError as error:
+        fail(f"the work directory {work_dir} cannot be written ({error.strerror}): name another by --work-dir")
+    weights = sum(v.numel() * v.element_size() for v in model.state_dict().values())
+    needed = 2 * 3 * weights  # with the two moments of Adam; the old one is there until the new one is written
+    if free < needed:
+        fail(
+            f"the work directory {work_dir} has {free / 1e6:,.0f} MB left, and two checkpoints of this model may take "
+            f"{needed / 1e6:,.0f} MB: make room, or name another by --work-dir"
+        )
 
 
 def check_checkpoint(path: str, model: nn.Module | None = None) -> None:
@@ -129,12 +171,14 @@ def check_checkpoint(path: str, model: nn.Module | None = None) -> None:
     if "://" not in path and not Path(path).is_file():
         nearby = sorted(str(p) for p in Path(path).parent.glob("*.pth"))
         fail(f"there is no checkpoint {path}" + (f"; in that folder are {', '.join(nearby)}" if nearby else ""))
-    if model is None:
+    if "://" in path:
         return
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu")
-    except Exception as error:  # torch's unpickler raises many types for a file that is torn or something else
-        fail(f"{path} is not a checkpoint that torch can read: {type(error).__name__}: {str(error).splitlines()[0]}")
+        checkpoint = load_checkpoint(path)
+    except ValueError as error:
+        fail(str(error))
+    if model is None:
+        return
     loaded = checkpoint.get("state_dict", checkpoint)
     misfits = [
         f"{name} {tuple(value.shape)}: " + (f"{tuple(loaded[name].shape)} there" if name in loaded else "not there")

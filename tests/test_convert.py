@@ -191,8 +191,12 @@ def small(**tensors):
     "content, flags, message",
     [
         (None, [], "there is no checkpoint"),
-        (b"PK\x03\x04 cut off", [], "src.pth is not a checkpoint that torch can read"),
-        (dict(model={}, args=argparse.Namespace(lr=1)), [], "src.pth carries code (argparse.Namespace)"),
+        (b"PK\x03\x04 cut off", [], "src.pth is torn, or not a checkpoint"),
+        (
+            dict(model={}, args=argparse.Namespace(lr=1)),
+            [],
+            "src.pth is refused: it holds not only weights but also code (argparse.Namespace)",
+        ),
         (dict(model=[1, 2]), [], "src.pth holds no state dict"),
         (small(conv1__weight=(64, 3, 7, 7)), [], "conv1.weight: (64, 3, 7, 7), in tresnet_m there is none"),
         (small(head__fc__weight=()), ["--reverse"], "not one of tresnet_m, tresnet_l, tresnet_xl, tresnet_v2_l"),

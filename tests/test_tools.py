@@ -113,7 +113,7 @@ def test_wrong_checkpoint_path_is_explained(run):
 def test_file_that_is_no_checkpoint_is_explained(options, tmp_path):
     (tmp_path / "torn.pth").write_bytes(b"PK\x03\x04 cut off")
     message = message_of("tools/test.py", CONFIG, tmp_path / "torn.pth", "--work-dir", tmp_path, *options)
-    assert "torn.pth is not a checkpoint" in message
+    assert "torn.pth is torn, or not a checkpoint" in message
 
 
 def test_checkpoint_of_another_model_is_refused_instead_of_evaluated_as_zero(options, run, tmp_path):
@@ -123,12 +123,20 @@ def test_checkpoint_of_another_model_is_refused_instead_of_evaluated_as_zero(opt
     assert "bbox_head.retina_cls.weight" in message
 
 
-def test_amp_without_a_gpu_is_explained():
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
-    assert "--amp" in message_of("tools/train.py", CONFIG, "--amp")
-    message = message_of("tools/train.py", "configs/multilabel/resnet101_asl_coco448.py")
-    assert "--cfg-options optim_wrapper.type=OptimWrapper" in message
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and MMEngine's mixed precision")
+def test_amp_on_a_cpu_trains_in_bfloat16(options, run, tmp_path):
+    done = python("tools/train.py", CONFIG, "--amp", "--work-dir", tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    assert "mixed precision on a CPU: bfloat16" in done.stderr
+    ours, theirs = (
+        [json.loads(line) for line in next(d.glob("*/vis_data/scalars.json")).read_text().splitlines()]
+        for d in (tmp_path, run)
+    )
+    for mine, other in zip(ours, theirs, strict=True):
+        if "loss" in mine:
+            assert mine["loss"] == pytest.approx(other["loss"], rel=0.1)
+    assert [row["loss"] for row in ours if "loss" in row] != [row["loss"] for row in theirs if "loss" in row]
 
 
 def test_unknown_labels_without_their_loss_are_explained():
@@ -240,9 +248,13 @@ def test_killed_and_resumed_training_equals_undisturbed(run, options, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "epoch_2.pth").exists()
+    content = (tmp_path / "epoch_1.pth").read_bytes()
+    (tmp_path / "epoch_2.pth").write_bytes(content[: len(content) // 2])  # as if it had been killed a little later
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_2.pth"))
     time.sleep(1)  # the new log folder is named by the second
     done = python(*command, "--resume", *options)
     assert done.returncode == 0, done.stderr
+    assert "epoch_2.pth is torn" in done.stderr and f"resuming from {tmp_path}/epoch_1.pth" in done.stderr
     assert metrics(tmp_path) == metrics(run)
     ours, theirs = (torch.load(d / "epoch_3.pth", weights_only=False)["state_dict"] for d in (tmp_path, run))
     assert ours.keys() == theirs.keys()

@@ -10,17 +10,16 @@ from the names, the two differ in this:
 
 import argparse
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from mmengine.runner.checkpoint import get_torch_safe_globals
 from timm.layers import ConvNormAct
 from timm.models.tresnet import checkpoint_filter_fn
 from torch import Tensor, nn
 
+from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.cli import fail
 
 MODELS = ("tresnet_m", "tresnet_l", "tresnet_xl", "tresnet_v2_l")
@@ -90,18 +89,10 @@ def from_mmpretrain(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The whole checkpoint, and the state dict in it."""
-    if not path.is_file():
-        fail(f"there is no checkpoint {path}")
     try:
-        with torch.serialization.safe_globals(get_torch_safe_globals()):  # the log in a checkpoint of MMEngine
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's unpickler raises many types for a file that is torn or something else
-        if code := re.search(r"GLOBAL (\S+)", str(error)):
-            fail(
-                f"{path} carries code ({code[1]}), which would run as the file is read. If you trust its origin, read "
-                "it with torch.load(..., weights_only=False), save its state dict alone and convert that"
-            )
-        fail(f"{path} is not a checkpoint that torch can read ({type(error).__name__})")
+        checkpoint = load_checkpoint(str(path))
+    except (FileNotFoundError, ValueError) as error:
+        fail(str(error))
     state = checkpoint
     for key in ("model", "state_dict"):
         state = state.get(key, state) if isinstance(state, dict) else state

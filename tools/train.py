@@ -1,10 +1,22 @@
 """Train the model of a config: python tools/train.py CONFIG [options]. The options are MMDetection's."""
 
 import argparse
+import os
 
-from mmengine.device import is_cuda_available, is_mlu_available, is_musa_available, is_npu_available
+from mmengine.config import Config
+from mmengine.device import get_device
 
-from asl_mmdet.cli import add_common_arguments, build_runner, check_checkpoint, check_data, fail, load_config
+from asl_mmdet.cli import (
+    add_common_arguments,
+    build_runner,
+    check_checkpoint,
+    check_data,
+    check_space,
+    fail,
+    load_config,
+    prepare_resume,
+    tell,
+)
 
 
 def main() -> None:
@@ -20,21 +32,18 @@ def main() -> None:
         metavar="CHECKPOINT",
         help="go on from this checkpoint, or without one from the latest of the work directory",
     )
+    parser.add_argument("--skip-checks", action="store_true", help="do not look for defects in the annotations")
     add_common_arguments(parser)
     args = parser.parse_args()
     cfg = load_config(args)
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.loss_scale = "dynamic"
-    if cfg.get("optim_wrapper", {}).get("type") == "AmpOptimWrapper" and not (
-        is_cuda_available() or is_npu_available() or is_mlu_available() or is_musa_available()
-    ):
-        fail(
-            "--amp: MMEngine's mixed precision needs a GPU, and there is none; leave --amp out"
-            if args.amp
-            else f"{args.config} trains in mixed precision, for which MMEngine needs a GPU, and there is none. "
-            "Without: --cfg-options optim_wrapper.type=OptimWrapper"
-        )
+    if cfg.get("optim_wrapper", {}).get("type") == "AmpOptimWrapper" and get_device() == "cpu":
+        tell("mixed precision on a CPU: bfloat16 (MMEngine's AmpOptimWrapper needs an accelerator)")
+        cfg.optim_wrapper.type = "BFloat16OptimWrapper"
+        for key in ("loss_scale", "dtype", "use_fsdp"):
+            cfg.optim_wrapper.pop(key, None)
     if args.auto_scale_lr:
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             fail(
@@ -42,8 +51,7 @@ def main() -> None:
             )
         cfg.auto_scale_lr.enable = True
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == "auto" else args.resume
+        prepare_resume(cfg, args.resume)
     if cfg.get("load_from"):
         check_checkpoint(cfg.load_from)
     if cfg.train_dataloader.dataset.get("unannotated") == "ignore" and cfg.model.head.loss.type != "PartialLabelLoss":
@@ -53,7 +61,28 @@ def main() -> None:
             "loss=...)"
         )
     check_data(cfg, "train", "val")
-    build_runner(cfg).train()
+    if not args.skip_checks:
+        check(cfg)
+    hooks = cfg.setdefault("custom_hooks", [])
+    if not any(hook["type"] == "NonFiniteLossHook" for hook in hooks):
+        hooks.append(dict(type="NonFiniteLossHook"))
+    runner = build_runner(cfg)
+    check_space(cfg.work_dir, runner.model)
+    runner.train()
+
+
+def check(cfg: Config) -> None:
+    """Say what is wrong with the config and the annotations; end if training would fail or learn nothing useful."""
+    from asl_mmdet.checks import check_config, check_datasets  # needs mmcv.ops, where asl_mmdet stands in
+
+    if os.environ.get("RANK", "0") != "0":
+        return
+    found = dict(check_datasets(cfg, ("train", "val"), read_images=False), config=check_config(cfg))
+    for key, findings in found.items():
+        for finding in findings:
+            tell(f"{key}: {finding}")
+    if any(finding.is_error for findings in found.values() for finding in findings):
+        fail(f"training would fail or learn nothing useful; see above, and tools/check_dataset.py {cfg.filename}")
 
 
 if __name__ == "__main__":

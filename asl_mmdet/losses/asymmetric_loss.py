@@ -41,6 +41,7 @@ class AsymmetricLoss(nn.Module):
 
     Raises:
         ValueError: If an argument is missing, outside its range, or not for this form.
+        TypeError: If there is no such argument.
 
     Example:
         >>> loss_cls = AsymmetricLoss(use_sigmoid=True)
@@ -62,8 +63,15 @@ class AsymmetricLoss(nn.Module):
         detach_focusing: bool = False,
         label_smoothing: float = 0.0,
         impl: str = "auto",
+        **unknown: Any,
     ) -> None:
         super().__init__()
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__} got {', '.join(f'{k}={v!r}' for k, v in unknown.items())}, which it does not "
+                "know: focal loss's gamma is gamma_pos and gamma_neg here, and what is left of another loss's block "
+                "in a base config goes by _delete_=True"
+            )
         if not isinstance(use_sigmoid, bool):
             raise ValueError(
                 f"AsymmetricLoss got use_sigmoid={use_sigmoid!r}: write use_sigmoid=True in its config (False is for "
@@ -147,7 +155,7 @@ class AsymmetricLoss(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if name in _PARAMETERS)
 
 
-_PARAMETERS = tuple(inspect.signature(AsymmetricLoss).parameters)
+_PARAMETERS = tuple(name for name in inspect.signature(AsymmetricLoss).parameters if name != "unknown")
 
 
 def _choice(name: str, value: Any, allowed: tuple[Any, ...], owner: str = "AsymmetricLoss") -> Any:

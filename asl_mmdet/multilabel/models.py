@@ -10,6 +10,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.utils import require
 from torch import Tensor, nn
 
+from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.losses import AsymmetricLoss
 
 
@@ -119,7 +120,7 @@ class OFA595(BaseBackbone):
         )
         self.net = supernet.get_active_subnet(preserve_weight=False)
         if checkpoint:
-            loaded = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            loaded = load_checkpoint(checkpoint)
             self.net.load_state_dict(loaded.get("state_dict", loaded))
             self._is_init = True
         self.net.classifier = nn.Identity()

@@ -1,0 +1,308 @@
+"""Defects are planted in a data set and in a config, and each must be found."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+
+from asl_mmdet.checks import check_config, check_datasets
+from asl_mmdet.shapes import make_shapes
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "configs/shapes/atss_r18_asl_shapes.py"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _mmdet_scope():
+    register_all_modules()
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    root = make_shapes(tmp_path_factory.mktemp("data") / "shapes", num_train=12, num_val=4, num_classes=3)
+    train = json.loads((root / "annotations/train.json").read_text())
+    counts = {a["category_id"] for a in train["annotations"]}
+    assert counts == {1, 2, 3}
+    (root / "annotations/val.json").write_text(json.dumps(train))  # every class is in it
+    shutil.rmtree(root / "val")
+    shutil.copytree(root / "train", root / "val")
+    return root
+
+
+def config_of(root):
+    cfg = Config.fromfile(CONFIG)
+    names = [c["name"] for c in json.loads((root / "annotations/train.json").read_text())["categories"]]
+    for split in ("train", "val", "test"):
+        cfg[f"{split}_dataloader"].dataset.update(data_root=f"{root}/", metainfo=dict(classes=tuple(names)))
+    for split in ("val", "test"):
+        cfg[f"{split}_evaluator"].ann_file = f"{root}/annotations/val.json"
+    cfg.model.bbox_head.num_classes = 3
+    return cfg
+
+
+def test_clean_set_and_shipped_configs_have_no_findings(clean):
+    found = check_datasets(config_of(clean), ("train", "val"), read_images=True)
+    assert found == {"train_dataloader.dataset": [], "val_dataloader.dataset": []}
+    for path in [*ROOT.glob("configs/*.py"), *ROOT.glob("configs/shapes/*.py"), *ROOT.glob("configs/multilabel/*.py")]:
+        assert check_config(Config.fromfile(path)) == [], path
+
+
+class Planter:
+    """Changes the training set of one test."""
+
+    def __init__(self, root):
+        self.root = root
+        self.path = root / "annotations/train.json"
+        self.content = json.loads(self.path.read_text())
+        self.images, self.annotations = self.content["images"], self.content["annotations"]
+        self.categories = self.content["categories"]
+        self.classes = None
+
+    def image(self, i):
+        return self.root / "train" / self.images[i]["file_name"]
+
+    def save(self):
+        if self.content is not None:
+            self.path.write_text(json.dumps(self.content))
+
+
+def no_json(p):
+    p.path.write_text(json.dumps(p.content)[:-40])
+    p.content = None
+
+
+def turned(p):
+    picture = cv2.imread(str(p.image(0)))
+    cv2.imwrite(str(p.image(0)), picture[:, :100])
+
+
+def cut_off(p):
+    content = p.image(0).read_bytes()
+    p.image(0).write_bytes(content[: len(content) // 2])
+
+
+def all_of_one_class_dropped(p):
+    p.annotations[:] = [a for a in p.annotations if a["category_id"] != 3]
+
+
+def box(*values):
+    return lambda p: p.annotations[0].update(bbox=list(values))
+
+
+def renamed(p):
+    p.classes = tuple(c["name"] for c in p.categories)
+    p.categories[0]["name"] = p.categories[0]["name"].upper()
+
+
+def without_last(p):
+    p.classes = tuple(c["name"] for c in p.categories[:-1])
+
+
+def in_another_order(p):
+    p.classes = tuple(c["name"] for c in p.categories[::-1])
+
+
+def id_zero(p):
+    for entry in p.categories:
+        entry["id"] -= 1
+    for entry in p.annotations:
+        entry["category_id"] -= 1
+
+
+DEFECTS = {
+    "no file": (lambda p: (p.path.unlink(), setattr(p, "content", None)), "error: .*cannot be opened .No such file"),
+    "not json": (no_json, "error: .*is not JSON or is cut off"),
+    "a list": (lambda p: setattr(p, "content", []), r"error: .*lists .*\(annotations, categories, images\)"),
+    "no categories": (lambda p: p.content.pop("categories"), r"error: .*lists .*\(categories\)"),
+    "no images": (lambda p: p.images.clear(), "error: an annotation file without images"),
+    "no annotations": (lambda p: p.annotations.clear(), "error: a set without a usable object"),
+    "missing image": (lambda p: p.image(0).unlink(), r"error: images that are not there: 1 .*000001.jpg"),
+    "broken image": (lambda p: p.image(0).write_bytes(b"nothing"), "error: images that cannot be decoded: 1"),
+    "empty image": (lambda p: p.image(0).write_bytes(b""), "error: images that cannot be decoded: 1"),
+    "cut off image": (cut_off, "error: images that are cut off: 1"),
+    "other size": (turned, "error: images of another size .*100 x 128, not 128 x 128"),
+    "no size": (lambda p: p.images[0].pop("width"), "error: images without a width and a height: 1"),
+    "no file name": (lambda p: p.images[0].pop("file_name"), "error: images without a file_name: 1"),
+    "listed twice": (
+        lambda p: p.images[1].update(file_name=p.images[0]["file_name"]),
+        "warning: images that are listed more than once: 1",
+    ),
+    "image id twice": (lambda p: p.images[1].update(id=1), r"error: image ids that are there more than once: 1 \(1\)"),
+    "image id a string": (lambda p: p.images[0].update(id="1"), "error: image ids that are missing or not whole"),
+    "annotation id twice": (lambda p: p.annotations[1].update(id=1), "error: annotation ids .* more than once: 1"),
+    "category id twice": (lambda p: p.categories[1].update(id=1), "error: category ids .* more than once: 1"),
+    "category name twice": (
+        lambda p: p.categories[1].update(name=p.categories[0]["name"]),
+        "warning: category names that are there more than once: 1",
+    ),
+    "category id 0": (id_zero, "warning: categories with the id 0: 1"),
+    "zero width": (box(5, 5, 0, 10), "warning: boxes of zero or negative size: 1 .*0 x 10.*leaves them out"),
+    "negative height": (box(5, 5, 10, -3), "warning: boxes of zero or negative size: 1 .*10 x -3"),
+    "less than a pixel": (box(5, 5, 0.5, 10), "warning: boxes of less than a pixel: 1"),
+    "outside": (box(200, 5, 10, 10), "warning: boxes outside of their image: 1"),
+    "sticking out": (box(100, 100, 60, 20), "warning: boxes that stick out .*128 x 128.*used as they are"),
+    "not a number": (box(5, 5, math.nan, 10), "error: boxes that are not 4 finite numbers: 1"),
+    "three numbers": (box(5, 5, 10), "error: boxes that are not 4 finite numbers: 1"),
+    "no area": (lambda p: p.annotations[0].pop("area"), "error: annotations without an area: 1"),
+    "area 0": (lambda p: p.annotations[0].update(area=0), "warning: annotations whose area is not positive: 1"),
+    "unknown image": (lambda p: p.annotations[0].update(image_id=99), "warning: annotations of an image that the file"),
+    "class without objects": (all_of_one_class_dropped, "warning: classes without a usable object: 1"),
+    "class the file has not": (renamed, "error: classes of the config that the file has not: 1 .*the file has 'RED"),
+    "class the config has not": (
+        without_last,
+        "warning: categories of the file that metainfo.classes does not name: 1",
+    ),
+    "another order": (in_another_order, "warning: orders of the classes that differ"),
+    "a string as classes": (lambda p: setattr(p, "classes", "red circle"), r"error: metainfo.classes .*\('name',\)"),
+    "a class twice": (
+        lambda p: setattr(p, "classes", (*(c["name"] for c in p.categories), p.categories[0]["name"])),
+        "error: names that metainfo.classes has more than once: 1",
+    ),
+    "wrong num_classes": (without_last, r"error: numbers of classes that differ: 1 \(3 in the head, 2 in metainfo"),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_planted_defect_is_found(name, clean, tmp_path):
+    plant, expected = DEFECTS[name]
+    root = shutil.copytree(clean, tmp_path / "shapes")
+    cfg = config_of(root)
+    planter = Planter(root)
+    plant(planter)
+    planter.save()
+    if planter.classes is not None:
+        cfg.train_dataloader.dataset.metainfo = dict(classes=planter.classes)
+    found = check_datasets(cfg, ("train",), read_images=True)["train_dataloader.dataset"]
+    assert any(re.match(expected, str(finding)) for finding in found), "\n".join(map(str, found))
+
+
+def test_every_defect_of_a_kind_is_counted_and_shared_images_are_found(clean, tmp_path):
+    root = shutil.copytree(clean, tmp_path / "shapes")
+    planter = Planter(root)
+    for entry in planter.annotations[:7]:
+        entry["bbox"][2] = 0
+    planter.save()
+    cfg = config_of(root)
+    cfg.val_dataloader.dataset.data_prefix.img = "train/"
+    found = check_datasets(cfg, ("train", "val"), read_images=False)
+    (finding,) = found["train_dataloader.dataset"]
+    assert len(finding.examples) == 7 and ": 7 (" in str(finding) and "..." in str(finding)
+    assert any("images that train_dataloader.dataset has too: 12" in str(f) for f in found["val_dataloader.dataset"])
+
+
+def test_tool_and_training_end_with_the_findings(clean, tmp_path):
+    root = shutil.copytree(clean, tmp_path / "shapes")
+    config_of(root).dump(tmp_path / "config.py")
+
+    def tool(*args):
+        command = [sys.executable, *map(str, args)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+    done = tool("tools/check_dataset.py", tmp_path / "config.py")
+    assert done.returncode == 0, done.stderr
+    assert "train_dataloader.dataset: no kinds of defects" in done.stdout
+    planter = Planter(root)
+    planter.annotations[0]["bbox"][3] = -1
+    planter.save()
+    warned = tool("tools/check_dataset.py", tmp_path / "config.py", "--fast")
+    assert (warned.returncode, "boxes of zero or negative size: 1" in warned.stdout) == (0, True)
+    assert tool("tools/check_dataset.py", tmp_path / "config.py", "--fast", "--strict").returncode == 1
+    planter.image(3).unlink()
+    assert tool("tools/check_dataset.py", tmp_path / "config.py").returncode == 1
+    refused = tool("tools/train.py", tmp_path / "config.py", "--work-dir", tmp_path / "work")
+    assert refused.returncode == 1
+    assert "images that are not there: 1" in refused.stderr
+    assert "tools/check_dataset.py" in refused.stderr
+    assert not (tmp_path / "work").exists()
+
+
+LOSS = "model.bbox_head.loss_cls"
+SETTINGS = [
+    ({"train_cfg.max_epochs": 0}, "error: .*train_cfg.max_epochs=0.*use a whole number from 1"),
+    ({"train_cfg.max_epochs": "12"}, "error: .*train_cfg.max_epochs='12'"),
+    ({"train_cfg.val_interval": 0}, "error: .*train_cfg.val_interval=0"),
+    ({"train_dataloader.batch_size": 0}, "error: .*train_dataloader.batch_size=0"),
+    ({"val_dataloader.batch_size": 1.5}, "error: .*val_dataloader.batch_size=1.5"),
+    ({"train_dataloader.num_workers": -1}, "error: .*train_dataloader.num_workers=-1"),
+    (
+        {"train_dataloader.num_workers": 0, "train_dataloader.persistent_workers": True},
+        "error: .*train_dataloader.persistent_workers=True.*write persistent_workers=False",
+    ),
+    ({"optim_wrapper.optimizer.lr": "0.01"}, "error: .*optim_wrapper.optimizer.lr='0.01'.*a number above 0"),
+    ({"optim_wrapper.optimizer.lr": -0.1}, "error: .*optim_wrapper.optimizer.lr=-0.1"),
+    ({"optim_wrapper.optimizer.lr": math.nan}, "error: .*optim_wrapper.optimizer.lr=nan"),
+    ({"optim_wrapper.optimizer.weight_decay": -1}, "error: .*weight_decay=-1"),
+    ({"optim_wrapper.clip_grad.max_norm": 0}, "error: .*clip_grad.max_norm=0"),
+    ({"default_hooks.logger.interval": 0}, "error: .*default_hooks.logger.interval=0"),
+    ({"randomness.seed": "0"}, "error: .*randomness.seed='0'"),
+    ({"model.bbox_head.num_classes": 0}, "error: .*model.bbox_head.num_classes=0.*without background"),
+    ({"val_evaluator.ann_file": "other.json"}, "error: .*val_evaluator.ann_file='other.json'.*write 'data/shapes/"),
+    ({f"{LOSS}.loss_weight": 0}, "warning: .*loss_cls.loss_weight=0"),
+    ({f"{LOSS}.clip": 0.05}, "warning: .*clip=0.05 with model.test_cfg.score_thr=0.05.*smaller clip"),
+    ({f"{LOSS}.clip": 0.02}, "warning: .*clip=0.02.*no background is learned"),
+    ({"custom_imports": None}, r"warning: .*write custom_imports=dict\(imports=\['asl_mmdet'\]"),
+    ({f"{LOSS}.type": "AdaptiveAsymmetricLoss"}, "warning: .*AdaptiveAsymmetryHook"),
+]
+REFUSED = [  # by the loss itself, when the model is built
+    ({"use_sigmoid": None}, "use_sigmoid=None: write use_sigmoid=True"),
+    ({"gamma": 2.0}, "gamma=2.0.*gamma_pos and gamma_neg.*_delete_=True"),
+    ({"gama_neg": 2.0}, "gama_neg=2.0.*gamma_neg"),
+    ({"gamma_neg": "4"}, "gamma_neg='4': use a number"),
+    ({"gamma_pos": -1}, "gamma_pos=-1"),
+    ({"gamma_neg": math.inf}, "gamma_neg=inf"),
+    ({"clip": 1.0}, "clip=1.0"),
+    ({"alpha": 25}, "alpha=25"),
+    ({"ignore_above": 0.0}, "ignore_above=0.0 and clip=0.0"),
+    ({"reduction": "average"}, "reduction='average': use one of"),
+    ({"impl": "triton"}, "impl='triton': use one of"),
+    ({"activated": 1.5}, "activated=1.5"),
+    ({"loss_weight": -1}, "loss_weight=-1"),
+    ({"label_smoothing": 0.1}, "label_smoothing=0.1 with use_sigmoid=True"),
+    ({"use_sigmoid": False}, "alpha=0.25 with use_sigmoid=False.*write alpha=None"),
+]
+
+
+@pytest.mark.parametrize("changes, expected", SETTINGS, ids=lambda value: str(value)[:60])
+def test_wrong_setting_is_found(changes, expected):
+    cfg = Config.fromfile(CONFIG)
+    cfg.merge_from_dict(changes)
+    found = check_config(cfg)
+    assert len(found) == 1
+    assert re.match(expected, str(found[0])), found[0]
+
+
+@pytest.mark.parametrize("changes, expected", REFUSED, ids=lambda value: str(value)[:60])
+def test_wrong_loss_is_refused_when_the_model_is_built(changes, expected):
+    from mmdet.registry import MODELS
+
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.bbox_head.loss_cls.update(changes)
+    cfg.model.backbone.init_cfg = None
+    with pytest.raises((ValueError, TypeError), match=expected):
+        MODELS.build(cfg.model)
+
+
+def test_mmpretrains_own_loss_by_the_same_name_is_pointed_out():
+    cfg = Config.fromfile(ROOT / "configs/shapes/tagger_r18_asl_shapes.py")
+    cfg.model.head.loss.type = "AsymmetricLoss"
+    (finding,) = check_config(cfg)
+    assert "write type='mmdet.AsymmetricLoss'" in str(finding)
+
+
+def test_end_of_an_image_is_looked_for_in_jpeg_and_png_only(tmp_path):
+    from asl_mmdet.checks import _is_complete
+
+    picture = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    for suffix in (".jpg", ".png", ".bmp"):
+        content = cv2.imencode(suffix, picture)[1].tobytes()
+        assert _is_complete(content) and _is_complete(content + b"camera's own data")
+        assert _is_complete(content[:-20]) == (suffix == ".bmp")

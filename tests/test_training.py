@@ -1,0 +1,177 @@
+"""What keeps a run whole: checkpoints, numbers that are not finite, mixed precision, room on the disk."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from asl_mmdet import cli
+from asl_mmdet.checkpoints import find_resumable, load_checkpoint
+from asl_mmdet.training import BFloat16OptimWrapper, NonFiniteLossHook
+
+
+class Runs:
+    """What a pickle asks to be called when it is loaded."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        (os.system, "touch {}"),
+        (eval, "open('{}', 'w')"),
+        (getattr, HistoryBuffer, "__init__"),
+        (getattr, os, "system"),
+    ],
+    ids=["system", "eval", "getattr of a class", "getattr of a module"],
+)
+def test_checkpoint_that_carries_code_is_refused(call, tmp_path):
+    function, *args = call
+    args = [arg.format(tmp_path / "ran") if isinstance(arg, str) else arg for arg in args]
+    if args[0] is os:
+        args[0] = Runs(__import__, "os")
+    torch.save({"state_dict": {"w": torch.zeros(2)}, "more": Runs(function, *args)}, tmp_path / "bad.pth")
+    with pytest.raises(ValueError, match=r"bad.pth is refused: it holds not only weights but also code \("):
+        load_checkpoint(str(tmp_path / "bad.pth"))
+    with pytest.raises(SystemExit, match="is refused"):
+        cli.check_checkpoint(str(tmp_path / "bad.pth"))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", None], ids=["empty", "text", "zip", "torn"])
+def test_torn_checkpoint_is_recognised_and_the_one_before_it_is_found(content, tmp_path):
+    for epoch in (1, 2, 10):
+        torch.save({"state_dict": {"w": torch.zeros(1000)}, "message_hub": {}}, tmp_path / f"epoch_{epoch}.pth")
+    torch.save({"state_dict": {}}, tmp_path / "best_epoch_11.pth")
+    assert find_resumable(tmp_path) == (str(tmp_path / "epoch_10.pth"), [])
+    last = tmp_path / "epoch_10.pth"
+    last.write_bytes(last.read_bytes()[:-500] if content is None else content)
+    path, problems = find_resumable(tmp_path)
+    assert path == str(tmp_path / "epoch_2.pth")
+    assert len(problems) == 1 and "epoch_10.pth" in problems[0]
+    assert find_resumable(tmp_path / "nowhere") == (None, [])
+
+
+def test_work_directory_without_right_or_room_is_explained(tmp_path, monkeypatch):
+    model = nn.Linear(1000, 1000)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match=r"cannot be written.*--work-dir"):
+        cli.check_space(str(tmp_path / "file" / "work"), model)
+    cli.check_space(str(tmp_path / "work"), model)
+    assert list((tmp_path / "work").iterdir()) == []
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**7))
+    with pytest.raises(SystemExit, match=r"has 10 MB left.*may take 24 MB"):
+        cli.check_space(str(tmp_path / "work"), model)
+
+
+class Toy(nn.Module):
+    """A model whose loss the data decides."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(2))
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x, mode):
+        self.seen = x if x == -1 else self.seen
+        return {"loss_cls": (self.w * x).sum(), "loss_bbox": [self.w.sum() * 0, self.w.sum() * 0]}
+
+    def train_step(self, data, optim_wrapper):
+        with optim_wrapper.optim_context(self):
+            losses = self(data["inputs"], mode="loss")
+        optim_wrapper.update_params(losses["loss_cls"])
+        return {"loss": losses["loss_cls"].detach()}
+
+
+class Sample:
+    img_path = "images/7.jpg"
+
+
+def train(values, tmp_path, hook, **optim_wrapper):
+    data = [dict(inputs=torch.tensor([float(value)]), data_samples=[Sample()]) for value in values]
+    runner = Runner(
+        model=Toy(),
+        work_dir=str(tmp_path),
+        train_dataloader=torch.utils.data.DataLoader(data, batch_size=1, collate_fn=lambda batch: batch[0]),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(**{"type": "OptimWrapper", "optimizer": dict(type="SGD", lr=0.1), **optim_wrapper}),
+        custom_hooks=[hook],
+        default_hooks=dict(checkpoint=None),
+        experiment_name=tmp_path.name,
+        default_scope="mmengine",
+    )
+    try:
+        runner.train()
+    finally:
+        runner.visualizer.close()
+    return runner
+
+
+def test_run_stops_before_a_loss_that_is_not_finite_reaches_the_weights(tmp_path):
+    with pytest.raises(FloatingPointError) as error:
+        train([1, 1, float("nan"), 1], tmp_path, dict(type="NonFiniteLossHook"))
+    message = str(error.value)
+    for expected in (
+        "iteration 3 (epoch 1)",
+        "loss_cls = nan",
+        "loss_bbox = 0",
+        "images/7.jpg",
+        "check_dataset",
+        "max_skips",
+    ):
+        assert expected in message
+    weights = load_checkpoint(str(tmp_path / "nonfinite_iter_3.pth"))["state_dict"]["w"]
+    torch.testing.assert_close(weights, torch.full((2,), 0.8))  # after the first two steps
+
+
+def test_batches_are_left_out_up_to_max_skips(tmp_path):
+    values = [1, float("inf"), 1, float("nan"), 1]
+    runner = train(values, tmp_path, dict(type="NonFiniteLossHook", max_skips=2))
+    torch.testing.assert_close(runner.model.w.data, torch.full((2,), 0.7))
+    log = next(Path(tmp_path).glob("*/*.log")).read_text()
+    assert "as 1 of at most 2" in log and "as 2 of at most 2" in log
+    assert runner.optim_wrapper.update_params.__func__ is OptimWrapper.update_params  # as it was
+    with pytest.raises(FloatingPointError, match="iteration 4"):
+        train(values, tmp_path / "one", dict(type="NonFiniteLossHook", max_skips=1))
+
+
+def test_overflow_in_half_precision_skips_the_step_and_is_logged(tmp_path, monkeypatch):
+    module = "mmengine.optim.optimizer.amp_optimizer_wrapper"
+    monkeypatch.setattr(f"{module}.is_cuda_available", lambda: True)
+    monkeypatch.setattr(f"{module}.GradScaler", lambda **kwargs: torch.amp.GradScaler("cpu", **kwargs))
+    scale = dict(init_scale=1e30, growth_interval=1000, backoff_factor=1e-20)
+    runner = train([1e10, 1], tmp_path, dict(type="NonFiniteLossHook"), type="AmpOptimWrapper", loss_scale=scale)
+    assert isinstance(runner.optim_wrapper, AmpOptimWrapper)
+    torch.testing.assert_close(runner.model.w.data, torch.full((2,), 0.9))  # the second step alone
+    log = next(Path(tmp_path).glob("*/*.log")).read_text()
+    assert "iteration 1: gradients overflowed in half precision; the step is skipped" in log
+    assert "from 1e+30 to 1e+10" in log
+    assert runner.message_hub.get_scalar("train/loss_scale").current() == pytest.approx(1e10)
+
+
+def test_cpu_wrapper_computes_in_bfloat16_and_keeps_the_weights_in_float32():
+    model = nn.Linear(4, 4)
+    wrapper = BFloat16OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    with wrapper.optim_context(model):
+        y = model(torch.ones(1, 4))
+    assert y.dtype == torch.bfloat16
+    before = model.weight.detach().clone()
+    wrapper.update_params(y.float().sum())
+    assert model.weight.dtype == torch.float32 and not torch.equal(before, model.weight)
+    assert model(torch.ones(1, 4)).dtype == torch.float32
+
+
+def test_negative_max_skips_is_refused():
+    with pytest.raises(ValueError, match="max_skips=-1"):
+        NonFiniteLossHook(max_skips=-1)
