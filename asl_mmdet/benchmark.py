@@ -125,7 +125,7 @@ class Plan:
             hooks.append(dict(type="AdaptiveAsymmetryHook"))
         kept = [hook for hook in cfg.get("custom_hooks") or [] if hook.type not in {hook["type"] for hook in hooks}]
         cfg.custom_hooks = [*kept, *hooks]
-        cfg.merge_from_dict({"randomness.seed": cell.seed, "default_hooks.checkpoint.max_keep_ckpts": 1})
+        cfg.merge_from_dict({"randomness.seed": cell.seed, "default_hooks.checkpoint.max_keep_ckpts": 2})
         return cfg
 
 
@@ -221,7 +221,8 @@ def detection_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[st
     """
     coco, evaluation_class = _read_coco(cfg.val_evaluator.ann_file)
     categories = {category["name"]: category["id"] for category in coco.dataset["categories"]}
-    names = list(cfg.val_dataloader.dataset.get("metainfo", {}).get("classes") or categories)
+    classes = cfg.val_dataloader.dataset.get("metainfo", {}).get("classes") or categories
+    names = [name for name in categories if name in classes]  # MMDetection's labels follow the file
     found = []
     for prediction in predictions:
         instances = prediction["pred_instances"]

@@ -10,7 +10,7 @@ configs = dict(
 losses = dict(
     focal=None,
     detection="detection",
-    missing_labels="missing_labels",
+    missing_labels="detection_missing_labels",
     bce=dict(type="CrossEntropyLoss", use_sigmoid=True),
 )
 baseline = "focal"

@@ -6,7 +6,7 @@ configs = dict(atss="configs/shapes/atss_r18_focal_shapes.py")
 losses = dict(
     focal=None,
     detection="detection",
-    missing_labels="missing_labels",
+    missing_labels="detection_missing_labels",
     margin=dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.05, alpha=0.25),
 )
 baseline = "focal"
