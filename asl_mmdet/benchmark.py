@@ -33,7 +33,10 @@ ROOT = Path(__file__).parents[1]
 _INSTALLED = Path(__file__).parent / ".mim" / "tools"
 TOOLS = _INSTALLED if _INSTALLED.is_dir() else ROOT / "tools"
 COCO_STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
-PACKAGES = ("torch", "torchvision", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "onedl-mmpretrain", "numpy")
+PACKAGES = (
+    *("torch", "torchvision", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "onedl-mmpretrain", "numpy"),
+    *("pycocotools", "faster-coco-eval"),
+)
 
 
 @dataclass(frozen=True)

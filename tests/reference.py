@@ -31,13 +31,13 @@ def negative(z: float, gamma: float, margin: float, detach: bool) -> tuple[float
     p_m = max(p - margin, 0)
     if p_m == 0:
         return 0.0, 0.0
-    log_1_p_m = math.log(q) if margin == 0 and q < 0.5 else math.log1p(-p_m)
+    rest = q + margin  # 1 - p_m, without its rounding
+    log_1_p_m = math.log1p(-p_m) if rest > 0.5 else math.log(rest) if rest > 1e-300 else -z
     loss = -_power(p_m, gamma) * log_1_p_m
-    one_minus_p_m = q + margin
-    slope = _power(p_m, gamma) / one_minus_p_m
-    if not detach:
-        slope -= gamma * _power(p_m, gamma - 1) * log_1_p_m if gamma else 0.0
-    return loss, slope * p * q
+    slope = _power(p_m, gamma) * p * (q / rest if margin else 1.0)
+    if not detach and gamma:
+        slope -= gamma * _power(p_m, gamma - 1) * log_1_p_m * p * q
+    return loss, slope
 
 
 def asymmetric_loss(

@@ -74,8 +74,9 @@ def test_thirds_are_by_frequency():
     assert thirds(per_class, frequency) == {"rare": 55, "common": 35, "frequent": 15}
 
 
-def test_detection_metrics_of_perfect_and_of_no_predictions(tmp_path):
-    root = make_shapes(tmp_path / "shapes", num_train=20, num_val=6)
+def shapes_and_predictions(folder):
+    """A config on a little data set, and its ground truth as predictions."""
+    root = make_shapes(folder / "shapes", num_train=20, num_val=6)
     cfg = Config.fromfile(ROOT / "configs/shapes/atss_r18_asl_shapes.py")
     cfg.train_dataloader.dataset.data_root = f"{root}/"
     cfg.val_evaluator.ann_file = f"{root}/annotations/val.json"
@@ -88,6 +89,38 @@ def test_detection_metrics_of_perfect_and_of_no_predictions(tmp_path):
         labels = torch.tensor([a["category_id"] - 1 for a in own])
         instances = dict(bboxes=boxes, scores=torch.ones(len(own)), labels=labels)
         predictions.append(dict(img_id=image["id"], pred_instances=instances))
+    return cfg, predictions, content
+
+
+def test_faster_coco_eval_and_pycocotools_agree(tmp_path, monkeypatch):
+    pytest.importorskip("faster_coco_eval")
+    cfg, predictions, _ = shapes_and_predictions(tmp_path)
+    generator = torch.Generator().manual_seed(0)
+    for prediction in predictions:  # shifted boxes, random scores, some wrong classes
+        instances = prediction["pred_instances"]
+        instances["bboxes"] = instances["bboxes"] + torch.randn(instances["bboxes"].shape, generator=generator) * 1.5
+        instances["scores"] = torch.rand(len(instances["scores"]), generator=generator)
+        wrong = torch.rand(len(instances["labels"]), generator=generator) < 0.2
+        instances["labels"] = torch.where(wrong, 0, instances["labels"])
+    faster = detection_metrics(cfg, predictions)
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    ours = detection_metrics(cfg, predictions)
+    assert 5 < ours["metrics"]["AP"] < 95
+    assert faster["metrics"] == pytest.approx(ours["metrics"], abs=1e-6)
+    assert faster["per_class"] == pytest.approx(ours["per_class"], abs=1e-6, nan_ok=True)
+    assert faster["precision_at_recall"] == pytest.approx(ours["precision_at_recall"], abs=1e-6)
+
+
+def test_labels_follow_the_order_of_the_file(tmp_path):
+    cfg, predictions, _ = shapes_and_predictions(tmp_path)
+    before = detection_metrics(cfg, predictions)
+    cfg.val_dataloader.dataset.metainfo.classes = tuple(reversed(cfg.val_dataloader.dataset.metainfo.classes))
+    assert detection_metrics(cfg, predictions)["metrics"] == before["metrics"]
+
+
+def test_detection_metrics_of_perfect_and_of_no_predictions(tmp_path):
+    cfg, predictions, content = shapes_and_predictions(tmp_path)
+    root = Path(cfg.train_dataloader.dataset.data_root)
     result = detection_metrics(cfg, predictions)
     assert result["metrics"]["AP"] == pytest.approx(100)
     assert "APl" not in result["metrics"]  # there is no large object

@@ -161,11 +161,14 @@ def _read_coco(path: str) -> COCO:
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
             coco = COCO(path)
-        for entry in coco.dataset["annotations"]:
-            _ = entry["image_id"], entry["category_id"]
-        for key, name in (("images", "file_name"), ("categories", "name")):
+        for key, fields in (
+            ("annotations", dict(image_id=int, category_id=int)),
+            ("images", dict(id=int, file_name=str)),
+            ("categories", dict(id=int, name=str)),
+        ):
             for entry in coco.dataset[key]:
-                _ = entry["id"], entry[name]
+                if wrong := [name for name, kind in fields.items() if not isinstance(entry[name], kind)]:
+                    raise TypeError(f"{wrong[0]}={entry[wrong[0]]!r} in {key}")
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON, or is cut off: {error}") from error
     except (KeyError, TypeError, AssertionError, AttributeError) as error:
