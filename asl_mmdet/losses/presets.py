@@ -31,7 +31,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         use_sigmoid=True,
         gamma_pos=0.0,
         gamma_neg=4.0,
-        clip=0.3,
+        clip=0.2,
         alpha=None,
         detach_focusing=True,
     ),

@@ -1,0 +1,124 @@
+"""Two processes (gloo, on the CPU) against one with the joined batch, and the death of one of them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.testing import demo_mm_inputs
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.model import MMDistributedDataParallel
+from torch import nn
+
+from asl_mmdet.shapes import make_shapes
+
+pytest.importorskip("mmpretrain")
+
+from mmpretrain.structures import DataSample
+from mmpretrain.utils import register_all_modules as mmpretrain_modules
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = {
+    name: f"{ROOT}/configs/shapes/{name}_shapes.py"
+    for name in ("atss_r18_asl", "fcos_r18_asl", "atss_r18_adaptive", "tagger_r18_asl", "tagger_r18_adaptive")
+}
+
+pytestmark = pytest.mark.slow
+
+
+def batch_of(name, cfg, objects):
+    """Two images with so many objects each."""
+    torch.manual_seed(1)
+    if name.startswith("tagger"):
+        samples = [
+            DataSample().set_gt_score((torch.rand(24) < 0.2).float() * (number > 0)).set_gt_label([])
+            for number in objects
+        ]
+        return dict(inputs=[torch.randint(0, 255, (3, 64, 64)) for _ in objects], data_samples=samples)
+    return demo_mm_inputs(2, [[3, 128, 128]] * 2, num_items=list(objects), num_classes=cfg.model.bbox_head.num_classes)
+
+
+def gradients(rank, world_size, folder, name, objects):
+    """Write the gradients and gamma- after one step on this process's part of the batch."""
+    (mmpretrain_modules if name.startswith("tagger") else register_all_modules)()
+    if world_size > 1:
+        torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world_size)
+    torch.set_num_threads(1)
+    cfg = Config.fromfile(CONFIGS[name])
+    cfg.model.backbone.init_cfg = None
+    torch.manual_seed(0)
+    model = MODELS.build(dict(cfg.model, type=f"{cfg.default_scope}.{cfg.model.type}"))
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()  # its statistics are those of one process
+    wrapped = MMDistributedDataParallel(model, find_unused_parameters=True) if world_size > 1 else model
+    data = batch_of(name, cfg, objects)
+    part = slice(rank, rank + 1) if world_size > 1 else slice(0, 2)
+    data = model.data_preprocessor({key: value[part] for key, value in data.items()}, training=True)
+    loss, _ = model.parse_losses(wrapped(**data, mode="loss"))
+    loss.backward()
+    adaptive = [module for module in model.modules() if hasattr(module, "gamma_neg") and hasattr(module, "step")]
+    for module in adaptive:
+        module.step()
+    found = {key: parameter.grad for key, parameter in model.named_parameters() if parameter.grad is not None}
+    gammas = [module.gamma_neg.clone() for module in adaptive]
+    torch.save(dict(grad=found, gamma=gammas, loss=loss.detach()), f"{folder}/{world_size}_{rank}.pth")
+
+
+@pytest.mark.parametrize("objects", [(3, 1), (4, 0), (0, 0)], ids=["both", "one without", "none"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_gradients_and_gamma_equal_those_of_the_joined_batch(name, objects, tmp_path):
+    torch.multiprocessing.spawn(gradients, (2, tmp_path, name, objects), nprocs=2)
+    first, second = (torch.load(tmp_path / f"2_{rank}.pth") for rank in (0, 1))
+    torch.testing.assert_close(first["grad"], second["grad"], rtol=0, atol=0)
+    torch.testing.assert_close(first["gamma"], second["gamma"], rtol=0, atol=0)
+    assert all(grad.isfinite().all() for grad in first["grad"].values())
+    gradients(0, 1, tmp_path, name, objects)
+    one = torch.load(tmp_path / "1_0.pth")
+    torch.testing.assert_close(first["gamma"], one["gamma"], rtol=1e-5, atol=1e-6)
+    if objects == (0, 0) and name.startswith("fcos"):
+        return  # the head divides by max(positives, 1) in every process
+    assert one["grad"].keys() == first["grad"].keys() or objects == (0, 0)
+    largest = max(float(grad.abs().max()) for grad in one["grad"].values())
+    assert largest > 0
+    for key, grad in one["grad"].items():
+        torch.testing.assert_close(first["grad"][key], grad, rtol=1e-3, atol=1e-4 * largest)
+
+
+def test_death_of_one_process_ends_the_run_and_it_resumes(tmp_path):
+    data = make_shapes(tmp_path / "shapes", num_train=64, num_val=16)
+    roots = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
+    files = [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
+    options = ["--cfg-options", *roots, *files, "train_cfg.max_epochs=2", "default_hooks.logger.interval=1"]
+    work_dir = tmp_path / "work"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", "--nproc_per_node=2"]
+    launch += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    command = [*launch, "tools/train.py", CONFIGS["atss_r18_asl"], "--launcher", "pytorch", "--work-dir", str(work_dir)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with (tmp_path / "errors").open("w") as errors:
+        process = subprocess.Popen(
+            [*command, *options], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+        for line in process.stdout:
+            if "Epoch(train) [2][1/" in line or "Epoch(train)   [2][1/" in line:
+                break
+        children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        assert len(children) >= 2
+        os.kill(children[-1], signal.SIGKILL)
+        killed = time.time()
+        process.stdout.read()
+        assert process.wait(timeout=60) != 0
+    assert time.time() - killed < 60
+    assert "SIGKILL" in (tmp_path / "errors").read_text() or "exitcode: -9" in (tmp_path / "errors").read_text()
+    done = subprocess.run(
+        [*command, "--resume", *options], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "resuming from" in done.stderr and (work_dir / "epoch_2.pth").exists()
