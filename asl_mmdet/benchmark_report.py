@@ -3,7 +3,6 @@
 import base64
 import csv
 import html
-import io
 import json
 import statistics
 from collections import defaultdict
@@ -30,8 +29,10 @@ from scipy import stats
 Result = dict[str, Any]
 WHITE = (255, 255, 255)
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; margin: 1em 0 } td, th { padding: .3em .8em; border-bottom: 1px solid #ddd }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; margin: 1em 0; font-size: 13px; white-space: nowrap }
+td, th { padding: .3em .7em; border-bottom: 1px solid #ddd }
+td:first-child, th:first-child { position: sticky; left: 0; background: #fff }
 td:not(:first-child), th:not(:first-child) { text-align: right } th { border-bottom: 2px solid #888 }
 tr.best { background: #f2f7ee } img { max-width: 100% } .note { color: #666 } h2 { margin-top: 2em }
 """
@@ -40,7 +41,7 @@ tr.best { background: #f2f7ee } img { max-width: 100% } .note { color: #666 } h2
 def write_report(
     results: list[Result], failures: list[str], out: Path, title: str, pictures: dict[str, Any] | None = None
 ) -> None:
-    """Write ``results.json``, ``results.csv``, ``report.md`` and the self-contained ``report.html`` into ``out``."""
+    """Write ``results.json``, ``results.csv``, ``report.md``, the plots and ``report.html``, which has all in one file."""
     (out / "results.json").write_text(json.dumps(results, indent=1))
     _write_csv(results, out / "results.csv")
     groups = _group(results)
@@ -48,13 +49,14 @@ def write_report(
     machine = ", ".join([first["device"], *(f"{k} {v}" for k, v in first["versions"].items() if v != "none")])
     note = f"{len(results)} runs, {first['date']}; {machine}; commit {first['commit'][:10]}"
     sections = [(f"{config}, {data}", *_table(runs)) for (config, data), runs in groups.items()]
+    summary = _summary(groups)
     missing = "".join(f"- {line}\n" for line in failures)
     explanation = (
         "Mean and standard deviation over the seeds. The difference to the baseline is taken on equal seeds; in "
         "brackets is its 95 % interval (Student's t), for which two seeds are the least."
     )
     lines = [f"# {title}", "", note, "", explanation, ""]
-    for name, header, rows in sections:
+    for name, header, rows in [summary, *sections]:
         lines += [f"## {name}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
         lines += ["| " + " | ".join(row) + " |" for row in rows] + [""]
     if failures:
@@ -62,8 +64,10 @@ def write_report(
     (out / "report.md").write_text("\n".join(lines))
 
     body = [f"<h1>{html.escape(title)}</h1><p class=note>{html.escape(note)}</p><p>{html.escape(explanation)}</p>"]
+    body.append(f"<h2>{summary[0]}</h2>{_html_table(*summary[1:], best=None)}")
     for name, header, rows in sections:
-        body.append(f"<h2>{html.escape(name)}</h2>{_html_table(header, rows)}")
+        best = max(range(len(rows)), key=lambda i: float(rows[i][2].split()[0]))
+        body.append(f"<h2>{html.escape(name)}</h2>{_html_table(header, rows, best)}")
     plots: list[tuple[str, Callable[[dict[Any, list[Result]]], Figure | None]]] = [
         ("During training", plot_curves),
         ("Gain of a class against its frequency", plot_classes),
@@ -74,9 +78,13 @@ def write_report(
     for name, plot in plots:
         figure = plot(groups)
         if figure is not None:
-            body.append(f"<h2>{name}</h2>{_image(figure)}")
+            path = out / f"{plot.__name__.removeprefix('plot_')}.png"
+            figure.savefig(path, dpi=110)
+            plt.close(figure)
+            data = base64.b64encode(path.read_bytes()).decode()
+            body.append(f'<h2>{name}</h2><img src="data:image/png;base64,{data}">')
     for name, sheet in (pictures or {}).items():
-        data = base64.b64encode(cv2.imencode(".jpg", sheet)[1].tobytes()).decode()
+        data = base64.b64encode(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()).decode()
         body.append(f"<h2>The same images under each loss: {html.escape(name)}</h2>")
         body.append(f'<img src="data:image/jpeg;base64,{data}">')
     if failures:
@@ -161,6 +169,30 @@ def paired_difference(ours: dict[int, float], baseline: dict[int, float]) -> tup
     return statistics.mean(differences), float(stats.t.ppf(0.975, len(differences) - 1)) * error
 
 
+def _summary(groups: dict[tuple[str, str], list[Result]]) -> tuple[str, list[str], list[list[str]]]:
+    """Title, header and rows of the main result: the baseline, and what every other loss adds to it."""
+    losses = list(dict.fromkeys(loss for runs in groups.values() for loss in by_loss(runs)))
+    first = next(iter(groups.values()))[0]
+    losses = [loss for loss in losses if loss != first["baseline"]]
+    rows = []
+    for (config, data), runs in groups.items():
+        found = by_loss(runs)
+        base = found.get(first["baseline"], {})
+        values = [run["metrics"][first["main_metric"]] for run in base.values()]
+        cells = [_difference(found[loss], base) if loss in found else "" for loss in losses]
+        rows.append([config, data, _mean_std(values) if values else "", *cells])
+    return "Summary", ["config", "data", f"{first['main_metric']} of {first['baseline']}", *losses], rows
+
+
+def _difference(seeds: dict[int, Result], base: dict[int, Result]) -> str:
+    """The paired difference in the main metric, and its interval."""
+    ours, theirs = ({seed: run["metrics"][run["main_metric"]] for seed, run in r.items()} for r in (seeds, base))
+    difference, half = paired_difference(ours, theirs)
+    if difference != difference:
+        return "no baseline"
+    return f"{difference:+.2f}" + (f" [{difference - half:+.2f}, {difference + half:+.2f}]" if half == half else "")
+
+
 def _table(runs: list[Result]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of one config on one data variant."""
     losses = by_loss(runs)
@@ -169,13 +201,7 @@ def _table(runs: list[Result]) -> tuple[list[str], list[list[str]]]:
     base = losses.get(runs[0]["baseline"], {})
     rows = []
     for loss, seeds in losses.items():
-        difference, half = paired_difference(
-            {seed: run["metrics"][main] for seed, run in seeds.items()},
-            {seed: run["metrics"][main] for seed, run in base.items()},
-        )
-        shown = "baseline" if loss == runs[0]["baseline"] else f"{difference:+.2f}"
-        if half == half and loss != runs[0]["baseline"]:
-            shown += f" [{difference - half:+.2f}, {difference + half:+.2f}]"
+        shown = "baseline" if loss == runs[0]["baseline"] else _difference(seeds, base)
         extra = [_mean_std([run["metrics"].get(name, float("nan")) for run in seeds.values()]) for name in others]
         milliseconds = 1000 * statistics.median(run["seconds_per_iteration"] for run in seeds.values())
         row = [loss, str(len(seeds)), _mean_std([run["metrics"][main] for run in seeds.values()]), shown, *extra]
@@ -192,20 +218,12 @@ def _mean_std(values: list[float]) -> str:
     return f"{mean:.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
 
 
-def _html_table(header: list[str], rows: list[list[str]]) -> str:
-    best = max(range(len(rows)), key=lambda i: float(rows[i][2].split()[0]))
+def _html_table(header: list[str], rows: list[list[str]], best: int | None) -> str:
     cells = ["<tr>" + "".join(f"<th>{html.escape(name)}</th>" for name in header) + "</tr>"]
     for i, row in enumerate(rows):
         tag = "<tr class=best>" if i == best else "<tr>"
         cells.append(tag + "".join(f"<td>{html.escape(value)}</td>" for value in row) + "</tr>")
     return f'<div style="overflow-x: auto"><table>{"".join(cells)}</table></div>'
-
-
-def _image(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110)
-    plt.close(figure)
-    return f'<img src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
 
 
 def _panels(number: int, height: float = 3.4) -> tuple[Figure, list[Any]]:

@@ -173,9 +173,11 @@ def test_report_has_means_paired_differences_and_plots(tmp_path):
     assert "| focal | 2 | 41.00 ± 1.41 | baseline | 51.00 ± 1.41 |" in text
     half = 12.706 * math.sqrt(0.5) / math.sqrt(2)
     assert f"| asl | 2 | 42.50 ± 2.12 | +1.50 [{1.5 - half:+.2f}, {1.5 + half:+.2f}] |" in text
+    assert f"| atss | clean | 41.00 ± 1.41 | +1.50 [{1.5 - half:+.2f}, {1.5 + half:+.2f}] |" in text  # the summary
+    assert "| fcos | clean |  | no baseline |" in text
     assert "fcos-focal-clean-seed0: exit code 1" in text
     page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 5 == len(list(tmp_path.glob("*.png")))
     assert 'src="http' not in page
     rows = (tmp_path / "results.csv").read_text().splitlines()
     assert len(rows) == 6
