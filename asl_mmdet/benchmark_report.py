@@ -41,7 +41,7 @@ tr.best { background: #f2f7ee } img { max-width: 100% } .note { color: #666 } h2
 def write_report(
     results: list[Result], failures: list[str], out: Path, title: str, pictures: dict[str, Any] | None = None
 ) -> None:
-    """Write ``results.json``, ``results.csv``, ``report.md``, the plots and ``report.html``, which has all in one file."""
+    """Write ``results.json``, ``results.csv``, ``report.md``, the plots and the self-contained ``report.html``."""
     (out / "results.json").write_text(json.dumps(results, indent=1))
     _write_csv(results, out / "results.csv")
     groups = _group(results)
