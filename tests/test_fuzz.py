@@ -146,7 +146,7 @@ def reading(name):
 
 
 @given(damaged_coco(), st.booleans())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=100)
 def test_damaged_coco_file_is_read_or_refused_with_its_name(tmp_path_factory, data, with_crowd):
     folder = tmp_path_factory.getbasetemp() / "fuzz_coco"
     folder.mkdir(exist_ok=True)
