@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import mmcv
+from mmdet.datasets import CocoDataset
+from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 
 from asl_mmdet.cli import find_datasets
@@ -70,7 +72,10 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
     for split in splits:
         for key, dataset in find_datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader"):
             path = os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file")))
-            if not path.endswith(".json") or dataset.get("backend_args"):
+            kind = _kind(dataset)
+            if kind != "CocoMultiLabel" and not issubclass(DATASETS.get(kind) or object, CocoDataset):
+                continue
+            if dataset.get("backend_args"):  # files elsewhere
                 continue
             checker = _CocoChecker(dataset, path, number if split == "train" else None)
             findings[key] = checker.check(read_images)
@@ -108,7 +113,8 @@ class _CocoChecker:
         prefix: Any = dataset.get("data_prefix") or ""
         prefix = prefix.get("img", prefix.get("img_path", "")) if isinstance(prefix, dict) else prefix
         self.folder = os.path.join(dataset.get("data_root") or "", str(prefix))
-        self.is_detection = dataset.get("type") != "CocoMultiLabel"
+        self.kind = _kind(dataset)
+        self.is_detection = self.kind != "CocoMultiLabel"
         self.findings = _Findings()
         self.images: dict[Any, str] = {}  # path by id
 
@@ -183,21 +189,24 @@ class _CocoChecker:
             self._error(
                 "CLASSES", "metainfo keys of MMDetection 2", "they are not read; write metainfo=dict(classes=...)"
             )
-        if self.classes is None:
-            if self.num_classes not in (None, len(names)) and not self._is_coco(names):
-                self._error(
-                    f"{self.num_classes} in the head, {len(names)} in the file",
-                    "numbers of classes that differ",
-                    "write metainfo=dict(classes=...) and num_classes",
-                )
-            elif self.is_detection and names and not self._is_coco(names):
+        if self.classes is None and self.kind == "CocoDataset":
+            self.classes = CocoDataset.METAINFO["classes"]
+            if names and not set(self.classes) & set(names.values()):
                 for name in names.values():
                     self._error(
                         name,
                         "categories of a file whose data set has no metainfo.classes",
                         "MMDetection looks for COCO's 80 names and ignores all others, so AP is 0; write "
-                        "metainfo=dict(classes=...)",
+                        f"metainfo=dict(classes=...) and num_classes={len(names)}",
                     )
+                return names
+        if self.classes is None:
+            if self.kind == "CocoMultiLabel" and self.num_classes not in (None, len(names)):
+                self._error(
+                    f"{self.num_classes} in the head, {len(names)} in the file",
+                    "numbers of classes that differ",
+                    f"write num_classes={len(names)} in the head",
+                )
             return names
         classes = list(self.classes)
         for name, times in Counter(classes).items():
@@ -233,11 +242,6 @@ class _CocoChecker:
                 f"write num_classes={len(classes)} in the head",
             )
         return {number: name for number, name in names.items() if name in classes}
-
-    def _is_coco(self, names: dict[Any, str]) -> bool:
-        from mmdet.datasets import CocoDataset
-
-        return bool(set(CocoDataset.METAINFO["classes"]) & set(names.values()))
 
     def _check_images(self, images: list[dict[str, Any]]) -> dict[Any, tuple[float, float]]:
         """Width and height by id."""
@@ -357,6 +361,11 @@ def _is_complete(content: bytes) -> bool:
     if content.startswith(b"\x89PNG"):
         return b"IEND" in content
     return True
+
+
+def _kind(dataset: ConfigDict) -> str:
+    """The type without its scope."""
+    return str(dataset.get("type")).rpartition(".")[2]
 
 
 def _is_id(value: Any) -> bool:

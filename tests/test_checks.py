@@ -167,6 +167,7 @@ DEFECTS = {
         lambda p: setattr(p, "classes", (*(c["name"] for c in p.categories), p.categories[0]["name"])),
         "error: names that metainfo.classes has more than once: 1",
     ),
+    "no classes": (lambda p: setattr(p, "classes", False), "error: .*no metainfo.classes: 3 .*num_classes=3"),
     "wrong num_classes": (without_last, r"error: numbers of classes that differ: 1 \(3 in the head, 2 in metainfo"),
 }
 
@@ -179,7 +180,9 @@ def test_planted_defect_is_found(name, clean, tmp_path):
     planter = Planter(root)
     plant(planter)
     planter.save()
-    if planter.classes is not None:
+    if planter.classes is False:
+        del cfg.train_dataloader.dataset["metainfo"]
+    elif planter.classes is not None:
         cfg.train_dataloader.dataset.metainfo = dict(classes=planter.classes)
     found = check_datasets(cfg, ("train",), read_images=True)["train_dataloader.dataset"]
     assert any(re.match(expected, str(finding)) for finding in found), "\n".join(map(str, found))
