@@ -145,15 +145,19 @@ def prepare_resume(cfg: Config, checkpoint: str) -> None:
     cfg.load_from = path or cfg.get("load_from")
 
 
-def check_space(work_dir: str, model: nn.Module) -> None:
-    """End with a message if ``work_dir`` cannot be written, or has no room for two checkpoints."""
+def check_work_dir(work_dir: str) -> None:
+    """End with a message if ``work_dir`` cannot be made or written."""
     try:
         Path(work_dir).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=work_dir):
             pass
-        free = shutil.disk_usage(work_dir).free
     except OSError as error:
         fail(f"the work directory {work_dir} cannot be written ({error.strerror}): name another by --work-dir")
+
+
+def check_space(work_dir: str, model: nn.Module) -> None:
+    """End with a message if ``work_dir`` has no room for two checkpoints."""
+    free = shutil.disk_usage(work_dir).free
     weights = sum(v.numel() * v.element_size() for v in model.state_dict().values())
     needed = 2 * 3 * weights  # with the two moments of Adam; the old one is there until the new one is written
     if free < needed:

@@ -67,7 +67,8 @@ def test_work_directory_without_right_or_room_is_explained(tmp_path, monkeypatch
     model = nn.Linear(1000, 1000)
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match=r"cannot be written.*--work-dir"):
-        cli.check_space(str(tmp_path / "file" / "work"), model)
+        cli.check_work_dir(str(tmp_path / "file" / "work"))
+    cli.check_work_dir(str(tmp_path / "work"))
     cli.check_space(str(tmp_path / "work"), model)
     assert list((tmp_path / "work").iterdir()) == []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**7))

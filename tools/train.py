@@ -12,6 +12,7 @@ from asl_mmdet.cli import (
     check_checkpoint,
     check_data,
     check_space,
+    check_work_dir,
     fail,
     load_config,
     prepare_resume,
@@ -66,6 +67,7 @@ def main() -> None:
     hooks = cfg.setdefault("custom_hooks", [])
     if not any(hook["type"] == "NonFiniteLossHook" for hook in hooks):
         hooks.append(dict(type="NonFiniteLossHook"))
+    check_work_dir(cfg.work_dir)
     runner = build_runner(cfg)
     check_space(cfg.work_dir, runner.model)
     runner.train()
