@@ -67,7 +67,7 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
         The findings by the key of the data set, such as 'train_dataloader.dataset'; an empty list where all is well.
     """
     findings: dict[str, list[Finding]] = {}
-    files: dict[str, tuple[str, set[str]]] = {}  # of the first split: the key and the images
+    trained: dict[str, set[str]] = {}  # the images of the training sets
     number = _num_classes(cfg)
     for split in splits:
         for key, dataset in find_datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader"):
@@ -81,9 +81,9 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
             findings[key] = checker.check(read_images)
             images = {os.path.normpath(image) for image in checker.images.values()}
             if split == "train":
-                files[key] = (key, images)
+                trained[key] = images
             else:
-                for train_key, train_images in files.values():
+                for train_key, train_images in trained.items():
                     findings[key] += _shared_images(train_key, sorted(images & train_images))
     return findings
 
