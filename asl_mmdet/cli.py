@@ -132,17 +132,26 @@ def find_datasets(node: Any, key: str) -> Iterator[tuple[str, ConfigDict]]:
         yield from find_datasets(child, f"{key}.datasets.{i}")
 
 
-def prepare_resume(cfg: Config, checkpoint: str) -> None:
-    """Have the runner go on from ``checkpoint``, or for 'auto' from the newest whole one of the work directory."""
-    problems: list[str] = []
-    path: str | None = checkpoint
-    if checkpoint == "auto":
+def prepare_start(cfg: Config, resume: str | None) -> None:
+    """Have the runner start from what can be read, or end with a message.
+
+    Args:
+        cfg: The config; ``load_from`` and ``resume`` are set.
+        resume: A checkpoint to go on from, or 'auto' for the newest whole one of the work directory.
+    """
+    if resume == "auto":
         path, problems = find_resumable(cfg.work_dir)
         for problem in problems:
             tell(f"warning: {problem}")
         tell(f"resuming from {path}" if path else f"no checkpoint to resume from in {cfg.work_dir}: starting anew")
-    cfg.resume = path is not None
-    cfg.load_from = path or cfg.get("load_from")
+    else:
+        path = resume
+    if path:
+        cfg.resume, cfg.load_from = True, path
+    if cfg.get("load_from") and (resume != "auto" or not path):  # that one has been read already
+        check_checkpoint(cfg.load_from)
+    if cfg.get("resume"):
+        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), dict(type="EvaluateOnResumeHook")]
 
 
 def check_work_dir(work_dir: str) -> None:
@@ -207,7 +216,10 @@ def read_log(path: Path) -> tuple[Rows, Rows]:
     val: Rows = {}
     for file in [path] if path.is_file() else sorted(path.glob("*/vis_data/scalars.json")):
         for line in file.read_text().splitlines():
-            row = json.loads(line)
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:  # cut off by a full disk or a kill
+                continue
             if "loss" in row:
                 train[row["step"]] = row
             elif "step" in row:

@@ -1,4 +1,4 @@
-"""What a training run needs to be trusted: a stop before numbers that are not finite, and mixed precision on a CPU."""
+"""What a run needs to be trusted: no numbers that are not finite, no lost evaluation, mixed precision on a CPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS, OPTIM_WRAPPERS
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 
 
@@ -131,3 +131,24 @@ def _values(terms: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _is_finite(x: Tensor) -> bool:
     return not x.is_floating_point() or bool(x.isfinite().all())
+
+
+@HOOKS.register_module()
+class EvaluateOnResumeHook(Hook):
+    """Evaluate the checkpoint that a run resumes from, if an evaluation was due after its epoch.
+
+    MMEngine saves a checkpoint before it evaluates it. A run that is killed in between loses that evaluation, and
+    one that is killed later loses what ``save_best`` knew of it. Runs by iterations are left as they are.
+    """
+
+    priority = "LOWEST"
+
+    def before_train(self, runner: Runner) -> None:
+        """Evaluate, as the loop would have done before its next epoch."""
+        loop = runner.train_loop
+        if not isinstance(loop, EpochBasedTrainLoop) or runner.val_loop is None or loop.epoch == 0:
+            return
+        is_last = loop.epoch == loop.max_epochs
+        if loop.epoch >= loop.val_begin and (is_last or loop.epoch % loop.val_interval == 0):
+            runner.logger.info(f"evaluating epoch {loop.epoch} once more, as that may have been cut short")
+            runner.val_loop.run()

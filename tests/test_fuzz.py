@@ -164,16 +164,50 @@ images/1.jpg,"['sky', 'animal']",train
 images/2.jpg,"['zebra']",val
 images/3.jpg,[],train
 """
+LABELS = b"""ImageID,Source,LabelName,Confidence
+000000000000000a,verification,/m/0a,1
+000000000000000a,verification,/m/0b,0
+000000000000000b,machine,/m/0a,0.7
+"""
 
 
-@given(st.lists(st.tuples(st.integers(0, len(CSV) - 1), st.binary(max_size=3)), min_size=1, max_size=4))
+def damaged(data):
+    """A file with some bytes replaced, left out or added."""
+    changes = st.lists(st.tuples(st.integers(0, len(data) - 1), st.binary(max_size=3)), min_size=1, max_size=4)
+
+    def change(changes):
+        changed = data
+        for place, replacement in changes:
+            changed = changed[:place] + replacement + changed[place + 1 :]
+        return changed
+
+    return changes.map(change)
+
+
+def labels_fit(dataset):
+    """Whether every label is that of a class."""
+    infos = (dataset.get_data_info(i) for i in range(len(dataset)))
+    return all(0 <= label < len(dataset.CLASSES) for info in infos for label in info["gt_label"])
+
+
+@given(damaged(CSV))
 @settings(deadline=None)
-def test_damaged_nus_wide_file_is_read_or_refused_with_its_name(tmp_path_factory, changes):
-    data = CSV
-    for place, replacement in changes:
-        data = data[:place] + replacement + data[place + 1 :]
+def test_damaged_nus_wide_file_is_read_or_refused_with_its_name(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "damaged.csv"
     path.write_bytes(data)
     with reading("damaged.csv"):
-        dataset = NUSWide(str(path), "train")
-        assert all(0 <= label < len(dataset.CLASSES) for info in dataset for label in info["gt_label"])
+        assert labels_fit(NUSWide(str(path), "train"))
+
+
+@given(damaged(LABELS), damaged(b"/m/0a,Cat\n/m/0b,Dog\n") | st.none(), st.sampled_from(["negative", "ignore"]))
+@settings(deadline=None)
+def test_damaged_open_images_file_is_read_or_refused_with_its_name(tmp_path_factory, labels, classes, unannotated):
+    pytest.importorskip("pyarrow")
+    from asl_mmdet.multilabel.open_images import OpenImages
+
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "damaged_labels.csv").write_bytes(labels)
+    (folder / "damaged_classes.csv").write_bytes(b"/m/0a\n/m/0b\n" if classes is None else classes)
+    with reading("damaged_"):
+        dataset = OpenImages(str(folder / "damaged_labels.csv"), str(folder / "damaged_classes.csv"), unannotated)
+        assert labels_fit(dataset)

@@ -9,13 +9,12 @@ from mmengine.device import get_device
 from asl_mmdet.cli import (
     add_common_arguments,
     build_runner,
-    check_checkpoint,
     check_data,
     check_space,
     check_work_dir,
     fail,
     load_config,
-    prepare_resume,
+    prepare_start,
     tell,
 )
 
@@ -51,10 +50,7 @@ def main() -> None:
                 "--auto-scale-lr: the config must say auto_scale_lr=dict(base_batch_size=...), the batch size of its lr"
             )
         cfg.auto_scale_lr.enable = True
-    if args.resume:
-        prepare_resume(cfg, args.resume)
-    if cfg.get("load_from"):
-        check_checkpoint(cfg.load_from)
+    prepare_start(cfg, args.resume)
     if cfg.train_dataloader.dataset.get("unannotated") == "ignore" and cfg.model.head.loss.type != "PartialLabelLoss":
         fail(
             "train_dataloader.dataset.unannotated='ignore' marks unknown labels by -1, which "
