@@ -16,18 +16,12 @@ matplotlib.use("agg")
 
 import cv2
 import matplotlib.pyplot as plt
-import mmcv
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from mmengine import load
-from mmengine.config import Config
-from mmengine.structures import InstanceData
 from scipy import stats
 
 Result = dict[str, Any]
-WHITE = (255, 255, 255)
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; margin: 1em 0; font-size: 13px; white-space: nowrap }
@@ -91,56 +85,6 @@ def write_report(
         body.append(f"<h2>Failed</h2><pre>{html.escape(missing)}</pre>")
     page = f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{STYLE}</style>"
     (out / "report.html").write_text(page + "\n".join(body))
-
-
-def draw_pictures(folders: dict[str, Path], number: int = 4) -> Any:
-    """The same images of the test set under each loss: a row an image, ground truth left, or None for taggers.
-
-    Args:
-        folders: Folders of finished runs by the name of their loss.
-        number: Number of images.
-
-    Returns:
-        The sheet, (H, W, 3) in BGR.
-    """
-    from mmdet.registry import DATASETS, VISUALIZERS
-    from mmdet.structures import DetDataSample
-    from mmdet.utils import register_all_modules
-
-    cfg = Config.fromfile(next(iter(folders.values())) / "config.py")
-    if "bbox_head" not in cfg.model:
-        return None
-    register_all_modules()
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    visualizer = VISUALIZERS.build(dict(type="DetLocalVisualizer", name="benchmark"))
-    visualizer.dataset_meta = dataset.metainfo
-    predictions = {loss: load(folder / "predictions.pkl") for loss, folder in folders.items()}
-    rows = []
-    for i in range(min(number, len(dataset))):
-        info = dataset.get_data_info(i)
-        image = mmcv.imread(info["img_path"], channel_order="rgb")
-        scale = 256 / max(image.shape[:2])
-        truth = InstanceData(
-            bboxes=torch.tensor([instance["bbox"] for instance in info["instances"]]).reshape(-1, 4),
-            labels=torch.tensor([instance["bbox_label"] for instance in info["instances"]], dtype=torch.long),
-        )
-        found = {loss: InstanceData(**all_images[i]["pred_instances"]) for loss, all_images in predictions.items()}
-        row = []
-        for title, instances in {"ground truth": truth, **found}.items():
-            instances.bboxes = instances.bboxes * scale
-            is_truth = instances is truth
-            sample = DetDataSample(**{"gt_instances" if is_truth else "pred_instances": instances})
-            options = dict(draw_gt=is_truth, draw_pred=not is_truth, pred_score_thr=0.3)
-            visualizer.add_datasample("", mmcv.imrescale(image, scale), sample, **options)
-            picture = mmcv.impad(
-                visualizer.get_image()[..., ::-1], padding=(2, 22 if i == 0 else 2, 2, 2), pad_val=WHITE
-            )
-            if i == 0:
-                cv2.putText(picture, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-            row.append(picture)
-        rows.append(np.hstack(row))
-    width = max(row.shape[1] for row in rows)
-    return np.vstack([mmcv.impad(row, shape=(row.shape[0], width), pad_val=WHITE) for row in rows])
 
 
 def _group(results: list[Result]) -> dict[tuple[str, str], list[Result]]:

@@ -15,22 +15,29 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mmengine import load
+from mmengine.config import Config
+
 from asl_mmdet.benchmark import Cell, Plan, run
-from asl_mmdet.benchmark_report import compare, draw_pictures, write_report
+from asl_mmdet.benchmark_report import compare, write_report
 from asl_mmdet.cli import check_data, fail
+from asl_mmdet.pictures import draw_detections
 
 
 def pictures_of(plan: Plan, out: Path) -> dict[str, Any]:
-    """A sheet for every config and data variant, of the first seed that is finished with any loss."""
+    """A sheet for every detector and data variant, of the first seed that is finished with any loss."""
     sheets = {}
     for config, data in itertools.product(plan.configs, plan.data):
         for seed in plan.seeds:
             folders = {loss: out / str(Cell(config, loss, data, seed)) for loss in plan.losses}
             folders = {loss: folder for loss, folder in folders.items() if (folder / "result.json").exists()}
-            sheet = draw_pictures(folders) if folders else None
-            if sheet is not None:
-                sheets[f"{config}, {data}, seed {seed}"] = sheet
-                break
+            if not folders:
+                continue
+            cfg = Config.fromfile(next(iter(folders.values())) / "config.py")
+            if "bbox_head" in cfg.model:
+                predictions = {loss: load(folder / "predictions.pkl") for loss, folder in folders.items()}
+                sheets[f"{config}, {data}, seed {seed}"] = draw_detections(cfg, predictions, number=4)
+            break
     return sheets
 
 
