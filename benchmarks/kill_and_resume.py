@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Kill a run again and again, resume it, and compare its end.")
     parser.add_argument("config", type=Path, help="a config of configs/shapes")
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--images", type=int, default=96, help="training images")
     parser.add_argument("--seed", type=int, default=0, help="seed of the times of death")
     args = parser.parse_args()
@@ -105,6 +105,8 @@ def main() -> None:
             checkpoints = sorted(path.name for path in (folder / "killed").glob("*.pth"))
             print(f"killed during {phase}; checkpoints: {', '.join(checkpoints) or 'none'}", flush=True)
             time.sleep(1)  # MMEngine names the folder of a log by the second
+        if kills < args.kills:
+            fail(f"the run had ended after {kills} kills: give it more --epochs")
         process = start(config, folder / "killed")
         output, _ = process.communicate()
         if process.returncode:
