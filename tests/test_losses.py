@@ -66,12 +66,14 @@ def test_loss_and_gradient_equal_the_paper(margin, kind, detach):
 def test_ignored_negatives_cost_nothing(margin, kind, impl, monkeypatch):
     z, target, weight = logits(40, 5), labels(kind, (40, 5)), logits(40, seed=3).abs()
     y = one_hot(target, 5) if kind == "index" else target
-    kwargs = dict(gamma_pos=0.5, gamma_neg=2.0, clip=margin, alpha=0.25, ignore_above=0.3)
+    kwargs = dict(gamma_pos=0.5, gamma_neg=2.0, clip=margin, alpha=0.3, ignore_above=0.3)
     has_object = target < 5 if kind == "index" else None
     expected = reference.asymmetric_loss(z, y, has_object=has_object, **kwargs)
     if impl == "accelerator":
         monkeypatch.setattr(functional, "_is_cpu", lambda x: False)
-    found = loss_and_grad(z, target, weight=weight, reduction="none", **kwargs, impl="eager" if "a" in impl else impl)
+    kwargs.update(reduction="none", impl="eager" if "a" in impl else impl)
+    torch.testing.assert_close(loss_and_grad(z, target, **kwargs), expected, rtol=1e-10, atol=1e-10)
+    found = loss_and_grad(z, target, weight=weight, **kwargs)
     torch.testing.assert_close(found, tuple(v * weight[:, None] for v in expected), rtol=1e-10, atol=1e-10)
     is_ignored = (z.sigmoid() > 0.3) & (y == 0)
     if has_object is not None:
@@ -79,6 +81,14 @@ def test_ignored_negatives_cost_nothing(margin, kind, impl, monkeypatch):
         is_ignored &= ~has_object[:, None]
     assert is_ignored.any() or kind == "soft"
     assert (found[0][is_ignored] == 0).all() and (found[1][is_ignored] == 0).all()
+
+
+@pytest.mark.parametrize("margin", [1e-12, 1e-6, 1e-3, 2e-3])
+def test_small_margin_is_exact_where_p_is_near_one(margin):
+    z, y = torch.linspace(-20, 20, 201)[:, None], torch.zeros(201, 1)
+    found = loss_and_grad(z, y, gamma_pos=0, gamma_neg=0, clip=margin, reduction="none")
+    expected = reference.asymmetric_loss(z.double(), y.double(), gamma_pos=0, gamma_neg=0, clip=margin)
+    torch.testing.assert_close(tuple(v.double() for v in found), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["hard", "soft", "index"])

@@ -241,7 +241,7 @@ class _Asymmetry(NamedTuple):
         if self.highest == math.inf:
             return scale
         is_kept = z <= self.highest
-        return scale * (is_kept if has_object is None else is_kept | has_object)
+        return scale * (is_kept if has_object is None else is_kept | has_object).to(z.dtype)
 
     def of_columns(self, columns: Tensor) -> "_Asymmetry":
         """For elements of these columns instead of whole rows."""
@@ -304,7 +304,8 @@ def _one_side(
         cross_entropy = torch.where(margin > 0, cross_entropy, cross_entropy.maximum(z))
     elif margin:
         shifted = (p - margin).clamp(min=0)
-        rest = (1 - shifted).clamp(min=margin)  # which it is, but for rounding
+        # 1 - p_m, at least the margin but for rounding, which is all that a small one would leave of it at p near 1
+        rest = (1 - shifted).clamp(min=margin) if margin > 1e-3 else q + p.clamp(max=margin)
         lost = shifted - (1 - rest)
         cross_entropy = torch.addcmul(rest.log().neg(), lost, rest)  # -log(1 - p_m), bounded by -log(margin)
     elif fused:
