@@ -425,8 +425,25 @@ def check_config(cfg: Config) -> list[Finding]:
                 is_error=True,
             )
         _check_evaluator(cfg, split, findings)
+    _check_schedule(cfg, findings)
     _check_loss(cfg, findings)
     return findings.result()
+
+
+def _check_schedule(cfg: Config, findings: _Findings) -> None:
+    """A one-cycle schedule that ends before the training does, which would stop it with an error there."""
+    schedulers = cfg.get("param_scheduler") or []
+    for i, scheduler in enumerate(schedulers if isinstance(schedulers, list) else [schedulers]):
+        unit = "max_epochs" if scheduler.get("by_epoch", True) else "max_iters"
+        steps, length = scheduler.get("total_steps"), _get(cfg, f"train_cfg.{unit}")
+        if isinstance(steps, int) and isinstance(length, int) and length > steps:
+            key = f"param_scheduler.{i}.total_steps" if isinstance(schedulers, list) else "param_scheduler.total_steps"
+            findings.add(
+                f"{key}={steps} with train_cfg.{unit}={length}",
+                "schedules that are shorter than the training",
+                f"training would stop with an error where the schedule ends; write {key}={length}",
+                is_error=True,
+            )
 
 
 def _check_evaluator(cfg: Config, split: str, findings: _Findings) -> None:

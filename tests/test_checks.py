@@ -294,6 +294,18 @@ def test_wrong_loss_is_refused_when_the_model_is_built(changes, expected):
         MODELS.build(cfg.model)
 
 
+def test_one_cycle_schedule_that_ends_before_the_training_is_found():
+    cfg = Config.fromfile(ROOT / "configs/shapes/tagger_r18_asl_shapes.py")
+    assert not check_config(cfg)
+    cfg.train_cfg.max_epochs = 16
+    (finding,) = check_config(cfg)
+    assert "param_scheduler.0.total_steps=8 with train_cfg.max_epochs=16" in str(finding) and finding.is_error
+    assert "write param_scheduler.0.total_steps=16" in str(finding)
+    cfg.param_scheduler = cfg.param_scheduler[0]
+    (finding,) = check_config(cfg)
+    assert "write param_scheduler.total_steps=16" in str(finding)
+
+
 def test_mmpretrains_own_loss_by_the_same_name_is_pointed_out():
     cfg = Config.fromfile(ROOT / "configs/shapes/tagger_r18_asl_shapes.py")
     cfg.model.head.loss.type = "AsymmetricLoss"
