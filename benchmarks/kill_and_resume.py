@@ -55,15 +55,18 @@ def start(config: Path, work_dir: Path) -> "subprocess.Popen[str]":
 def kill_in(process: "subprocess.Popen[str]", phase: str, rng: random.Random) -> bool:
     """Kill it in that phase; False if it has ended before."""
     assert process.stdout
-    lines_to_pass = rng.randrange(1, 8) if phase == "training" else 1
+    lines_to_pass = rng.randrange(1, 5) if phase == "training" else 1
+    output = []
     for line in process.stdout:
+        output.append(line)
         lines_to_pass -= bool(re.search(PHASES[phase], line))
         if lines_to_pass == 0:
             time.sleep({"training": rng.uniform(0, 0.3), "a checkpoint": rng.uniform(0, 0.05)}.get(phase, 0.4))
             process.kill()
             process.communicate()
             return True
-    process.wait()
+    if process.wait():
+        fail(f"the run did not go on:\n{''.join(output)[-3000:]}")
     return False
 
 
@@ -85,8 +88,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Kill a run again and again, resume it, and compare its end.")
     parser.add_argument("config", type=Path, help="a config of configs/shapes")
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--images", type=int, default=96, help="training images")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--images", type=int, default=192, help="training images")
     parser.add_argument("--seed", type=int, default=0, help="seed of the times of death")
     args = parser.parse_args()
     rng = random.Random(args.seed)
@@ -106,7 +109,7 @@ def main() -> None:
             print(f"killed during {phase}; checkpoints: {', '.join(checkpoints) or 'none'}", flush=True)
             time.sleep(1)  # MMEngine names the folder of a log by the second
         if kills < args.kills:
-            fail(f"the run had ended after {kills} kills: give it more --epochs")
+            fail(f"the run had ended after {kills} kills: give it more --epochs or --images")
         process = start(config, folder / "killed")
         output, _ = process.communicate()
         if process.returncode:
