@@ -468,7 +468,7 @@ def _whole(
         loss, grad = _both_sides(z, labels.to(z.dtype), scale, a, want_grad, has_object)
     else:
         is_negative = labels.unsqueeze(1) != torch.arange(z.shape[1], device=z.device)  # exists in registers only
-        neg_scale = a.neg_scale(z, scale * is_negative, _has_object(z, labels))
+        neg_scale = a.neg_scale(z, scale * is_negative.to(z.dtype), _has_object(z, labels))
         loss, grad = _one_side(z, a.gamma_neg, a.clip, a.detach, neg_scale, want_grad)
     return loss.sum() if reduce else loss, grad
 
