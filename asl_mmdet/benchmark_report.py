@@ -122,10 +122,11 @@ def _summary(groups: dict[tuple[str, str], list[Result]]) -> tuple[str, list[str
     for (config, data), runs in groups.items():
         found = by_loss(runs)
         base = found.get(first["baseline"], {})
-        values = [run["metrics"][first["main_metric"]] for run in base.values()]
+        values = [run["metrics"][run["main_metric"]] for run in base.values()]
         cells = [_difference(found[loss], base) if loss in found else "" for loss in losses]
         rows.append([config, data, _mean_std(values) if values else "", *cells])
-    return "Summary", ["config", "data", f"{first['main_metric']} of {first['baseline']}", *losses], rows
+    metrics = "/".join(dict.fromkeys(runs[0]["main_metric"] for runs in groups.values()))
+    return "Summary", ["config", "data", f"{metrics} of {first['baseline']}", *losses], rows
 
 
 def _difference(seeds: dict[int, Result], base: dict[int, Result]) -> str:

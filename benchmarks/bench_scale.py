@@ -1,7 +1,7 @@
 """How time and memory grow with images, classes and anchors: python benchmarks/bench_scale.py FOLDER.
 
-Annotation files are generated in FOLDER. Every row is measured in a process of its own, on one core, with the file in
-the page cache; "growth" is the time against the row before it, divided by the growth in size: 1 is linear.
+Annotation files are generated in FOLDER. Every row is the median of three processes of its own, on one core, with the
+file in the page cache; "growth" is the time against the row before it, divided by the growth in size: 1 is linear.
 """
 
 import argparse
@@ -132,8 +132,9 @@ def main() -> None:
         for i, (size, classes) in enumerate(sizes):
             command = [sys.executable, __file__, str(args.folder), "--only", what, str(size), str(classes)]
             subprocess.run(command, check=True, stdout=subprocess.PIPE)  # generates, and warms the page cache
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            row = dict(what=what, size=size, classes=classes, **json.loads(done.stdout.splitlines()[-1]))
+            found = [subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout for _ in range(3)]
+            runs = sorted((json.loads(text.splitlines()[-1]) for text in found), key=lambda run: run["seconds"])
+            row = dict(what=what, size=size, classes=classes, **runs[1])
             factor = size * classes / (sizes[i - 1][0] * sizes[i - 1][1]) if i else 0
             row["growth"] = round(row["seconds"] / rows[-1]["seconds"] / factor, 2) if i else ""
             row |= dict(device=f"{platform.machine()} CPU, 1 core", python=platform.python_version())
