@@ -11,7 +11,7 @@ import math
 import pytest
 import reference
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
@@ -191,6 +191,7 @@ def labels_fit(dataset):
 
 
 @given(damaged(CSV))
+@example(b"\0\r" + CSV[1:])
 @settings(deadline=None)
 def test_damaged_nus_wide_file_is_read_or_refused_with_its_name(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "damaged.csv"
@@ -200,6 +201,7 @@ def test_damaged_nus_wide_file_is_read_or_refused_with_its_name(tmp_path_factory
 
 
 @given(damaged(LABELS), damaged(b"/m/0a,Cat\n/m/0b,Dog\n") | st.none(), st.sampled_from(["negative", "ignore"]))
+@example(b"\0\r" + LABELS[1:], None, "negative")
 @settings(deadline=None)
 def test_damaged_open_images_file_is_read_or_refused_with_its_name(tmp_path_factory, labels, classes, unannotated):
     pytest.importorskip("pyarrow")

@@ -155,8 +155,11 @@ class ImageLabels(Sequence[Any]):
 def read_classes(path: str) -> tuple[list[str], list[str]]:
     """The MIDs of a class list, and their display names; a MID without one is its own name."""
     check_exists(path, WEB_PAGE)
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = [row for row in csv.reader(file) if row and row[0] != "LabelName"]
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+            rows = [row for row in csv.reader(file) if row and row[0] != "LabelName"]
+    except csv.Error as error:
+        raise ValueError(f"{path} is not a list of classes: {error}") from error
     mids = [row[0].strip() for row in rows]
     wrong = [mid for mid, number in Counter(mids).items() if number > 1 or not mid.startswith("/")]
     if wrong or not mids:
@@ -245,7 +248,7 @@ def _read_file(path: str, known: pa.Array) -> Iterator[tuple[Arrays, list[str]]]
     for block in _read_blocks(path):
         if not header:
             first, _, block = block.partition(b"\n")
-            header = next(csv.reader([first.decode("utf-8-sig", "replace").strip()]), [])
+            header = first.decode("utf-8-sig", "replace").strip().replace('"', "").split(",")
             if any(header.count(name) != 1 for name in COLUMNS):
                 raise ValueError(f"{path} begins with {first[:80]!r}; expected is {HEADER}")
             line += 1
