@@ -90,13 +90,11 @@ def check_data(cfg: Config, *splits: str) -> None:
                     wanted[os.path.join(root, part)] = (root, part)
             if root:
                 options[f"{key}.data_root"] = "/path/to/data/"
-        evaluators = cfg.get(f"{split}_evaluator") or []
-        for i, evaluator in enumerate(evaluators if isinstance(evaluators, list) else [evaluators]):
+        for key, evaluator in find_blocks(cfg, f"{split}_evaluator"):
             path = evaluator.get("ann_file")
             if path and not evaluator.get("backend_args"):
                 root = next((r for r, _ in wanted.values() if r and path.startswith(r)), "")
                 wanted[path] = (root, path.removeprefix(root))
-                key = f"{split}_evaluator.{i}" if isinstance(evaluators, list) else f"{split}_evaluator"
                 options[f"{key}.ann_file"] = "/path/to/data/" + wanted[path][1]
     missing = [path for path in wanted if "://" not in path and not os.path.exists(path)]
     if not missing:
@@ -121,6 +119,15 @@ def check_data(cfg: Config, *splits: str) -> None:
     fail("\n".join(lines))
 
 
+def find_blocks(cfg: Config, key: str) -> Iterator[tuple[str, ConfigDict]]:
+    """The blocks of a key that holds one or a list of them, each with its own key."""
+    blocks = cfg.get(key) or []
+    if isinstance(blocks, list):
+        yield from ((f"{key}.{i}", block) for i, block in enumerate(blocks))
+    else:
+        yield key, blocks
+
+
 def find_datasets(node: Any, key: str) -> Iterator[tuple[str, ConfigDict]]:
     """The data sets in a dataloader's config, inside of their wrappers, each with its key."""
     if not isinstance(node, dict):
@@ -140,18 +147,18 @@ def prepare_start(cfg: Config, resume: str | None) -> None:
         resume: A checkpoint to go on from, or 'auto' for the newest whole one of the work directory.
     """
     if resume == "auto":
-        path, problems = find_resumable(cfg.work_dir)
+        found, problems = find_resumable(cfg.work_dir)
         for problem in problems:
             tell(f"warning: {problem}")
-        tell(f"resuming from {path}" if path else f"no checkpoint to resume from in {cfg.work_dir}: starting anew")
-    else:
-        path = resume
-    if path:
-        cfg.resume, cfg.load_from = True, path
-    if cfg.get("load_from") and (resume != "auto" or not path):  # that one has been read already
+        tell(f"resuming from {found}" if found else f"no checkpoint to resume from in {cfg.work_dir}: starting anew")
+        cfg.resume = found is not None
+        if found:  # and read already
+            cfg.load_from = found
+            return
+    elif resume:
+        cfg.resume, cfg.load_from = True, resume
+    if cfg.get("load_from"):
         check_checkpoint(cfg.load_from)
-    if cfg.get("resume"):
-        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), dict(type="EvaluateOnResumeHook")]
 
 
 def check_work_dir(work_dir: str) -> None:

@@ -169,6 +169,14 @@ def test_checkpoint_evaluates_as_after_training(run, options, tmp_path, flags):
         assert found == metrics(run)["coco/bbox_mAP"]
 
 
+def test_training_stops_at_a_loss_that_is_not_finite(options, tmp_path):
+    changes = [*options, "optim_wrapper.optimizer.lr=1e20"]
+    done = python("tools/train.py", CONFIG, "--work-dir", tmp_path, *changes)
+    assert done.returncode == 1
+    assert re.search(r"FloatingPointError: the loss of iteration \d+ \(epoch \d\) is not finite", done.stderr)
+    assert len(list(tmp_path.glob("nonfinite_iter_*.pth"))) == 1
+
+
 def test_report_shows_the_run(run, data, options):
     config = run / "config.py"
     config.write_text(f"_base_ = '{ROOT / CONFIG}'\ntest_dataloader = dict(dataset=dict(data_root='{data}/'))\n")

@@ -60,9 +60,11 @@ def main() -> None:
     check_data(cfg, "train", "val")
     if not args.skip_checks:
         check(cfg)
-    hooks = cfg.setdefault("custom_hooks", [])
-    if not any(hook["type"] == "NonFiniteLossHook" for hook in hooks):
-        hooks.append(dict(type="NonFiniteLossHook"))
+    hooks = list(cfg.get("custom_hooks") or [])
+    for name in ["NonFiniteLossHook", *(["EvaluateOnResumeHook"] if cfg.get("resume") else [])]:
+        if not any(hook["type"] == name for hook in hooks):
+            hooks.append(dict(type=name))
+    cfg.custom_hooks = hooks  # a list that Config.setdefault gives back is not the one that it keeps
     check_work_dir(cfg.work_dir)
     runner = build_runner(cfg)
     check_space(cfg.work_dir, runner.model)
