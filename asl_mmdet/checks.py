@@ -14,7 +14,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 
-from asl_mmdet.cli import find_datasets
+from asl_mmdet.cli import find_blocks, find_datasets
 
 EXAMPLES = 3
 
@@ -432,24 +432,21 @@ def check_config(cfg: Config) -> list[Finding]:
 
 def _check_schedule(cfg: Config, findings: _Findings) -> None:
     """A one-cycle schedule that ends before the training does, which would stop it with an error there."""
-    schedulers = cfg.get("param_scheduler") or []
-    for i, scheduler in enumerate(schedulers if isinstance(schedulers, list) else [schedulers]):
+    for key, scheduler in find_blocks(cfg, "param_scheduler"):
         unit = "max_epochs" if scheduler.get("by_epoch", True) else "max_iters"
         steps, length = scheduler.get("total_steps"), _get(cfg, f"train_cfg.{unit}")
         if isinstance(steps, int) and isinstance(length, int) and length > steps:
-            key = f"param_scheduler.{i}.total_steps" if isinstance(schedulers, list) else "param_scheduler.total_steps"
             findings.add(
-                f"{key}={steps} with train_cfg.{unit}={length}",
+                f"{key}.total_steps={steps} with train_cfg.{unit}={length}",
                 "schedules that are shorter than the training",
-                f"training would stop with an error where the schedule ends; write {key}={length}",
+                f"training would stop with an error where the schedule ends; write {key}.total_steps={length}",
                 is_error=True,
             )
 
 
 def _check_evaluator(cfg: Config, split: str, findings: _Findings) -> None:
-    evaluators = cfg.get(f"{split}_evaluator") or []
     datasets = list(find_datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader"))
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+    for _, evaluator in find_blocks(cfg, f"{split}_evaluator"):
         path = evaluator.get("ann_file")
         read = {os.path.normpath(os.path.join(d.get("data_root") or "", str(d.get("ann_file")))) for _, d in datasets}
         if path and read and os.path.normpath(path) not in read:

@@ -52,6 +52,13 @@ def start(config: Path, work_dir: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+def finish(process: "subprocess.Popen[str]", output: str = "") -> None:
+    """Wait for its end, which must be a good one; ``output`` is what was read of it before."""
+    output += process.communicate()[0]
+    if process.returncode:
+        fail(f"the run did not go on:\n{output[-3000:]}")
+
+
 def kill_in(process: "subprocess.Popen[str]", phase: str, rng: random.Random) -> bool:
     """Kill it in that phase; False if it has ended before."""
     assert process.stdout
@@ -65,8 +72,7 @@ def kill_in(process: "subprocess.Popen[str]", phase: str, rng: random.Random) ->
             process.kill()
             process.communicate()
             return True
-    if process.wait():
-        fail(f"the run did not go on:\n{''.join(output)[-3000:]}")
+    finish(process, "".join(output))
     return False
 
 
@@ -98,26 +104,19 @@ def main() -> None:
         data = make_shapes(folder / "shapes", num_train=args.images, num_val=32)
         config = folder / "config.py"
         write_config(config, args.config.resolve(), data, args.epochs)
-        start(config, folder / "whole").communicate()
-        kills = 0
+        finish(start(config, folder / "whole"))
         for i in range(args.kills):
             phase = list(PHASES)[i % len(PHASES)]
             if not kill_in(start(config, folder / "killed"), phase, rng):
-                break
-            kills += 1
+                fail(f"the run had ended after {i} kills: give it more --epochs or --images")
             checkpoints = sorted(path.name for path in (folder / "killed").glob("*.pth"))
             print(f"killed during {phase}; checkpoints: {', '.join(checkpoints) or 'none'}", flush=True)
             time.sleep(1)  # MMEngine names the folder of a log by the second
-        if kills < args.kills:
-            fail(f"the run had ended after {kills} kills: give it more --epochs or --images")
-        process = start(config, folder / "killed")
-        output, _ = process.communicate()
-        if process.returncode:
-            fail(f"the run did not go on after {kills} kills:\n{output[-2000:]}")
+        finish(start(config, folder / "killed"))
         found = differences(folder / "killed", folder / "whole", args.epochs)
     if found:
-        fail(f"after {kills} kills {len(found)} things differ: {', '.join(found[:5])}")
-    print(f"{args.config}: {kills} kills, and the end equals that of the undisturbed run")
+        fail(f"after {args.kills} kills {len(found)} things differ: {', '.join(found[:5])}")
+    print(f"{args.config}: {args.kills} kills, and the end equals that of the undisturbed run")
 
 
 if __name__ == "__main__":

@@ -295,19 +295,17 @@ def _one_side(
         p, q = torch.where(z < 0, e, 1.0) / u, torch.where(z < 0, 1.0, e) / u
     else:
         p, q = z.sigmoid(), z.neg().sigmoid()
-    if isinstance(margin, Tensor):  # it may be 0, and then 1 - p_m is q, which p_m cannot tell near 1
+    if has_margin:
         shifted = (p - margin).clamp(min=0)
-        q = q.clamp(min=torch.finfo(z.dtype).tiny)
-        rest = q + torch.minimum(p, margin)
-        lost = shifted - (1 - rest)
-        cross_entropy = torch.addcmul(rest.log().neg(), lost, rest)
-        cross_entropy = torch.where(margin > 0, cross_entropy, cross_entropy.maximum(z))
-    elif margin:
-        shifted = (p - margin).clamp(min=0)
-        # 1 - p_m, at least the margin but for rounding, which is all that a small one would leave of it at p near 1
-        rest = (1 - shifted).clamp(min=margin) if margin > 1e-3 else q + p.clamp(max=margin)
+        if isinstance(margin, Tensor) or margin <= 1e-3:  # near 1, p_m cannot tell 1 - p_m, which is q for margin 0
+            q = q.clamp(min=torch.finfo(z.dtype).tiny)
+            rest = q + p.clamp(max=margin)
+        else:
+            rest = (1 - shifted).clamp(min=margin)  # which it is, but for rounding
         lost = shifted - (1 - rest)
         cross_entropy = torch.addcmul(rest.log().neg(), lost, rest)  # -log(1 - p_m), bounded by -log(margin)
+        if isinstance(margin, Tensor):
+            cross_entropy = torch.where(margin > 0, cross_entropy, cross_entropy.maximum(z))
     elif fused:
         shifted = p
         cross_entropy = z.clamp(min=0) + u.log() + (e - (u - 1)) / u
