@@ -71,6 +71,12 @@ def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 
+def end_processes() -> None:
+    """Leave the process group, for after the work: a process that ends inside of one can be aborted at its exit."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def check_data(cfg: Config, *splits: str) -> None:
     """End with a message if a file or folder that the ``splits`` ('train', 'val', 'test') read is missing."""
     wanted: dict[str, tuple[str, str]] = {}  # path: the data root, and the path below it

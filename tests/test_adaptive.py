@@ -19,6 +19,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import LogProcessor
 from torch import nn
 
+from asl_mmdet.cli import end_processes
 from asl_mmdet.hooks import AdaptiveAsymmetryHook, ProbabilityGapHook
 from asl_mmdet.losses import AdaptiveAsymmetricLoss, AsymmetricLoss
 from asl_mmdet.losses.probability import probability_gap, probability_sums
@@ -352,6 +353,7 @@ def train_half(rank, world_size, folder):
             loss.step()
             path += [loss.gamma_neg.clone(), loss.gap.clone()]
     torch.save((path, losses[1].clip), f"{folder}/{world_size}_{rank}.pth")
+    end_processes()
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from torch import nn
 
+from asl_mmdet.cli import end_processes
 from asl_mmdet.shapes import make_shapes
 
 pytest.importorskip("mmpretrain")
@@ -70,6 +71,7 @@ def gradients(rank, world_size, folder, name, objects):
     found = {key: parameter.grad for key, parameter in model.named_parameters() if parameter.grad is not None}
     gammas = [module.gamma_neg.clone() for module in adaptive]
     torch.save(dict(grad=found, gamma=gammas, loss=loss.detach()), f"{folder}/{world_size}_{rank}.pth")
+    end_processes()
 
 
 @pytest.mark.parametrize("objects", [(3, 1), (4, 0), (0, 0)], ids=["both", "one without", "none"])

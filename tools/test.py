@@ -7,7 +7,14 @@ from copy import deepcopy
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseTTAModel
 
-from asl_mmdet.cli import add_common_arguments, build_runner, check_checkpoint, check_data, load_config
+from asl_mmdet.cli import (
+    add_common_arguments,
+    build_runner,
+    check_checkpoint,
+    check_data,
+    end_processes,
+    load_config,
+)
 
 
 def main() -> None:
@@ -57,6 +64,7 @@ def main() -> None:
         dump = DumpResults if is_classifier else DumpDetResults
         runner.test_evaluator.metrics.append(dump(out_file_path=args.out))
     runner.test()
+    end_processes()
 
 
 def add_test_time_augmentation(cfg: Config) -> None:

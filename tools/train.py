@@ -12,6 +12,7 @@ from asl_mmdet.cli import (
     check_data,
     check_space,
     check_work_dir,
+    end_processes,
     fail,
     load_config,
     prepare_start,
@@ -69,6 +70,7 @@ def main() -> None:
     runner = build_runner(cfg)
     check_space(cfg.work_dir, runner.model)
     runner.train()
+    end_processes()
 
 
 def check(cfg: Config) -> None:
