@@ -39,9 +39,12 @@ def write_report(
     (out / "results.json").write_text(json.dumps(results, indent=1))
     _write_csv(results, out / "results.csv")
     groups = _group(results)
-    first = results[0]
-    machine = ", ".join([first["device"], *(f"{k} {v}" for k, v in first["versions"].items() if v != "none")])
-    note = f"{len(results)} runs, {first['date']}; {machine}; commit {first['commit'][:10]}"
+    dates = sorted({r["date"] for r in results})
+    machines = [r["device"] for r in results]
+    machines += [f"{name} {version}" for r in results for name, version in r["versions"].items() if version != "none"]
+    commits = [r["commit"][:10] for r in results]
+    parts = [f"{len(results)} runs, {', '.join(dates)}", ", ".join(dict.fromkeys(machines))]
+    note = "; ".join([*parts, "commit " + ", ".join(dict.fromkeys(commits))])
     sections = [(f"{config}, {data}", *_table(runs)) for (config, data), runs in groups.items()]
     summary = _summary(groups)
     missing = "".join(f"- {line}\n" for line in failures)

@@ -167,9 +167,11 @@ RESULTS = [
 
 
 def test_report_has_means_paired_differences_and_plots(tmp_path):
-    results = [*RESULTS, result_of("asl", 0, 30.0, "fcos")]  # a config whose baseline is not finished
+    later = dict(result_of("asl", 0, 30.0, "fcos"), commit="def", date="2026-01-02")  # its baseline is not finished
+    results = [*RESULTS, later]
     write_report(results, ["fcos-focal-clean-seed0: exit code 1"], tmp_path, "title")
     text = (tmp_path / "report.md").read_text()
+    assert "\n5 runs, 2026-01-01, 2026-01-02; CPU, torch 2.0; commit abc, def\n" in text
     assert "| focal | 2 | 41.00 ± 1.41 | baseline | 51.00 ± 1.41 |" in text
     half = 12.706 * math.sqrt(0.5) / math.sqrt(2)
     assert f"| asl | 2 | 42.50 ± 2.12 | +1.50 [{1.5 - half:+.2f}, {1.5 + half:+.2f}] |" in text
