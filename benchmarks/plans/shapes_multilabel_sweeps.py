@@ -14,7 +14,8 @@ losses = dict(
     **{f"gamma_neg{g}": dict(_asl, gamma_neg=float(g), clip=0.05) for g in (1, 2, 4, 6)},
     **{f"gamma_pos{g}": dict(_asl, gamma_pos=float(g), gamma_neg=4.0, clip=0.05) for g in (1, 2)},
     **{f"clip{m}": dict(_asl, gamma_neg=4.0, clip=m) for m in (0.0, 0.1, 0.2, 0.3)},
-    **{f"margin{m}": dict(_asl, gamma_neg=0.0, clip=m) for m in (0.05, 0.2)},
+    gamma0_margin=dict(_asl, gamma_neg=0.0, clip=0.2),
+    gamma2_margin=dict(_asl, gamma_pos=2.0, gamma_neg=2.0, clip=0.05),
     **{f"target{t}": dict(**_adaptive, target_gap=t) for t in (0.0, 0.1, 0.2, 0.3)},
 )
 baseline = "focal"
