@@ -18,7 +18,7 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from scipy import stats
 
 Result = dict[str, Any]
@@ -184,14 +184,34 @@ def _panels(number: int, height: float = 3.4) -> tuple[Figure, list[Any]]:
     return figure, list(grid.flat[:number])
 
 
-def _finish(axes: Any, title: tuple[str, str], xlabel: str, ylabel: str) -> None:
+def _colors(groups: dict[Any, list[Result]]) -> dict[str, Any]:
+    """A colour for every loss, the same in all panels."""
+    losses = list(dict.fromkeys(loss for runs in groups.values() for loss in by_loss(runs)))
+    number = len(losses)
+    colors = (
+        plt.get_cmap("tab10")(np.arange(number)) if number <= 10 else plt.get_cmap("turbo")(np.linspace(0, 1, number))
+    )
+    return dict(zip(losses, colors, strict=True))
+
+
+def _label(axes: Any, title: tuple[str, str], xlabel: str, ylabel: str) -> None:
     axes.set(title=", ".join(title), xlabel=xlabel, ylabel=ylabel)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+
+
+def _add_legend(figure: Figure) -> Figure:
+    """One for all panels, beside them."""
+    entries = {}
+    for axes in figure.axes:
+        entries.update(dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)))
+    figure.set_figheight(max(figure.get_figheight(), 0.3 + 0.18 * len(entries)))
+    figure.legend(entries.values(), entries, loc="outside right upper", fontsize="small")
+    return figure
 
 
 def plot_curves(groups: dict[Any, list[Result]]) -> Figure:
     """The main metric after every epoch, mean over the seeds."""
+    colors = _colors(groups)
     figure, panels = _panels(len(groups))
     for axes, (title, runs) in zip(panels, groups.items(), strict=True):
         for loss, seeds in by_loss(runs).items():
@@ -199,10 +219,10 @@ def plot_curves(groups: dict[Any, list[Result]]) -> Figure:
             means = [
                 statistics.mean(r["curve"][str(e)] for r in seeds.values() if str(e) in r["curve"]) for e in epochs
             ]
-            axes.plot(epochs, means, marker=".", label=loss)
+            axes.plot(epochs, means, marker=".", color=colors[loss], label=loss)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _finish(axes, title, "epoch", runs[0]["main_metric"])
-    return figure
+        _label(axes, title, "epoch", runs[0]["main_metric"])
+    return _add_legend(figure)
 
 
 def plot_classes(groups: dict[Any, list[Result]]) -> Figure | None:
@@ -210,6 +230,7 @@ def plot_classes(groups: dict[Any, list[Result]]) -> Figure | None:
     shown = {title: runs for title, runs in groups.items() if runs[0]["baseline"] in by_loss(runs)}
     if not shown:
         return None
+    colors = _colors(groups)
     figure, panels = _panels(len(shown))
     for axes, (title, runs) in zip(panels, shown.items(), strict=True):
         losses = by_loss(runs)
@@ -223,11 +244,14 @@ def plot_classes(groups: dict[Any, list[Result]]) -> Figure | None:
                 statistics.mean(seeds[s]["per_class"][name] - base[s]["per_class"][name] for s in shared)
                 for name in frequency
             ]
-            axes.plot(list(frequency.values()), gains, ".", label=loss)
+            axes.plot(list(frequency.values()), gains, ".", color=colors[loss], label=loss)
         axes.axhline(0, color="grey", linewidth=0.8)
         axes.set_xscale("log")
-        _finish(axes, title, "training annotations of the class", f"AP less that of {runs[0]['baseline']}")
-    return figure
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        _label(axes, title, "training annotations of the class", f"AP less that of {runs[0]['baseline']}")
+    return _add_legend(figure)
 
 
 def plot_precision_recall(groups: dict[Any, list[Result]]) -> Figure | None:
@@ -235,39 +259,43 @@ def plot_precision_recall(groups: dict[Any, list[Result]]) -> Figure | None:
     shown = {title: runs for title, runs in groups.items() if "precision_at_recall" in runs[0]}
     if not shown:
         return None
+    colors = _colors(groups)
     figure, panels = _panels(len(shown))
     for axes, (title, runs) in zip(panels, shown.items(), strict=True):
         for loss, seeds in by_loss(runs).items():
             curve = np.mean([run["precision_at_recall"] for run in seeds.values()], axis=0)
-            axes.plot(np.linspace(0, 1, len(curve)), curve, label=loss)
-        _finish(axes, title, "recall", "precision")
-    return figure
+            axes.plot(np.linspace(0, 1, len(curve)), curve, color=colors[loss], label=loss)
+        _label(axes, title, "recall", "precision")
+    return _add_legend(figure)
 
 
 def plot_speed(groups: dict[Any, list[Result]]) -> Figure:
     """The main metric against the time of an iteration."""
+    colors = _colors(groups)
     figure, panels = _panels(len(groups))
     for axes, (title, runs) in zip(panels, groups.items(), strict=True):
         for loss, seeds in by_loss(runs).items():
             milliseconds = [1000 * run["seconds_per_iteration"] for run in seeds.values()]
-            axes.plot(milliseconds, [run["metrics"][run["main_metric"]] for run in seeds.values()], "o", label=loss)
+            values = [run["metrics"][run["main_metric"]] for run in seeds.values()]
+            axes.plot(milliseconds, values, "o", color=colors[loss], label=loss)
         axes.set_xlim(0, None)
-        _finish(axes, title, "ms an iteration", runs[0]["main_metric"])
-    return figure
+        _label(axes, title, "ms an iteration", runs[0]["main_metric"])
+    return _add_legend(figure)
 
 
 def plot_probabilities(groups: dict[Any, list[Result]]) -> Figure:
     """The probability gap along training, and gamma- where it adapts; the first seed."""
+    colors = _colors(groups)
     figure, panels = _panels(len(groups))
     for axes, (title, runs) in zip(panels, groups.items(), strict=True):
         for loss, seeds in by_loss(runs).items():
             training = seeds[min(seeds)]["training"]
-            axes.plot([int(s) for s in training["prob_gap"]], list(training["prob_gap"].values()), label=f"{loss}: gap")
-            if training["gamma_neg"]:
-                steps, values = zip(*training["gamma_neg"].items(), strict=True)
-                axes.plot([int(s) for s in steps], values, "--", label=f"{loss}: gamma-")
-        _finish(axes, title, "iteration", "probability gap")
-    return figure
+            for name, values in dict(gap=training["prob_gap"], **{"gamma-": training["gamma_neg"]}).items():
+                if values:
+                    style = dict(color=colors[loss], linestyle="-" if name == "gap" else "--", label=f"{loss}: {name}")
+                    axes.plot([int(step) for step in values], list(values.values()), **style)
+        _label(axes, title, "iteration", "probability gap")
+    return _add_legend(figure)
 
 
 def _write_csv(results: list[Result], path: Path) -> None:
