@@ -65,15 +65,16 @@ def write_report(
     for name, header, rows in sections:
         best = max(range(len(rows)), key=lambda i: float(rows[i][2].split()[0]))
         body.append(f"<h2>{html.escape(name)}</h2>{_html_table(header, rows, best)}")
-    plots: list[tuple[str, Callable[[dict[Any, list[Result]]], Figure | None]]] = [
+    plots: list[tuple[str, Callable[[dict[Any, list[Result]], dict[str, Any]], Figure | None]]] = [
         ("During training", plot_curves),
         ("Gain of a class against its frequency", plot_classes),
         ("Precision and recall at IoU 0.5", plot_precision_recall),
         ("Speed", plot_speed),
         ("Probabilities", plot_probabilities),
     ]
+    colors = _colors(groups)
     for name, plot in plots:
-        figure = plot(groups)
+        figure = plot(groups, colors)
         if figure is not None:
             path = out / f"{plot.__name__.removeprefix('plot_')}.png"
             figure.savefig(path, dpi=110)
@@ -185,7 +186,7 @@ def _panels(number: int, height: float = 3.4) -> tuple[Figure, list[Any]]:
 
 
 def _colors(groups: dict[Any, list[Result]]) -> dict[str, Any]:
-    """A colour for every loss, the same in all panels."""
+    """A colour for every loss, the same in all plots."""
     losses = list(dict.fromkeys(loss for runs in groups.values() for loss in by_loss(runs)))
     number = len(losses)
     colors = (
@@ -209,9 +210,8 @@ def _add_legend(figure: Figure) -> Figure:
     return figure
 
 
-def plot_curves(groups: dict[Any, list[Result]]) -> Figure:
+def plot_curves(groups: dict[Any, list[Result]], colors: dict[str, Any]) -> Figure:
     """The main metric after every epoch, mean over the seeds."""
-    colors = _colors(groups)
     figure, panels = _panels(len(groups))
     for axes, (title, runs) in zip(panels, groups.items(), strict=True):
         for loss, seeds in by_loss(runs).items():
@@ -225,12 +225,11 @@ def plot_curves(groups: dict[Any, list[Result]]) -> Figure:
     return _add_legend(figure)
 
 
-def plot_classes(groups: dict[Any, list[Result]]) -> Figure | None:
+def plot_classes(groups: dict[Any, list[Result]], colors: dict[str, Any]) -> Figure | None:
     """What every loss adds to the AP of a class, against the number of its training annotations."""
     shown = {title: runs for title, runs in groups.items() if runs[0]["baseline"] in by_loss(runs)}
     if not shown:
         return None
-    colors = _colors(groups)
     figure, panels = _panels(len(shown))
     for axes, (title, runs) in zip(panels, shown.items(), strict=True):
         losses = by_loss(runs)
@@ -254,12 +253,11 @@ def plot_classes(groups: dict[Any, list[Result]]) -> Figure | None:
     return _add_legend(figure)
 
 
-def plot_precision_recall(groups: dict[Any, list[Result]]) -> Figure | None:
+def plot_precision_recall(groups: dict[Any, list[Result]], colors: dict[str, Any]) -> Figure | None:
     """Precision at each recall, mean over classes and seeds; for detectors."""
     shown = {title: runs for title, runs in groups.items() if "precision_at_recall" in runs[0]}
     if not shown:
         return None
-    colors = _colors(groups)
     figure, panels = _panels(len(shown))
     for axes, (title, runs) in zip(panels, shown.items(), strict=True):
         for loss, seeds in by_loss(runs).items():
@@ -269,9 +267,8 @@ def plot_precision_recall(groups: dict[Any, list[Result]]) -> Figure | None:
     return _add_legend(figure)
 
 
-def plot_speed(groups: dict[Any, list[Result]]) -> Figure:
+def plot_speed(groups: dict[Any, list[Result]], colors: dict[str, Any]) -> Figure:
     """The main metric against the time of an iteration."""
-    colors = _colors(groups)
     figure, panels = _panels(len(groups))
     for axes, (title, runs) in zip(panels, groups.items(), strict=True):
         for loss, seeds in by_loss(runs).items():
@@ -283,17 +280,16 @@ def plot_speed(groups: dict[Any, list[Result]]) -> Figure:
     return _add_legend(figure)
 
 
-def plot_probabilities(groups: dict[Any, list[Result]]) -> Figure:
+def plot_probabilities(groups: dict[Any, list[Result]], colors: dict[str, Any]) -> Figure:
     """The probability gap along training, and gamma- where it adapts; the first seed."""
-    colors = _colors(groups)
     figure, panels = _panels(len(groups))
     for axes, (title, runs) in zip(panels, groups.items(), strict=True):
         for loss, seeds in by_loss(runs).items():
             training = seeds[min(seeds)]["training"]
-            for name, values in dict(gap=training["prob_gap"], **{"gamma-": training["gamma_neg"]}).items():
+            for name, style, values in (("gap", "-", training["prob_gap"]), ("gamma-", "--", training["gamma_neg"])):
                 if values:
-                    style = dict(color=colors[loss], linestyle="-" if name == "gap" else "--", label=f"{loss}: {name}")
-                    axes.plot([int(step) for step in values], list(values.values()), **style)
+                    steps = [int(step) for step in values]
+                    axes.plot(steps, list(values.values()), style, color=colors[loss], label=f"{loss}: {name}")
         _label(axes, title, "iteration", "probability gap")
     return _add_legend(figure)
 
