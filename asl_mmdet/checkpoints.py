@@ -2,14 +2,20 @@
 
 import os
 import re
+import warnings
+from collections import OrderedDict
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
-from mmengine.runner.checkpoint import CheckpointLoader, get_torch_safe_globals
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.utils import digit_version
+
+from asl_mmdet.restricted_pickle import restricted_pickle
 
 # MMEngine's checkpoints name these methods, in the log's buffers and in the one-cycle schedule. Its own loader allows
 # getattr as a whole, with which a file reaches any code, and where that is not enough it loads the file unchecked.
@@ -29,8 +35,43 @@ def _getattr(owner: Any, name: str) -> Any:
         raise UnpicklingError(f"it asks for {owner}.{name}") from None
 
 
+def _encode(text: str, encoding: str) -> bytes:  # how a pickle of protocol 2 writes bytes
+    if encoding != "latin1":
+        raise UnpicklingError(f"it asks for the encoding {encoding}")
+    return text.encode(encoding)
+
+
+# What MMEngine's checkpoints have beyond tensors, by the names that they are pickled under. NumPy renamed a module
+# between 1 and 2; a file may come from either.
+_RECONSTRUCT, _SCALAR = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
+_ALLOWED: dict[str, Any] = {
+    "builtins.getattr": _getattr,
+    "builtins.slice": slice,
+    "_codecs.encode": _encode,
+    "mmengine.logging.history_buffer.HistoryBuffer": HistoryBuffer,
+    "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler": OneCycleParamScheduler,
+    "numpy.ndarray": np.ndarray,
+    "numpy.dtype": np.dtype,
+    **{f"numpy.{core}.multiarray._reconstruct": _RECONSTRUCT for core in ("core", "_core")},
+    **{f"numpy.{core}.multiarray.scalar": _SCALAR for core in ("core", "_core")},
+}
+# The same for PyTorch before 2.6, with the tensors; a pickle of protocol 2 has the old name of builtins.
+_ALL_ALLOWED = {
+    **_ALLOWED,
+    **{name.replace("builtins", "__builtin__"): value for name, value in _ALLOWED.items()},
+    **{str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)},
+    "collections.OrderedDict": OrderedDict,
+    "torch.Size": torch.Size,
+    "torch._utils._rebuild_parameter": torch._utils._rebuild_parameter,
+    "torch._utils._rebuild_tensor_v2": torch._utils._rebuild_tensor_v2,
+}
+
+
 def load_checkpoint(path: str, map_location: Any = "cpu") -> dict[str, Any]:
-    """Read a checkpoint of tensors, numbers and text, and nothing that runs (``torch.load`` with ``weights_only``).
+    """Read a checkpoint of tensors, numbers and text, and nothing that runs.
+
+    PyTorch 2.6 and newer do it by ``torch.load(weights_only=True)`` and a list of what else is allowed. Older versions
+    take no such list: what ``weights_only`` refuses there is read by :mod:`asl_mmdet.restricted_pickle`.
 
     Args:
         path: A local file.
@@ -43,10 +84,8 @@ def load_checkpoint(path: str, map_location: Any = "cpu") -> dict[str, Any]:
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"there is no checkpoint {path}")
-    allowed = [value for value in get_torch_safe_globals() if value is not getattr]
     try:
-        with torch.serialization.safe_globals([*allowed, OneCycleParamScheduler, (_getattr, "builtins.getattr")]):
-            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        checkpoint = _load(path, map_location)
     except UnpicklingError as error:
         wanted = re.search(r"(?:GLOBAL|global) (\S+)|it asks for (.+)", str(error))
         if wanted is None:
@@ -62,6 +101,21 @@ def load_checkpoint(path: str, map_location: Any = "cpu") -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")
     return checkpoint
+
+
+def _load(path: str, map_location: Any) -> Any:
+    if digit_version(torch.__version__) >= digit_version("2.6"):
+        dtypes = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"}
+        named = [(value, name) for name, value in _ALLOWED.items()]
+        with torch.serialization.safe_globals([*named, *dtypes]):
+            return torch.load(path, map_location=map_location, weights_only=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "TypedStorage is deprecated")  # by PyTorch 2.1's own loader
+        try:
+            return torch.load(path, map_location=map_location, weights_only=True)
+        except UnpicklingError:
+            module = restricted_pickle(_ALL_ALLOWED, buildable=(HistoryBuffer, np.ndarray, np.dtype, OrderedDict))
+            return torch.load(path, map_location=map_location, pickle_module=module, weights_only=False)
 
 
 def _first_line(error: Exception) -> str:

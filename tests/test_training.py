@@ -1,18 +1,25 @@
 """What keeps a run whole: checkpoints, numbers that are not finite, mixed precision, room on the disk."""
 
+import io
 import os
+import pickle
 import shutil
+from collections import OrderedDict
 from pathlib import Path
+from pickle import UnpicklingError
 
+import numpy as np
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.config import Config
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.optim import AmpOptimWrapper, OneCycleLR, OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from asl_mmdet import cli
 from asl_mmdet.checkpoints import find_resumable, load_checkpoint
+from asl_mmdet.restricted_pickle import restricted_pickle
 from asl_mmdet.training import BFloat16OptimWrapper, NonFiniteLossHook
 
 
@@ -47,6 +54,79 @@ def test_checkpoint_that_carries_code_is_refused(call, tmp_path):
     with pytest.raises(SystemExit, match="is refused"):
         cli.check_checkpoint(str(tmp_path / "bad.pth"))
     assert not (tmp_path / "ran").exists()
+
+
+ALLOWED = {"a.f": repr, "a.Class": HistoryBuffer, "collections.OrderedDict": OrderedDict}
+
+
+@pytest.mark.parametrize(
+    "code, asks",
+    [
+        (b"cos\nsystem\n(S'touch ran'\ntR.", "for os.system"),
+        (b"c__builtin__\neval\n.", "for __builtin__.eval"),
+        (b"(S'touch ran'\nios\nsystem\n.", "for an instruction"),  # INST
+        (b"(cos\nsystem\nS'touch ran'\no.", "for os.system"),  # OBJ
+        (b"ca\nf\nS'x'\n\x85R)R.", "for a call of \"'x'\""),  # the result of a call is called
+        (b"S'x'\nS'y'\n\x85R.", "for a call of 'x'"),
+        (b"S'x'\n)\x81.", "for a call of 'x'"),  # NEWOBJ
+        (b"ca\nClass\nN}S'mean'\nca\nf\ns\x86b.", "for a change of <class"),  # BUILD on a class
+        (b"ca\nf\nN}S'__call__'\nNs\x86b.", "for a change of <built-in"),
+        (b"\x82\x01.", "for an instruction"),  # EXT1
+    ],
+)
+def test_restricted_unpickler_finds_calls_and_changes_nothing_else(code, asks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = restricted_pickle(ALLOWED, buildable=(OrderedDict,))
+    with pytest.raises(UnpicklingError, match=f"it asks {asks}"):
+        module.load(io.BytesIO(code))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_restricted_unpickler_reads_what_is_allowed():
+    module = restricted_pickle(ALLOWED, buildable=(OrderedDict,))
+    value = {"a": [1, 2.5, None, True, (3,)], "b": OrderedDict(c="text")}
+    assert module.load(io.BytesIO(pickle.dumps(value, protocol=2))) == value
+
+
+def test_state_of_a_training_run_is_read(tmp_path):
+    hub = MessageHub("saved")
+    hub.update_scalar("train/loss", 1.5)
+    for name, value in (("epoch", 3), ("best", np.float64(0.5)), ("step", np.int64(7))):
+        hub.update_info(name, value)
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    scheduler = OneCycleLR(OptimWrapper(optimizer), eta_max=0.1, total_steps=10)
+    torch.save(
+        dict(
+            state_dict=model.state_dict(),
+            optimizer=optimizer.state_dict(),
+            param_schedulers=[scheduler.state_dict()],
+            message_hub=hub.state_dict(),
+        ),
+        tmp_path / "epoch_1.pth",
+    )
+    loaded = load_checkpoint(str(tmp_path / "epoch_1.pth"))
+    torch.testing.assert_close(loaded["optimizer"]["state"], optimizer.state_dict()["state"])
+    again = MessageHub("loaded")
+    again.load_state_dict(loaded["message_hub"])
+    assert again.get_scalar("train/loss").current() == 1.5
+    assert [again.get_info(name) for name in ("epoch", "best", "step")] == [3, 0.5, 7]
+    assert loaded["param_schedulers"][0]["total_steps"] == 10
+
+
+def test_resuming_over_checkpoints_that_cannot_be_read_is_refused_and_changes_nothing(tmp_path):
+    for epoch in (1, 2):
+        (tmp_path / f"epoch_{epoch}.pth").write_bytes(b"damaged")
+    with pytest.raises(
+        SystemExit, match=r"none of the checkpoints in (.|\n)*epoch_2.pth(.|\n)*epoch_1.pth(.|\n)*Nothing was changed"
+    ):
+        cli.prepare_start(Config(dict(work_dir=str(tmp_path))), "auto")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_1.pth", "epoch_2.pth"]
+    fresh = Config(dict(work_dir=str(tmp_path / "new")))
+    cli.prepare_start(fresh, "auto")
+    assert not fresh.resume
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", None], ids=["empty", "text", "zip", "torn"])
@@ -147,6 +227,7 @@ def test_batches_are_left_out_up_to_max_skips(tmp_path):
         train(values, tmp_path / "one", dict(type="NonFiniteLossHook", max_skips=1))
 
 
+@pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="PyTorch before 2.3 scales no loss on a CPU")
 def test_overflow_in_half_precision_skips_the_step_and_is_logged(tmp_path, monkeypatch):
     module = "mmengine.optim.optimizer.amp_optimizer_wrapper"
     monkeypatch.setattr(f"{module}.is_cuda_available", lambda: True)

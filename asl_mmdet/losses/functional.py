@@ -14,6 +14,9 @@ from torch import Tensor
 REDUCTIONS = ("none", "mean", "sum")
 IMPLS = ("auto", "eager", "compile")
 
+# torch.compiler has it from PyTorch 2.3 on; torch.compile knows both by name.
+_is_compiling = getattr(torch.compiler, "is_compiling", torch._utils.is_compiling)
+
 # On a CPU the elementwise work is done in pieces of so many elements, which stay in its cache: several times faster
 # than whole tensors, and with temporaries of a few MB.
 _PIECE = 2**17
@@ -184,7 +187,7 @@ def _check_class_indices(pred: Tensor, target: Tensor, highest: int) -> None:
         )
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         raise ValueError(f"target (N,) holds class indices and must be of an integer type, not {target.dtype}")
-    if _is_cpu(target) and target.numel() and not torch.compiler.is_compiling():
+    if _is_cpu(target) and target.numel() and not _is_compiling():
         low, high = (int(v) for v in target.aminmax())
         if low < 0 or high > highest:
             raise ValueError(
@@ -213,7 +216,7 @@ def _parameter(name: str, value: float | Tensor, z: Tensor, impl: str) -> float 
     if not isinstance(value, Tensor):
         return value
     if value.numel() == 1:
-        is_free = _is_cpu(value) and impl != "compile" and not torch.compiler.is_compiling()
+        is_free = _is_cpu(value) and impl != "compile" and not _is_compiling()
         return value.item() if is_free else value.detach().reshape(()).to(z)
     if value.shape != z.shape[1:]:
         raise ValueError(f"{name} of shape {tuple(value.shape)} does not fit {z.shape[1]} classes: give 1 or C values")
@@ -288,7 +291,7 @@ def _one_side(
     exact as log1p, softplus or logsigmoid, whose CPU kernels take ten times as long as that of log.
     """
     has_gamma, has_margin = (isinstance(v, Tensor) or v != 0 for v in (gamma, margin))  # a tensor is not looked at
-    fused = torch.compiler.is_compiling() and not has_margin
+    fused = _is_compiling() and not has_margin
     if fused:  # in one kernel a pass costs nothing, and one exponential serves all
         e = z.abs().neg().exp()
         u = 1 + e
@@ -516,7 +519,7 @@ def _run(
     z: Tensor, labels: Tensor, weight: Tensor | None, a: _Asymmetry, want_grad: bool, reduce: bool, impl: str
 ) -> _Side:
     global _compiler_failed
-    if torch.compiler.is_compiling():  # the caller's own torch.compile, which cannot select by value
+    if _is_compiling():  # the caller's own torch.compile, which cannot select by value
         y = labels if labels.dim() == 2 else labels.unsqueeze(1) == torch.arange(z.shape[1], device=z.device)
         return _whole(z, y, weight, a, want_grad, reduce, _has_object(z, labels))
     if impl == "compile" or (impl == "auto" and not _is_cpu(z) and not _compiler_failed):
@@ -557,6 +560,6 @@ class _AsymmetricLoss(torch.autograd.Function):
                 "asymmetric_loss has a closed-form first derivative and no second: drop create_graph=True"
             )
         (grad,) = ctx.saved_tensors
-        if torch.compiler.is_compiling() or _graph_is_kept():
+        if _is_compiling() or _graph_is_kept():
             return grad_output * grad, None, None, None, None, None
         return grad.mul_(grad_output), None, None, None, None, None  # nobody comes back for it
