@@ -56,10 +56,18 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg = Config.fromfile(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
     except Exception as error:  # a config is a program: anything can come out of it
-        fail(f"the config {args.config} cannot be read: {type(error).__name__}: {error}")
+        fail(f"the config {args.config} cannot be read: {_with_causes(error)}")
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     return cfg
+
+
+def _with_causes(error: BaseException) -> str:
+    """An error and what led to it, the first cause first: MMEngine's own message of a failed import hides it."""
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    return "\n  and then ".join(f"{type(one).__name__}: {one}" for one in reversed(chain))
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -154,9 +162,15 @@ def prepare_start(cfg: Config, resume: str | None) -> None:
     """
     if resume == "auto":
         found, problems = find_resumable(cfg.work_dir)
+        if problems and not found:
+            listed = "\n".join(f"    {problem}" for problem in problems)
+            fail(
+                f"none of the checkpoints in {cfg.work_dir} can be resumed from:\n{listed}\nNothing was changed. To "
+                "start over, move them away or name another folder by --work-dir"
+            )
         for problem in problems:
             tell(f"warning: {problem}")
-        tell(f"resuming from {found}" if found else f"no checkpoint to resume from in {cfg.work_dir}: starting anew")
+        tell(f"resuming from {found}" if found else f"no checkpoint in {cfg.work_dir} yet: starting from the beginning")
         cfg.resume = found is not None
         if found:  # and read already
             cfg.load_from = found
