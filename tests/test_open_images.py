@@ -20,7 +20,7 @@ from mmpretrain.datasets import KFoldDataset
 from mmpretrain.evaluation import AveragePrecision
 from mmpretrain.registry import DATASETS
 
-from asl_mmdet.multilabel import open_images
+from asl_mmdet.multilabel import open_images_csv as open_images
 from asl_mmdet.multilabel.open_images import OpenImages
 
 HEADER = "ImageID,Source,LabelName,Confidence"

@@ -5,17 +5,18 @@ Configs import it with ``custom_imports = dict(imports=['asl_mmdet.multilabel'])
 
 from importlib.util import find_spec
 
-_missing = [name for name in ("mmpretrain", "pyarrow") if find_spec(name) is None]
-if _missing:
+from asl_mmdet import stack
+
+if find_spec("mmpretrain") is None:
     raise ImportError(
-        f"asl_mmdet.multilabel trains mmpretrain's classifiers, and {' and '.join(_missing)} cannot be found here. "
-        "Install both with `pip install onedl-mmpretrain pyarrow`, or everything with `pip install 'asl-mmdet[full]'`."
+        "asl_mmdet.multilabel trains mmpretrain's classifiers, and mmpretrain cannot be found here. "
+        f"{stack.how_to_install(['mmpretrain'])}."
     )
 
-from asl_mmdet.multilabel.datasets import CocoMultiLabel, NUSWide  # noqa: E402
-from asl_mmdet.multilabel.metrics import MultiLabelTable, VOCMultiLabelTable  # noqa: E402
-from asl_mmdet.multilabel.models import OFA595, MLDecoderClsHead, PartialLabelLoss  # noqa: E402
-from asl_mmdet.multilabel.open_images import OpenImages  # noqa: E402
+from asl_mmdet.multilabel.datasets import CocoMultiLabel, NUSWide
+from asl_mmdet.multilabel.metrics import MultiLabelTable, VOCMultiLabelTable
+from asl_mmdet.multilabel.models import OFA595, MLDecoderClsHead, PartialLabelLoss
+from asl_mmdet.multilabel.open_images import OpenImages
 
 __all__ = [
     "CocoMultiLabel",
