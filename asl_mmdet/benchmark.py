@@ -16,7 +16,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ import torch
 from mmengine import load
 from mmengine.config import Config, ConfigDict
 
+from asl_mmdet import stack
 from asl_mmdet.cli import read_log
 from asl_mmdet.losses.presets import PRESETS
 from asl_mmdet.shapes import make_shapes
@@ -34,8 +34,8 @@ _INSTALLED = Path(__file__).parent / ".mim" / "tools"
 TOOLS = _INSTALLED if _INSTALLED.is_dir() else ROOT / "tools"
 COCO_STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 PACKAGES = (
-    *("torch", "torchvision", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "onedl-mmpretrain", "numpy"),
-    *("pycocotools", "faster-coco-eval"),
+    *("torch", "torchvision", "numpy", "pycocotools", "faster-coco-eval"),
+    *(name for names in stack.DISTRIBUTIONS.values() for name in names),
 )
 
 
@@ -311,12 +311,7 @@ def thirds(per_class: dict[str, float], frequency: dict[str, int]) -> dict[str, 
 
 def environment() -> dict[str, Any]:
     """Device, versions and commit."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "none"
+    versions = {name: number for name in PACKAGES if (number := stack.installed_version(name))}
     git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     device = (
         torch.cuda.get_device_name()

@@ -1,8 +1,9 @@
 """torchvision in the place of mmcv's compiled ops, only where they are missing.
 
-``pip install onedl-mmcv`` gives a package without its C++ extension ``mmcv._ext``, and MMDetection's models cannot
-even be imported then. :func:`install_stand_in` puts a module of that name in its place: NMS, RoIAlign and the
-deformable convolutions call torchvision; every other op raises an error, when it is called and not before.
+``pip install onedl-mmcv`` and ``pip install mmcv-lite`` give a package without its C++ extension ``mmcv._ext``, and
+MMDetection's models cannot even be imported then. :func:`install_stand_in` puts a module of that name in its place:
+NMS, RoIAlign and the deformable convolutions call torchvision; every other op raises an error, when it is called and
+not before.
 """
 
 import importlib.util
@@ -15,13 +16,26 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from asl_mmdet import stack
+
 _NAME = "mmcv._ext"
-_HOW_TO_GET_OPS = (
-    "mmcv is installed here without its compiled ops. There are two ways to get this one: compile them "
-    "(`MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps --no-build-isolation --no-cache-dir onedl-mmcv`, about "
-    "25 minutes on two cores), or install a prebuilt mmcv (`mim install mmcv`, where OpenMMLab has a wheel for your "
-    "torch)."
-)
+
+
+def how_to_get_ops() -> str:
+    """What to write to get mmcv's compiled ops, for the mmcv that is installed here."""
+    mmcv = next(iter(stack.installed("mmcv")), "mmcv")
+    source = mmcv.removesuffix("-lite") + f"=={stack.installed_version(mmcv)}" * (mmcv != "onedl-mmcv")
+    compile_them = (
+        f"MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps --no-build-isolation --no-cache-dir {source}"
+    )
+    remove = f"pip uninstall -y {mmcv} && " if mmcv == "mmcv-lite" else ""
+    compiled = f"compile them (`{remove}{compile_them}`, about 25 minutes on two cores)"
+    if mmcv == "onedl-mmcv":
+        return f"mmcv is installed here without its compiled ops: to get this one, {compiled}."
+    return (
+        "mmcv is installed here without its compiled ops. There are two ways to get this one: install a prebuilt mmcv "
+        f"(`{remove}mim install {source}`, where OpenMMLab has a wheel for your torch), or {compiled}."
+    )
 
 
 class _StandIn(ModuleType):
@@ -32,7 +46,7 @@ class _StandIn(ModuleType):
             raise AttributeError(f"module {_NAME!r} has no attribute {name!r}")
 
         def not_available(*args: Any, **kwargs: Any) -> NoReturn:
-            raise NotImplementedError(f"mmcv op {name!r} has no stand-in in torchvision. {_HOW_TO_GET_OPS}")
+            raise NotImplementedError(f"mmcv op {name!r} has no stand-in in torchvision. {how_to_get_ops()}")
 
         return not_available
 
@@ -52,7 +66,7 @@ def install_stand_in() -> bool:
         return False
     if importlib.util.find_spec("torchvision") is None:
         raise ImportError(
-            f"{_HOW_TO_GET_OPS} Or install torchvision, whose NMS, RoIAlign and deformable convolution "
+            f"{how_to_get_ops()} Or install torchvision, whose NMS, RoIAlign and deformable convolution "
             "asl_mmdet then uses instead."
         )
     module = _StandIn(_NAME, "torchvision's ops under the names of mmcv's (see asl_mmdet.mmcv_ops)")
@@ -100,7 +114,7 @@ def _roi_align(x: Tensor, rois: Tensor, pool_mode: int, height: int, width: int,
     from torchvision.ops import roi_align
 
     if pool_mode != 1:
-        raise NotImplementedError(f"RoIAlign(pool_mode='max') has no stand-in in torchvision. {_HOW_TO_GET_OPS}")
+        raise NotImplementedError(f"RoIAlign(pool_mode='max') has no stand-in in torchvision. {how_to_get_ops()}")
     return roi_align(x, rois, (height, width), **kwargs)
 
 

@@ -1,0 +1,97 @@
+"""What is said where a package is missing, or there twice: never what would break an installation."""
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asl_mmdet import mmcv_ops, stack
+
+ROOT = Path(__file__).parents[1]
+CLASSIC = {"mmengine": "0.10.7", "mmcv-lite": "2.1.0", "mmdet": "3.3.0"}
+MAINTAINED = {"onedl-mmengine": "0.10.12", "onedl-mmcv": "2.3.6", "onedl-mmdetection": "3.5.1"}
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """What pip has installed, as a dictionary to change."""
+    versions = {}
+
+    def version(name):
+        if name not in versions:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(stack, "version", version)
+    return versions
+
+
+def test_missing_package_is_named_for_the_line_that_is_there(installed):
+    assert "pip install 'asl-mmdet[full]'" in stack.how_to_install(["mmengine", "mmcv", "mmdet"])
+    installed |= {name: CLASSIC[name] for name in ("mmengine", "mmcv-lite")}
+    hint = stack.how_to_install(["mmdet"])
+    assert "pip install mmdet==3.3.0 'numpy<2' 'opencv-python<4.12'" in hint and "onedl" not in hint
+    installed.clear()
+    installed |= MAINTAINED
+    assert stack.how_to_install(["mmpretrain"]) == "Install it beside what you have: `pip install onedl-mmpretrain`"
+
+
+def test_two_distributions_of_one_package_are_found(installed):
+    installed |= MAINTAINED
+    assert stack.clashes() == []
+    installed["mmdet"] = "3.3.0"
+    assert stack.clashes() == ["mmdet comes from mmdet and onedl-mmdetection"]
+
+
+@pytest.mark.parametrize(
+    "mmcv, commands",
+    [
+        (
+            ("mmcv-lite", "2.1.0"),
+            ["pip uninstall -y mmcv-lite && mim install mmcv==2.1.0", "-cache-dir mmcv==2.1.0`"],
+        ),
+        (("mmcv", "2.1.0"), ["`mim install mmcv==2.1.0`", "-cache-dir mmcv==2.1.0`"]),
+        (("onedl-mmcv", "2.3.6"), ["-cache-dir onedl-mmcv`"]),
+    ],
+)
+def test_compiled_ops_are_offered_for_the_mmcv_that_is_there(installed, mmcv, commands):
+    installed |= [mmcv]
+    hint = mmcv_ops.how_to_get_ops()
+    assert all(command in hint for command in commands)
+    assert ("mim" in hint) == (len(commands) == 2)
+
+
+def python(*command):
+    return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_import_into_an_empty_environment_says_what_to_install():
+    done = python("-S", "-c", "import asl_mmdet")
+    assert done.returncode == 1
+    assert "ImportError: asl_mmdet is a plugin for MMDetection 3.x, and mmengine, mmcv, mmdet cannot be" in done.stderr
+    assert "pip install 'asl-mmdet[full]'" in done.stderr
+
+
+@pytest.mark.parametrize("name, module", [("mmdet", "asl_mmdet"), ("mmpretrain", "asl_mmdet.multilabel")])
+def test_import_without_one_package_does_not_offer_the_whole_stack(name, module):
+    done = python("-c", f"import sys; sys.modules['{name}'] = None; import {module}")
+    assert done.returncode == 1
+    assert f"{name} cannot be found here. Install it beside what you have: `pip install" in done.stderr
+    assert "full" not in done.stderr
+
+
+def test_only_open_images_needs_pyarrow(tmp_path):
+    code = f"""
+import sys
+sys.modules["pyarrow"] = None
+from asl_mmdet.multilabel import CocoMultiLabel, OpenImages
+OpenImages("{tmp_path}/labels.csv", "{tmp_path}/classes.csv")
+"""
+    done = python("-c", code)
+    assert done.returncode == 1
+    pyarrow = "'pyarrow<21'" if np.__version__ < "2" else "pyarrow"
+    assert "ImportError: OpenImages reads its files by pyarrow" in done.stderr
+    assert f"`pip install {pyarrow}`" in done.stderr
