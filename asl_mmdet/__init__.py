@@ -2,8 +2,8 @@
 
 Importing the package, which a config does with ``custom_imports = dict(imports=['asl_mmdet'])``, registers
 ``AsymmetricLoss`` and ``AdaptiveAsymmetricLoss`` with MMDetection, and the hooks of :mod:`asl_mmdet.hooks` and
-:mod:`asl_mmdet.training` with MMEngine. Where mmcv was installed without its compiled ops, torchvision stands in for
-them (:mod:`asl_mmdet.mmcv_ops`).
+the wrapper of :mod:`asl_mmdet.optim` with MMEngine. Where mmcv was installed without its compiled ops, torchvision
+stands in for them (:mod:`asl_mmdet.mmcv_ops`).
 """
 
 import warnings
@@ -30,4 +30,4 @@ from asl_mmdet import mmcv_ops  # noqa: E402  (first of all: what is imported ne
 
 mmcv_ops.install_stand_in()
 
-from asl_mmdet import hooks, losses, training  # noqa: E402, F401
+from asl_mmdet import hooks, losses, optim  # noqa: E402, F401

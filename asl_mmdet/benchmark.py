@@ -22,12 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine import load
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 from asl_mmdet import stack
-from asl_mmdet.cli import read_log
+from asl_mmdet.logs import read_log
 from asl_mmdet.losses.presets import PRESETS
 from asl_mmdet.shapes import make_shapes
+from asl_mmdet.task import DETECTION, loss_node, set_loss, task_of
 
 ROOT = Path(__file__).parents[1]
 _INSTALLED = Path(__file__).parent / ".mim" / "tools"
@@ -120,11 +121,10 @@ class Plan:
             if "ann_file" in cfg[f"{split}_evaluator"]:
                 cfg[f"{split}_evaluator"].ann_file = os.path.join(dataset.data_root, dataset.ann_file)
         loss = self.losses[cell.loss]
-        node, key = (cfg.model.bbox_head, "loss_cls") if "bbox_head" in cfg.model else (cfg.model.head, "loss")
         if loss is not None:
-            node[key] = ConfigDict(loss)
+            set_loss(cfg, loss)
         hooks = [dict(type="ProbabilityGapHook")]
-        if node[key].type.endswith("AdaptiveAsymmetricLoss"):
+        if loss_node(cfg)[1].type.endswith("AdaptiveAsymmetricLoss"):
             hooks.append(dict(type="AdaptiveAsymmetryHook"))
         kept = [hook for hook in cfg.get("custom_hooks") or [] if hook.type not in {hook["type"] for hook in hooks}]
         cfg.custom_hooks = [*kept, *hooks]
@@ -205,11 +205,12 @@ def _last_line(log: Path) -> str:
 def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
     """The metrics, curves and speed of a finished run."""
     train, val = read_log(work_dir)
-    is_detector = "bbox_head" in cfg.model
-    result = detection_metrics(cfg, load(predictions)) if is_detector else tagging_metrics(cfg, load(predictions))
-    main, logged, scale = ("AP", "coco/bbox_mAP", 100) if is_detector else ("mAP", "multi-label/mAP", 1)
-    result["main_metric"] = main
-    result["curve"] = {step: scale * row[logged] for step, row in val.items() if logged in row}
+    task = task_of(cfg)
+    logged = task.logged_metric
+    metrics = detection_metrics if task is DETECTION else tagging_metrics
+    result = metrics(cfg, load(predictions))
+    result["main_metric"] = task.main_metric
+    result["curve"] = {step: task.percent * row[logged] for step, row in val.items() if logged in row}
     names = ("loss", "gamma_neg", "clip", "pt_pos", "pt_neg", "prob_gap")
     result["training"] = {name: {step: row[name] for step, row in train.items() if name in row} for name in names}
     result["seconds_per_iteration"] = statistics.median(row["time"] for row in train.values())

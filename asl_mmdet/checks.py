@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 
-from asl_mmdet.cli import find_blocks, find_datasets
+from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks, get_key
 
 EXAMPLES = 3
 
@@ -409,7 +409,7 @@ def check_config(cfg: Config) -> list[Finding]:
     """
     findings = _Findings()
     for key, (types, least, allowed) in _NUMBERS.items():
-        value = _get(cfg, key)
+        value = get_key(cfg, key)
         if value is None:
             continue
         is_number = isinstance(value, types) and not isinstance(value, bool)
@@ -434,7 +434,7 @@ def _check_schedule(cfg: Config, findings: _Findings) -> None:
     """A one-cycle schedule that ends before the training does, which would stop it with an error there."""
     for key, scheduler in find_blocks(cfg, "param_scheduler"):
         unit = "max_epochs" if scheduler.get("by_epoch", True) else "max_iters"
-        steps, length = scheduler.get("total_steps"), _get(cfg, f"train_cfg.{unit}")
+        steps, length = scheduler.get("total_steps"), get_key(cfg, f"train_cfg.{unit}")
         if isinstance(steps, int) and isinstance(length, int) and length > steps:
             findings.add(
                 f"{key}.total_steps={steps} with train_cfg.{unit}={length}",
@@ -464,7 +464,7 @@ def _check_loss(cfg: Config, findings: _Findings) -> None:
     imports = [imports] if isinstance(imports, str) else imports
     scope = cfg.get("default_scope")
     hooks = [hook.get("type") for hook in cfg.get("custom_hooks") or []]
-    for key, block in _blocks(model, "model"):
+    for key, block in find_typed_blocks(model, "model"):
         kind = str(block["type"]).rpartition(".")[2]
         if kind not in ("AsymmetricLoss", "AdaptiveAsymmetricLoss"):
             continue
@@ -504,22 +504,3 @@ def _check_loss(cfg: Config, findings: _Findings) -> None:
                 "margins at or above a detector's first scores of 0.01",
                 "no background is learned until some rises above it; clip=0 is the preset",
             )
-
-
-def _blocks(node: Any, key: str) -> Iterator[tuple[str, ConfigDict]]:
-    """All blocks with a type, below a config's node."""
-    if isinstance(node, dict):
-        if "type" in node:
-            yield key, node
-        for name, child in node.items():
-            yield from _blocks(child, f"{key}.{name}")
-    elif isinstance(node, (list, tuple)):
-        for i, child in enumerate(node):
-            yield from _blocks(child, f"{key}.{i}")
-
-
-def _get(cfg: Config, key: str) -> Any:
-    node: Any = cfg
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, (dict, Config)) else None
-    return node

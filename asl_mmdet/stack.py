@@ -54,6 +54,7 @@ def how_to_install(packages: list[str]) -> str:
         )
     if is_classic():
         names = " ".join(_CLASSIC[package] for package in packages)
-        # the newest opencv-python, which mmengine asks for, needs numpy 2
-        return f"Install it beside what you have: `pip install {names} 'numpy<2' 'opencv-python<4.12'`"
+        # The newest opencv-python, which mmengine asks for, needs numpy 2; the newest setuptools has no pkg_resources.
+        pins = "'numpy<2' 'opencv-python<4.12' 'setuptools<81'"
+        return f"Install it beside what you have: `pip install {names} {pins}`"
     return f"Install it beside what you have: `pip install {' '.join(DISTRIBUTIONS[p][-1] for p in packages)}`"

@@ -20,7 +20,8 @@ import torch
 from mmengine.config import Config
 
 from asl_mmdet.checkpoints import load_checkpoint
-from asl_mmdet.cli import fail, read_log
+from asl_mmdet.cli.common import fail
+from asl_mmdet.logs import read_log
 from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import LogProcessor
 from torch import nn
 
-from asl_mmdet.cli import end_processes
+from asl_mmdet.cli.common import end_processes
 from asl_mmdet.hooks import AdaptiveAsymmetryHook, ProbabilityGapHook
 from asl_mmdet.losses import AdaptiveAsymmetricLoss, AsymmetricLoss
 from asl_mmdet.losses.probability import probability_gap, probability_sums

@@ -3,7 +3,6 @@
 import argparse
 import functools
 import hashlib
-import importlib.util
 import json
 from pathlib import Path
 
@@ -14,13 +13,10 @@ import torch
 from mmengine.logging import MessageHub
 from mmpretrain.models import build_classifier
 
-TOOL = Path(__file__).parents[1] / "tools" / "convert_asl_checkpoint.py"
+from asl_mmdet.cli import convert_asl_checkpoint as tool
+
 GOLDEN = json.loads((Path(__file__).parent / "data" / "asl_tresnet.json").read_text())
 FEATURES = {"tresnet_m": 2048, "tresnet_l": 2432, "tresnet_xl": 2656, "tresnet_v2_l": 2048}
-
-spec = importlib.util.spec_from_file_location("convert_asl_checkpoint", TOOL)
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from torch import nn
 
-from asl_mmdet.cli import end_processes
+from asl_mmdet.cli.common import end_processes
 from asl_mmdet.shapes import make_shapes
 
 pytest.importorskip("mmpretrain")

@@ -16,7 +16,7 @@ import pytest
 import torch
 from mmengine import load
 
-from asl_mmdet.cli import read_log
+from asl_mmdet.logs import read_log
 from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]

@@ -17,10 +17,11 @@ from mmengine.optim import AmpOptimWrapper, OneCycleLR, OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from asl_mmdet import cli
 from asl_mmdet.checkpoints import find_resumable, load_checkpoint
+from asl_mmdet.cli import common as cli
+from asl_mmdet.hooks import NonFiniteLossHook
+from asl_mmdet.optim import BFloat16OptimWrapper
 from asl_mmdet.restricted_pickle import restricted_pickle
-from asl_mmdet.training import BFloat16OptimWrapper, NonFiniteLossHook
 
 
 class Runs:

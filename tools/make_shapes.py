@@ -1,47 +1,6 @@
 """Make the embedded data set of coloured shapes (COCO format): python tools/make_shapes.py data/shapes."""
 
-import argparse
-import json
-import shutil
-import time
-from pathlib import Path
-
-from asl_mmdet.shapes import MAX_CLASSES, make_shapes
-
-
-def main() -> None:
-    """Make the set, unless the folder holds the same one already."""
-    parser = argparse.ArgumentParser(
-        description="Make the embedded data set: coloured shapes in COCO format, long-tailed.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("root", nargs="?", default="data/shapes", help="folder to make")
-    parser.add_argument("--num-train", type=int, default=1500, help="training images")
-    parser.add_argument("--num-val", type=int, default=300, help="validation images")
-    parser.add_argument("--image-size", type=int, default=128, help="height and width in pixels")
-    parser.add_argument("--num-classes", type=int, default=24, help=f"classes, at most {MAX_CLASSES}")
-    parser.add_argument("--missing-rate", type=float, default=0.0, help="share of the training annotations to drop")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything")
-    parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
-    args = parser.parse_args()
-    options = vars(args) | {}
-    force, root = options.pop("force"), Path(options.pop("root"))
-    if root.exists():
-        if force:
-            shutil.rmtree(root)
-        else:
-            parser.error(f"{root} exists; --force replaces it")
-    start = time.perf_counter()
-    try:
-        make_shapes(root, **options)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
-    number = len(json.loads((root / "annotations" / "train.json").read_text())["annotations"])
-    print(
-        f"{root}: {args.num_train} training and {args.num_val} validation images, {args.num_classes} classes, {number} "
-        f"training boxes, in {time.perf_counter() - start:.1f} s"
-    )
-
+from asl_mmdet.cli.make_shapes import main
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""Hooks that look at the probabilities of a run, and adapt the loss to them."""
+"""The probabilities of positives and negatives along training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,11 @@ from typing import Any
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from asl_mmdet.losses import AdaptiveAsymmetricLoss
+from asl_mmdet.hooks._common import log_scalars, unwrapped_model
 from asl_mmdet.losses.probability import probability_gap, probability_sums
 
 
@@ -42,9 +41,8 @@ class ProbabilityGapHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Find the loss and start to look at it."""
-        named = {
-            path: module for path, module in _model(runner).named_modules() if path.rpartition(".")[2] in self.names
-        }
+        modules = unwrapped_model(runner).named_modules()
+        named = {path: module for path, module in modules if path.rpartition(".")[2] in self.names}
         losses = {path: module for path, module in named.items() if _is_sigmoid(module)}
         if len(losses) != 1:
             found = ", ".join(f"{path} ({type(module).__name__})" for path, module in named.items()) or "none"
@@ -78,40 +76,7 @@ class ProbabilityGapHook(Hook):
         all_reduce(self.sums)
         pt_pos, pt_neg = torch.stack(probability_gap(self.sums)).tolist()
         self.sums = None
-        _log(runner, dict(pt_pos=pt_pos, pt_neg=pt_neg, prob_gap=pt_pos - pt_neg))
-
-
-@HOOKS.register_module()
-class AdaptiveAsymmetryHook(Hook):
-    """Have every :class:`~asl_mmdet.losses.AdaptiveAsymmetricLoss` of the model take its step after an iteration.
-
-    The message hub gets ``gamma_neg``, ``clip`` if the margin adapts, and ``gap``, means over the classes where every
-    class has its own.
-
-    Raises:
-        ValueError: When training starts, if the model has no such loss.
-    """
-
-    def before_train(self, runner: Runner) -> None:
-        """Find the losses."""
-        modules = _model(runner).named_modules()
-        self.losses = {path: module for path, module in modules if isinstance(module, AdaptiveAsymmetricLoss)}
-        if not self.losses:
-            raise ValueError(
-                "AdaptiveAsymmetryHook finds no AdaptiveAsymmetricLoss in the model: use that loss, or drop the hook"
-            )
-
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Step, and log where it led."""
-        for path, loss in self.losses.items():
-            loss.step()
-            prefix = f"{path}." if len(self.losses) > 1 else ""
-            values = dict(gamma_neg=loss.gamma_neg, clip=loss.clip, gap=loss.gap)
-            _log(runner, {prefix + k: float(v.mean()) for k, v in values.items() if isinstance(v, Tensor)})
-
-
-def _model(runner: Runner) -> nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+        log_scalars(runner, dict(pt_pos=pt_pos, pt_neg=pt_neg, prob_gap=pt_pos - pt_neg))
 
 
 def _is_sigmoid(loss: nn.Module) -> bool:
@@ -126,9 +91,3 @@ def _smooth(runner: Runner, names: Sequence[str]) -> None:
     runner.log_processor.custom_cfg += [
         dict(data_src=name, method_name="mean", window_size=window) for name in names if name not in known
     ]
-
-
-def _log(runner: Runner, values: dict[str, float]) -> None:
-    for name, value in values.items():
-        if value == value:  # not NaN: there was something to average
-            runner.message_hub.update_scalar(f"train/{name}", value)

@@ -1,23 +1,22 @@
-"""What the tools share: options, errors that come before anything is built, and the reading of logs."""
+"""What the commands share: options, the config and the runner, and errors that come before anything is built."""
 
 import argparse
-import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
 from asl_mmdet.checkpoints import find_resumable, load_checkpoint, only_weights
+from asl_mmdet.config_tree import find_blocks, find_datasets
 
 VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's VOC reads below its data_root
 
@@ -133,26 +132,6 @@ def check_data(cfg: Config, *splits: str) -> None:
     fail("\n".join(lines))
 
 
-def find_blocks(cfg: Config, key: str) -> Iterator[tuple[str, ConfigDict]]:
-    """The blocks of a key that holds one or a list of them, each with its own key."""
-    blocks = cfg.get(key) or []
-    if isinstance(blocks, list):
-        yield from ((f"{key}.{i}", block) for i, block in enumerate(blocks))
-    else:
-        yield key, blocks
-
-
-def find_datasets(node: Any, key: str) -> Iterator[tuple[str, ConfigDict]]:
-    """The data sets in a dataloader's config, inside of their wrappers, each with its key."""
-    if not isinstance(node, dict):
-        return
-    if {"ann_file", "data_prefix", "data_root"} & node.keys():
-        yield key, node
-    yield from find_datasets(node.get("dataset"), f"{key}.dataset")
-    for i, child in enumerate(node.get("datasets") or []):
-        yield from find_datasets(child, f"{key}.datasets.{i}")
-
-
 def prepare_start(cfg: Config, resume: str | None) -> None:
     """Have the runner start from what can be read, or end with a message.
 
@@ -228,27 +207,3 @@ def check_checkpoint(path: str, model: nn.Module | None = None) -> None:
     if misfits:
         shown = "\n".join(f"    {line}" for line in misfits[:5] + ["..."] * (len(misfits) > 5))
         fail(f"{path} is not a checkpoint of this config; of the model's tensors {len(misfits)} differ:\n{shown}")
-
-
-Rows = dict[int, dict[str, float]]
-
-
-def read_log(path: Path) -> tuple[Rows, Rows]:
-    """What MMEngine logged in JSON: the lines of training by iteration, and of evaluation by epoch.
-
-    Args:
-        path: A work directory, in which a resumed run takes the place of a cut one; or a ``scalars.json``.
-    """
-    train: Rows = {}
-    val: Rows = {}
-    for file in [path] if path.is_file() else sorted(path.glob("*/vis_data/scalars.json")):
-        for line in file.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:  # cut off by a full disk or a kill
-                continue
-            if "loss" in row:
-                train[row["step"]] = row
-            elif "step" in row:
-                val[row["step"]] = row
-    return train, val

@@ -6,6 +6,9 @@ import cv2
 import mmcv
 import numpy as np
 import torch
+from mmdet.registry import DATASETS, VISUALIZERS
+from mmdet.structures import DetDataSample
+from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
@@ -26,10 +29,6 @@ def draw_detections(cfg: Config, predictions: dict[str, list[dict[str, Any]]], n
     Returns:
         The sheet, (H, W, 3) uint8 in BGR; images are scaled to 256 pixels.
     """
-    from mmdet.registry import DATASETS, VISUALIZERS
-    from mmdet.structures import DetDataSample
-    from mmdet.utils import register_all_modules
-
     register_all_modules()
     number = min(number, *(len(images) for images in predictions.values()))
     dataset = DATASETS.build(cfg.test_dataloader.dataset)

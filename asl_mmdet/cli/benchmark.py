@@ -1,0 +1,112 @@
+"""Compare losses by a plan: python tools/benchmark.py benchmarks/plans/shapes_detection.py.
+
+Runs every combination of config, loss, data and seed that is not finished yet, and writes a report. It can be stopped
+at any time and started again: a finished run is kept, an unfinished one goes on from its last checkpoint. A run that
+fails is reported with its log and does not stop the others. ``--compare A.json B.json`` shows what changed between two
+results.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine import load
+from mmengine.config import Config
+
+from asl_mmdet.benchmark import Cell, Plan, run
+from asl_mmdet.benchmark_report import compare, write_report
+from asl_mmdet.cli.common import check_data, fail
+from asl_mmdet.task import DETECTION, task_of
+from asl_mmdet.visualization import draw_detections
+
+
+def pictures_of(plan: Plan, out: Path) -> dict[str, Any]:
+    """A sheet for every detector and data variant, of the first seed that is finished with any loss."""
+    sheets = {}
+    for config, data in itertools.product(plan.configs, plan.data):
+        for seed in plan.seeds:
+            folders = {loss: out / str(Cell(config, loss, data, seed)) for loss in plan.losses}
+            folders = {loss: folder for loss, folder in folders.items() if (folder / "result.json").exists()}
+            if not folders:
+                continue
+            cfg = Config.fromfile(next(iter(folders.values())) / "config.py")
+            if task_of(cfg) is DETECTION:
+                predictions = {loss: load(folder / "predictions.pkl") for loss, folder in folders.items()}
+                sheets[f"{config}, {data}, seed {seed}"] = draw_detections(cfg, predictions, number=4)
+            break
+    return sheets
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Show the plan, run it, and write the report."""
+    parser = argparse.ArgumentParser(description="Compare losses by a plan.")
+    parser.add_argument("plan", nargs="?", help="plan file")
+    parser.add_argument("--out", type=Path, help="folder for runs and report; work_dirs/benchmark/<plan> by default")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and build every config, but run nothing")
+    parser.add_argument("--report", action="store_true", help="report what is finished, and run nothing")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (each with one CPU thread if more than 1)")
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch", "slurm"], default="none", help="job launcher of a run"
+    )
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs (or processes) of a run, for a launcher")
+    parser.add_argument("--srun-options", default="", help="for --launcher slurm: partition, time and so on")
+    parser.add_argument("--compare", nargs=2, type=Path, metavar="RESULTS.json", help="show what changed")
+    args = parser.parse_args(argv)
+    if args.compare:
+        print("\n".join(compare(*(json.loads(path.read_text()) for path in args.compare))))
+        return
+    if not args.plan or not Path(args.plan).is_file():
+        fail(f"there is no plan {args.plan}; this project's are in benchmarks/plans/")
+    try:
+        plan = Plan.read(args.plan)
+    except ValueError as error:
+        fail(str(error))
+    out = args.out or Path("work_dirs") / "benchmark" / plan.name
+    cells = plan.cells()
+    finished = [cell for cell in cells if (out / str(cell) / "result.json").exists()]
+    print(
+        f"{plan.name}: {len(plan.configs)} configs x {len(plan.losses)} losses x {len(plan.data)} data variants x "
+        f"{len(plan.seeds)} seeds = {len(cells)} runs, of which {len(finished)} are finished in {out}"
+    )
+    minutes = plan.minutes * (len(cells) - len(finished)) / args.jobs
+    print(
+        f"expected: about {minutes:.0f} minutes, at {plan.minutes:g} a run"
+        if plan.minutes
+        else "expected time: unknown"
+    )
+    if args.dry_run:
+        for cell in cells:
+            plan.config_of(cell)
+            print(f"  {cell}{'  finished' if cell in finished else ''}")
+        return
+    failures: list[str] = []
+    if not args.report:
+        for cell in cells:
+            cfg = plan.config_of(cell)
+            if cfg.train_dataloader.dataset.get("data_root", "").rstrip("/") not in plan.shapes:
+                check_data(cfg, "train", "val")
+        out.mkdir(parents=True, exist_ok=True)
+        if args.jobs > 1:
+            os.environ["OMP_NUM_THREADS"] = "1"
+        train = {
+            "none": [sys.executable],
+            "pytorch": [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", f"--nproc_per_node={args.gpus}"],
+            "slurm": ["srun", f"--ntasks={args.gpus}", *shlex.split(args.srun_options), sys.executable, "-u"],
+        }[args.launcher]
+        if args.launcher == "pytorch":
+            train += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+        failures = run(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])
+    results = [json.loads(path.read_text()) for cell in cells if (path := out / str(cell) / "result.json").exists()]
+    if results:
+        write_report(results, failures, out, plan.name, pictures_of(plan, out))
+        print(
+            f"\n{(out / 'report.md').read_text()}\n{out / 'report.html'}, {out / 'results.csv'}, {out / 'results.json'}"
+        )
+    if failures or not results:
+        fail("\n".join([f"{len(failures)} runs failed, {len(results)} are finished", *failures]))

@@ -1,0 +1,38 @@
+"""Look for defects in the data sets and the config: python tools/check_dataset.py CONFIG.
+
+Reads the annotations in COCO format and every image of the training and validation sets. Ends with 1 if training would
+fail or learn nothing useful, else with 0; ``--strict`` ends with 1 for warnings too.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from asl_mmdet.checks import check_config, check_datasets
+from asl_mmdet.cli.common import add_common_arguments, check_data, load_config
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print what is found, data set by data set."""
+    parser = argparse.ArgumentParser(description="Look for defects in the data sets and the config.")
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--splits", nargs="+", choices=["train", "val", "test"], default=["train", "val"])
+    parser.add_argument("--fast", action="store_true", help="do not open the images")
+    parser.add_argument("--strict", action="store_true", help="end with 1 for warnings too")
+    add_common_arguments(parser)
+    args = parser.parse_args(argv)
+
+    cfg = load_config(args)
+    found = check_datasets(cfg, args.splits, read_images=not args.fast)
+    for key in found:
+        print(f"{key}: {len(found[key]) or 'no'} kinds of defects")
+        for finding in found[key]:
+            print(f"  {finding}")
+    if not found:
+        check_data(cfg, *args.splits)
+        print(f"no data set of {args.config} is in COCO format: only their files and folders were looked for")
+    settings = check_config(cfg)
+    for finding in settings:
+        print(finding)
+    bad = [finding for findings in [*found.values(), settings] for finding in findings]
+    sys.exit(1 if any(finding.is_error or args.strict for finding in bad) else 0)

@@ -1,0 +1,87 @@
+"""Train the model of a config: python tools/train.py CONFIG [options]. The options are MMDetection's."""
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from asl_mmdet.checks import check_config, check_datasets
+from asl_mmdet.cli.common import (
+    add_common_arguments,
+    build_runner,
+    check_data,
+    check_space,
+    check_work_dir,
+    end_processes,
+    fail,
+    load_config,
+    prepare_start,
+    tell,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the options, check what can be checked now, and hand over to MMEngine's runner."""
+    parser = argparse.ArgumentParser(description="Train the model of a config.")
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--amp", action="store_true", help="automatic mixed precision")
+    parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="go on from this checkpoint, or without one from the latest of the work directory",
+    )
+    parser.add_argument("--skip-checks", action="store_true", help="do not look for defects in the annotations")
+    add_common_arguments(parser)
+    args = parser.parse_args(argv)
+    cfg = load_config(args)
+    if args.amp:
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.loss_scale = "dynamic"
+    if cfg.get("optim_wrapper", {}).get("type") == "AmpOptimWrapper" and get_device() == "cpu":
+        tell("mixed precision on a CPU: bfloat16 (MMEngine's AmpOptimWrapper needs an accelerator)")
+        cfg.optim_wrapper.type = "BFloat16OptimWrapper"
+        for key in ("loss_scale", "dtype", "use_fsdp"):
+            cfg.optim_wrapper.pop(key, None)
+    if args.auto_scale_lr:
+        if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+            fail(
+                "--auto-scale-lr: the config must say auto_scale_lr=dict(base_batch_size=...), the batch size of its lr"
+            )
+        cfg.auto_scale_lr.enable = True
+    prepare_start(cfg, args.resume)
+    if cfg.train_dataloader.dataset.get("unannotated") == "ignore" and cfg.model.head.loss.type != "PartialLabelLoss":
+        fail(
+            "train_dataloader.dataset.unannotated='ignore' marks unknown labels by -1, which "
+            f"{cfg.model.head.loss.type} would take for labels: write model.head.loss=dict(type='PartialLabelLoss', "
+            "loss=...)"
+        )
+    check_data(cfg, "train", "val")
+    if not args.skip_checks:
+        check(cfg)
+    hooks = list(cfg.get("custom_hooks") or [])
+    for name in ["NonFiniteLossHook", *(["EvaluateOnResumeHook"] if cfg.get("resume") else [])]:
+        if not any(hook["type"] == name for hook in hooks):
+            hooks.append(dict(type=name))
+    cfg.custom_hooks = hooks  # a list that Config.setdefault gives back is not the one that it keeps
+    check_work_dir(cfg.work_dir)
+    runner = build_runner(cfg)
+    check_space(cfg.work_dir, runner.model)
+    runner.train()
+    end_processes()
+
+
+def check(cfg: Config) -> None:
+    """Say what is wrong with the config and the annotations; end if training would fail or learn nothing useful."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    found = dict(check_datasets(cfg, ("train", "val"), read_images=False), config=check_config(cfg))
+    for key, findings in found.items():
+        for finding in findings:
+            tell(f"{key}: {finding}")
+    if any(finding.is_error for findings in found.values() for finding in findings):
+        fail(f"training would fail or learn nothing useful; see above, and tools/check_dataset.py {cfg.filename}")

@@ -1,0 +1,97 @@
+"""What a config trains, a detector or a multi-label classifier, and what follows from it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of model.
+
+    Args:
+        name: 'detection' or 'multi-label'.
+        loss_key: What the heads call their classification loss.
+        metrics: What the log has of an evaluation, and its label; a run is judged by the first.
+        main_metric: The short name of that first one.
+        percent: What makes percent of a logged metric.
+    """
+
+    name: str
+    loss_key: str
+    metrics: dict[str, str]
+    main_metric: str
+    percent: float
+
+    @property
+    def logged_metric(self) -> str:
+        """The name in the log of what a run is judged by."""
+        return next(iter(self.metrics))
+
+
+_COCO = {"coco/bbox_mAP": "box AP", "coco/bbox_mAP_50": "AP50", "coco/bbox_mAP_75": "AP75"}
+DETECTION = Task("detection", "loss_cls", _COCO, "AP", 100)
+MULTI_LABEL = Task("multi-label", "loss", {"multi-label/mAP": "mAP"}, "mAP", 1)
+
+
+def task_of(cfg: Config) -> Task:
+    """The task of a config: mmpretrain's models are classifiers, all others detectors."""
+    model_type = str((cfg.get("model") or {}).get("type", ""))
+    is_classifier = cfg.get("default_scope") == "mmpretrain" or model_type.startswith("mmpretrain.")
+    return MULTI_LABEL if is_classifier else DETECTION
+
+
+def loss_nodes(cfg: Config) -> dict[str, ConfigDict]:
+    """The blocks of all classification losses, by their keys: ``model.bbox_head.loss_cls``, ``model.head.loss``, ...
+
+    Two-stage detectors have several, and so have those with auxiliary heads.
+    """
+    task = task_of(cfg)
+    if task is MULTI_LABEL:
+        head = (cfg.get("model") or {}).get("head") or {}
+        return {"model.head.loss": head["loss"]} if "loss" in head else {}
+    return dict(_named(cfg.get("model"), "model", task.loss_key))
+
+
+def _named(node: Any, key: str, name: str) -> Iterator[tuple[str, ConfigDict]]:
+    if isinstance(node, dict):
+        for child_key, child in node.items():
+            if child_key == name and isinstance(child, dict):
+                yield f"{key}.{name}", child
+            else:
+                yield from _named(child, f"{key}.{child_key}", name)
+    elif isinstance(node, list | tuple):
+        for i, child in enumerate(node):
+            yield from _named(child, f"{key}.{i}", name)
+
+
+def loss_node(cfg: Config) -> tuple[str, ConfigDict]:
+    """The key and the block of the classification loss.
+
+    Raises:
+        ValueError: If the model has none, or more than one.
+    """
+    nodes = loss_nodes(cfg)
+    if len(nodes) != 1:
+        model_type = (cfg.get("model") or {}).get("type")
+        raise ValueError(
+            f"{model_type} has {len(nodes)} classification losses ({', '.join(nodes) or 'none'}), and one is expected: "
+            "a one-stage detector's or a multi-label classifier's"
+        )
+    return next(iter(nodes.items()))
+
+
+def set_loss(cfg: Config, loss: dict[str, Any]) -> None:
+    """Replace the classification loss.
+
+    Raises:
+        ValueError: As :func:`loss_node`.
+    """
+    key, _ = loss_node(cfg)
+    parent: Any = cfg
+    *parents, last = key.split(".")
+    for part in parents:
+        parent = parent[int(part)] if part.isdigit() else parent[part]
+    parent[last] = ConfigDict(loss)
