@@ -3,7 +3,7 @@ BIN := .venv/bin
 DEMO := work_dirs/demo
 CONFIG := configs/shapes/atss_r18_asl_shapes.py
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-matrix test-classic lint clean
 
 demo: .venv/.installed data/shapes
 	@echo "Training a small ATSS with ASL for 6 epochs (some minutes on two CPU cores) ..."
@@ -16,6 +16,13 @@ demo: .venv/.installed data/shapes
 
 test: .venv/.installed
 	$(BIN)/python -m pytest
+
+# On older and newer stacks, in an environment of some GB each: noxfile.py.
+test-matrix: .venv/.installed
+	$(BIN)/nox
+
+test-classic: .venv/.installed
+	$(BIN)/nox --session classic-3.11 -- -m "not slow"
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
@@ -33,4 +40,4 @@ data/shapes: | .venv/.installed
 	@touch $@
 
 clean:
-	rm -rf .venv data/shapes work_dirs/demo build dist *.egg-info
+	rm -rf .venv .nox data/shapes work_dirs/demo build dist *.egg-info

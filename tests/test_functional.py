@@ -307,6 +307,7 @@ def test_parameters_that_do_not_fit_the_classes_are_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.every_stack
 @pytest.mark.parametrize("shape", [(), (20,)])
 def test_changing_parameters_are_compiled_once(shape):
     counters = torch._dynamo.utils.counters["stats"]
@@ -321,6 +322,7 @@ def test_changing_parameters_are_compiled_once(shape):
 
 
 @pytest.mark.slow
+@pytest.mark.every_stack
 @pytest.mark.parametrize("kind", ["hard", "index"])
 def test_compiled_equals_eager_and_recompiles_little(kind):
     counters = torch._dynamo.utils.counters["stats"]

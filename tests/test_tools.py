@@ -144,6 +144,7 @@ def test_checkpoint_of_another_model_is_refused_instead_of_evaluated_as_zero(opt
 
 
 @pytest.mark.slow
+@pytest.mark.every_stack
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and MMEngine's mixed precision")
 def test_amp_on_a_cpu_trains_in_bfloat16(options, run, tmp_path):
     done = python("tools/train.py", CONFIG, "--amp", "--work-dir", tmp_path, *options)
@@ -273,6 +274,7 @@ for image, sample in zip(images, inferencer(images, batch_size=4, return_datasam
 
 
 @pytest.mark.slow
+@pytest.mark.every_stack
 def test_killed_and_resumed_training_equals_undisturbed(run, options, tmp_path):
     command = ["tools/train.py", CONFIG, "--work-dir", str(tmp_path)]
     process = subprocess.Popen(
@@ -332,6 +334,7 @@ def test_launch_scripts_without_arguments_show_their_usage(script):
 
 
 @pytest.mark.slow
+@pytest.mark.every_stack
 def test_stock_config_trains_with_asl_by_mmdetections_own_script(data, tmp_path):
     """What the README tells a user of MMDetection to do: the import line and the block in a config of theirs."""
     names = [c["name"] for c in json.loads((data / "annotations" / "val.json").read_text())["categories"]]
