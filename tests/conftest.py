@@ -1,3 +1,6 @@
+import sys
+
+import pytest
 from hypothesis import settings
 
 import asl_mmdet  # noqa: F401  (before mmdet.models, which needs mmcv.ops)
@@ -5,3 +8,18 @@ import asl_mmdet  # noqa: F401  (before mmdet.models, which needs mmcv.ops)
 settings.register_profile("default", max_examples=300)
 settings.register_profile("long", max_examples=20_000)
 settings.load_profile("default")
+
+
+def _restore_default_scope():
+    """MMEngine's default scope is one for the process: what a test or a file sets must not reach the next one."""
+    registry = sys.modules.get("mmengine.registry")
+    if registry is None:  # torch alone
+        yield
+        return
+    before = registry.DefaultScope._instance_dict.copy()
+    yield
+    registry.DefaultScope._instance_dict = before
+
+
+_scope_of_file = pytest.fixture(_restore_default_scope, autouse=True, scope="module")
+_scope_of_test = pytest.fixture(_restore_default_scope, autouse=True)
