@@ -11,7 +11,7 @@ nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 
-OPEN_MMLAB = ("mmengine", "mmcv-lite", "mmdet", "mmpretrain")
+OPEN_MMLAB = ("mmengine", "mmcv-lite", "mmdet", "mmpretrain", "setuptools")
 MAINTAINED = ("onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "onedl-mmpretrain")
 OPTIONAL = ("faster-coco-eval", "pyarrow", "timm")
 
