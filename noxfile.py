@@ -46,7 +46,7 @@ def middle_26(session: nox.Session) -> None:
     test_stack(session, OPEN_MMLAB, "--constraint", "constraints/middle-2.6.txt")
 
 
-@nox.session(python=["3.12", "3.13"])
+@nox.session(python="3.13")
 def newest(session: nox.Session) -> None:
     """The newest releases of everything."""
     test_stack(session, MAINTAINED, "--upgrade")
