@@ -116,9 +116,9 @@ def test_config_that_cannot_be_read_is_explained(tmp_path):
 def test_failed_custom_import_shows_its_cause_first(tmp_path):
     (tmp_path / "config.py").write_text("custom_imports = dict(imports=['mine'], allow_failed_imports=False)\n")
     (tmp_path / "mine.py").write_text("import nothing_of_that_name\n")
-    done = python("tools/train.py", tmp_path / "config.py", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    done = python("tools/train.py", tmp_path / "config.py", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
-    first, then, *_ = done.stderr.splitlines()
+    first, then, *_ = done.stderr[done.stderr.index("error: ") :].splitlines()  # after warnings of others, if any
     assert first.endswith("cannot be read: ModuleNotFoundError: No module named 'nothing_of_that_name'")
     assert "Failed to import mine" in then
 
