@@ -144,7 +144,6 @@ def test_checkpoint_of_another_model_is_refused_instead_of_evaluated_as_zero(opt
 
 
 @pytest.mark.slow
-@pytest.mark.every_stack
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and MMEngine's mixed precision")
 def test_amp_on_a_cpu_trains_in_bfloat16(options, run, tmp_path):
     done = python("tools/train.py", CONFIG, "--amp", "--work-dir", tmp_path, *options)
