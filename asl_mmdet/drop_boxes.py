@@ -1,0 +1,91 @@
+"""Drop boxes of a COCO-format annotation file, as the papers on sparsely annotated detection do to measure.
+
+The protocols are those of Co-mining (https://arxiv.org/abs/2012.01950: easy, hard, extreme) and of SIOD
+(https://arxiv.org/abs/2203.15353: keep1); uniform is the usual share of all boxes, as in background recalibration
+(https://arxiv.org/abs/2002.05274: half of them).
+"""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+PROTOCOLS = ("uniform", "easy", "hard", "extreme", "keep1")
+
+
+def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.5, seed: int = 0) -> dict[str, Any]:
+    """A copy of a COCO-format content without some of its boxes; the same from the same seed.
+
+    ===========  =====================================================
+    ``uniform``  every box is dropped with probability ``rate``
+    ``easy``     one random box of every image that has more than one
+    ``hard``     a random half of every image's boxes, rounded down
+    ``extreme``  all but one random box of every image
+    ``keep1``    all but one random box of every class of every image
+    ===========  =====================================================
+
+    Each image draws from its own generator, from the seed and its id, so the order of the file changes nothing, and
+    with ``uniform`` a larger rate drops what a smaller one does and more. Crowd boxes, which mark regions to ignore,
+    stay.
+
+    Args:
+        coco: The content of an annotation file.
+        protocol: One of ``PROTOCOLS``.
+        rate: For ``uniform``, in [0, 1].
+        seed: Seed, >= 0.
+
+    Returns:
+        The content with the boxes that are left, and ``dropped``: ``protocol``, ``rate``, ``seed``, and what was
+        dropped as ``annotations``.
+
+    Raises:
+        ValueError: If an argument is out of range.
+        KeyError: If ``coco`` has no ``images`` or ``annotations``.
+
+    Example:
+        >>> boxes = [dict(id=i, image_id=1, category_id=i % 2) for i in range(4)]
+        >>> kept = drop_boxes(dict(images=[dict(id=1)], annotations=boxes), "keep1")["annotations"]
+        >>> sorted(box["category_id"] for box in kept)
+        [0, 1]
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol={protocol!r}: use one of {', '.join(PROTOCOLS)}")
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate={rate}: use a number in [0, 1]")
+    if seed < 0:
+        raise ValueError(f"seed={seed}: use a whole number from 0")
+    by_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for annotation in coco["annotations"]:
+        if not annotation.get("iscrowd"):
+            by_image[annotation["image_id"]].append(annotation)
+    gone: set[int] = set()
+    for image in coco["images"]:
+        boxes = sorted(by_image[image["id"]], key=lambda box: box["id"])
+        draws = np.random.default_rng([seed, image["id"]]).random(len(boxes))
+        gone.update(boxes[i]["id"] for i in _chosen(boxes, draws, protocol, rate))
+    kept, dropped = [], []
+    for annotation in coco["annotations"]:
+        (dropped if annotation["id"] in gone else kept).append(annotation)
+    record = dict(protocol=protocol, rate=rate if protocol == "uniform" else None, seed=seed, annotations=dropped)
+    return {**coco, "annotations": kept, "dropped": record}
+
+
+def _chosen(boxes: list[dict[str, Any]], draws: np.ndarray, protocol: str, rate: float) -> list[int]:
+    """Which boxes of one image go: the places, by a random number each."""
+    order = [int(i) for i in np.argsort(draws)]
+    if protocol == "uniform":
+        return [i for i in order if draws[i] < rate]
+    if protocol == "easy":
+        return order[: min(1, len(boxes) - 1)] if boxes else []
+    if protocol == "hard":
+        return order[: len(boxes) // 2]
+    if protocol == "extreme":
+        return order[1:]
+    seen: set[int] = set()
+    repeated = []
+    for i in order:
+        category = boxes[i]["category_id"]
+        if category in seen:
+            repeated.append(i)
+        seen.add(category)
+    return repeated

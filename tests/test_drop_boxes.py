@@ -1,0 +1,139 @@
+"""Dropping boxes: what each protocol leaves, the same from the same seed, and the tool."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from copy import deepcopy
+
+import pytest
+
+from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
+
+
+@pytest.fixture
+def coco():
+    """200 images with 0 to 9 boxes of 3 classes; the last box of every image is a crowd."""
+    images = [dict(id=7 * i, file_name=f"{i}.jpg") for i in range(200)]
+    annotations = []
+    for i, image in enumerate(images):
+        for j in range(i % 10):
+            crowd = int(j == 9 - 1)
+            annotations.append(
+                dict(
+                    id=len(annotations) + 5,
+                    image_id=image["id"],
+                    category_id=j % 3 + 1,
+                    bbox=[j, 0, 5, 5],
+                    iscrowd=crowd,
+                )
+            )
+    return dict(images=images, annotations=annotations, categories=[dict(id=k, name=f"{k}") for k in (1, 2, 3)])
+
+
+def numbers(coco, key="image_id"):
+    return Counter(a[key] for a in coco["annotations"] if not a["iscrowd"])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_kept_and_dropped_are_the_file_and_the_seed_decides(coco, protocol):
+    before = deepcopy(coco)
+    result = drop_boxes(coco, protocol, 0.4, seed=3)
+    assert coco == before
+    dropped = result["dropped"]
+    assert dropped["annotations"]
+    assert (dropped["protocol"], dropped["seed"]) == (protocol, 3)
+    both = sorted(result["annotations"] + dropped["annotations"], key=lambda a: a["id"])
+    assert both == coco["annotations"]
+    assert result["annotations"] == [a for a in coco["annotations"] if a in result["annotations"]]  # their order
+    assert all(not a["iscrowd"] for a in dropped["annotations"])
+    assert {k: v for k, v in result.items() if k in ("images", "categories")} == {
+        k: v for k, v in coco.items() if k in ("images", "categories")
+    }
+    assert result == drop_boxes(coco, protocol, 0.4, seed=3)
+    assert result["annotations"] != drop_boxes(coco, protocol, 0.4, seed=4)["annotations"]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_order_of_the_file_does_not_matter(coco, protocol):
+    turned = {**coco, "images": coco["images"][::-1], "annotations": coco["annotations"][::-1]}
+    ours, theirs = (
+        {a["id"] for a in drop_boxes(content, protocol)["dropped"]["annotations"]} for content in (coco, turned)
+    )
+    assert ours == theirs
+
+
+def test_uniform_drops_the_rate_and_more_with_a_larger_one(coco):
+    total = sum(numbers(coco).values())
+    sets = []
+    for rate in (0.0, 0.3, 0.5, 1.0):
+        dropped = drop_boxes(coco, "uniform", rate)["dropped"]["annotations"]
+        assert len(dropped) == pytest.approx(rate * total, abs=0.06 * total)
+        sets.append({a["id"] for a in dropped})
+    assert sets[0] < sets[1] < sets[2] < sets[3]
+    assert len(sets[3]) == total
+
+
+def test_each_protocol_leaves_what_its_paper_says(coco):
+    before = numbers(coco)
+    after = {protocol: numbers(drop_boxes(coco, protocol)) for protocol in PROTOCOLS}
+    for image, number in before.items():
+        assert after["easy"][image] == max(1, number - 1)
+        assert after["hard"][image] == number - number // 2
+        assert after["extreme"][image] == 1
+        assert after["keep1"][image] == min(3, number)
+    classes = {(a["image_id"], a["category_id"]) for a in coco["annotations"] if not a["iscrowd"]}
+    kept = [(a["image_id"], a["category_id"]) for a in drop_boxes(coco, "keep1")["annotations"] if not a["iscrowd"]]
+    assert sorted(kept) == sorted(classes)
+
+
+def test_which_box_goes_is_random(coco):
+    """Not the first, nor the last: over 160 images with more than one box, every place of 8 is hit."""
+    places = Counter()
+    for a in drop_boxes(coco, "easy")["dropped"]["annotations"]:
+        places[a["bbox"][0]] += 1
+    assert set(places) == set(range(8))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(protocol="half"), "protocol='half': use one of uniform, easy"),
+        (dict(rate=1.5), r"rate=1.5: use a number in \[0, 1\]"),
+        (dict(seed=-1), "seed=-1: use a whole number from 0"),
+    ],
+)
+def test_wrong_arguments_are_refused(coco, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        drop_boxes(coco, **arguments)
+
+
+def run_tool(*arguments):
+    return subprocess.run(
+        [sys.executable, "tools/drop_boxes.py", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_tool_writes_the_file_once_and_says_what_is_left(coco, tmp_path):
+    (tmp_path / "train.json").write_text(json.dumps(coco))
+    arguments = [tmp_path / "train.json", tmp_path / "new" / "half.json", "--protocol", "hard", "--seed", "2"]
+    first = run_tool(*arguments)
+    assert first.returncode == 0, first.stderr
+    written = json.loads((tmp_path / "new" / "half.json").read_text())
+    assert written == json.loads(json.dumps(drop_boxes(coco, "hard", seed=2)))
+    left, all_ = len(written["annotations"]), len(coco["annotations"])
+    assert f"{left} of {all_} boxes are left" in first.stdout
+    second = run_tool(*arguments)
+    assert second.returncode == 1 and "exists" in second.stderr
+
+
+def test_tool_refuses_what_is_no_annotation_file(tmp_path):
+    for content, message in (
+        ("[1, 2]", "no COCO-format"),
+        ('{"images": []}', "KeyError: 'annotations'"),
+        ("{", "error"),
+    ):
+        (tmp_path / "wrong.json").write_text(content)
+        result = run_tool(tmp_path / "wrong.json", tmp_path / "out.json")
+        assert result.returncode == 1 and message in result.stderr, result.stderr
+        assert not (tmp_path / "out.json").exists()
