@@ -1,4 +1,4 @@
-"""What a gain over focal loss comes from: a smaller gamma, asymmetry or ignore_above; ATSS, complete and missing labels.
+"""What a gain over focal loss comes from: a smaller gamma, asymmetry or ignore_above; ATSS on the shapes data.
 
 Focal loss with another gamma and with ignore_above stands beside ASL, since both are to be had without asymmetry.
 """
