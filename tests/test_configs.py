@@ -95,8 +95,8 @@ def test_coco_config_differs_from_mmdetections_in_the_loss_alone(path, base, tmp
     assert ours == stock
 
 
-@pytest.mark.parametrize("path", [p for p in CONFIGS if "shapes/" in p and "_asl" in p])
-def test_shapes_config_differs_from_its_twins_in_the_loss_alone(path):
+@pytest.mark.parametrize("path", [p for p in CONFIGS if ("shapes/" in p or "small/" in p) and "_asl" in p])
+def test_small_config_differs_from_its_twins_in_the_loss_alone(path):
     def without_loss(config):
         model = config["model"]
         return model["bbox_head"].pop("loss_cls") if "bbox_head" in model else model["head"].pop("loss")
@@ -106,6 +106,25 @@ def test_shapes_config_differs_from_its_twins_in_the_loss_alone(path):
     losses = [str(without_loss(config)) for config in (ours, *others)]
     assert len(set(losses)) == len(losses)
     assert all(ours == other for other in others)
+
+
+def test_small_config_reads_classes_and_length_from_the_folder(tmp_path, monkeypatch):
+    (tmp_path / "annotations").mkdir()
+    content = dict(images=[dict(id=i) for i in range(250)], categories=[dict(id=4, name="ray"), dict(id=2, name="cod")])
+    (tmp_path / "annotations" / "train.json").write_text(json.dumps(content))
+    monkeypatch.setenv("COCO_FOLDER", str(tmp_path))
+    monkeypatch.setenv("TRAIN_IMAGES", "2000")
+    for path in (p for p in CONFIGS if "small/" in p):
+        cfg = Config.fromfile(path)
+        assert cfg.model.bbox_head.num_classes == 2
+        for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+            assert loader.dataset.metainfo.classes == ("ray", "cod")
+            assert loader.dataset.data_root == f"{tmp_path}/"
+        assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].end == cfg.param_scheduler[1].T_max == 8
+        cfg.dump(tmp_path / "dumped.py")
+        monkeypatch.delenv("COCO_FOLDER")  # what a run keeps needs neither the variable nor the folder
+        assert Config.fromfile(tmp_path / "dumped.py").model == cfg.model
+        monkeypatch.setenv("COCO_FOLDER", str(tmp_path))
 
 
 def write_images(folder, names):
