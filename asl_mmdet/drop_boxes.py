@@ -63,9 +63,8 @@ def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.
         boxes = sorted(by_image[image["id"]], key=lambda box: box["id"])
         draws = np.random.default_rng([seed, image["id"]]).random(len(boxes))
         gone.update(boxes[i]["id"] for i in _chosen(boxes, draws, protocol, rate))
-    kept, dropped = [], []
-    for annotation in coco["annotations"]:
-        (dropped if annotation["id"] in gone else kept).append(annotation)
+    kept = [annotation for annotation in coco["annotations"] if annotation["id"] not in gone]
+    dropped = [annotation for annotation in coco["annotations"] if annotation["id"] in gone]
     record = dict(protocol=protocol, rate=rate if protocol == "uniform" else None, seed=seed, annotations=dropped)
     return {**coco, "annotations": kept, "dropped": record}
 
