@@ -1,12 +1,11 @@
 """Dropping boxes: what each protocol leaves, the same from the same seed, and the tool."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from copy import deepcopy
 
 import pytest
+from commands import call
 
 from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
 
@@ -108,22 +107,16 @@ def test_wrong_arguments_are_refused(coco, arguments, message):
         drop_boxes(coco, **arguments)
 
 
-def run_tool(*arguments):
-    return subprocess.run(
-        [sys.executable, "tools/drop_boxes.py", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-
-
 def test_tool_writes_the_file_once_and_says_what_is_left(coco, tmp_path):
     (tmp_path / "train.json").write_text(json.dumps(coco))
     arguments = [tmp_path / "train.json", tmp_path / "new" / "half.json", "--protocol", "hard", "--seed", "2"]
-    first = run_tool(*arguments)
+    first = call("drop_boxes", *arguments)
     assert first.returncode == 0, first.stderr
     written = json.loads((tmp_path / "new" / "half.json").read_text())
     assert written == json.loads(json.dumps(drop_boxes(coco, "hard", seed=2)))
     left, all_ = len(written["annotations"]), len(coco["annotations"])
     assert f"{left} of {all_} boxes are left" in first.stdout
-    second = run_tool(*arguments)
+    second = call("drop_boxes", *arguments)
     assert second.returncode == 1 and "exists" in second.stderr
 
 
@@ -134,6 +127,6 @@ def test_tool_refuses_what_is_no_annotation_file(tmp_path):
         ("{", "error"),
     ):
         (tmp_path / "wrong.json").write_text(content)
-        result = run_tool(tmp_path / "wrong.json", tmp_path / "out.json")
+        result = call("drop_boxes", tmp_path / "wrong.json", tmp_path / "out.json")
         assert result.returncode == 1 and message in result.stderr, result.stderr
         assert not (tmp_path / "out.json").exists()

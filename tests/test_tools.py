@@ -1,4 +1,4 @@
-"""The command lines, as a user runs them: in processes of their own."""
+"""The command lines, as a user runs them: what trains in a process of its own, what only speaks in this one."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import cv2
 import mmdet
 import pytest
 import torch
+from commands import call, message_of
 from mmengine import load
 
 from asl_mmdet.logs import read_log
@@ -29,15 +30,6 @@ def python(*args, cwd=ROOT, **env):
     return subprocess.run(
         command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=600
     )
-
-
-def message_of(*args):
-    """What a command says that must fail with a message and no stack trace."""
-    done = python(*args)
-    assert done.returncode not in (0, None)
-    assert "Traceback" not in done.stderr + done.stdout, done.stderr
-    assert "error:" in done.stderr
-    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +77,7 @@ def test_missing_data_set_is_explained(config, root, hint, tmp_path):
     args = ["--work-dir", tmp_path / "work"]
     if config == CONFIG:
         args += ["--cfg-options", f"train_dataloader.dataset.data_root={root}"]
-    message = message_of("tools/train.py", config, *args)
+    message = message_of("train", config, *args)
     for expected in (root, "train_dataloader.dataset.data_root=", "val_evaluator.ann_file=", "ln -s", hint):
         assert expected in message
     assert not (tmp_path / "work").exists()
@@ -103,12 +95,12 @@ def test_training_logs_finite_falling_losses_and_coco_metrics(run):
 
 
 def test_wrong_config_path_is_explained():
-    assert "no config configs/nothing.py" in message_of("tools/train.py", "configs/nothing.py")
+    assert "no config configs/nothing.py" in message_of("train", "configs/nothing.py")
 
 
 def test_config_that_cannot_be_read_is_explained(tmp_path):
     (tmp_path / "broken.py").write_text("_base_ = './not_there.py'\n")
-    message = message_of("tools/train.py", tmp_path / "broken.py")
+    message = message_of("train", tmp_path / "broken.py")
     assert "broken.py" in message
     assert "not_there.py" in message
 
@@ -124,21 +116,21 @@ def test_failed_custom_import_shows_its_cause_first(tmp_path):
 
 
 def test_wrong_checkpoint_path_is_explained(run):
-    message = message_of("tools/test.py", CONFIG, run / "epoch_9.pth")
+    message = message_of("test", CONFIG, run / "epoch_9.pth")
     assert "epoch_9.pth" in message
     assert "epoch_3.pth" in message  # what is there instead
-    assert "nothing.pth" in message_of("tools/train.py", CONFIG, "--resume", "nothing.pth")
+    assert "nothing.pth" in message_of("train", CONFIG, "--resume", "nothing.pth")
 
 
 def test_file_that_is_no_checkpoint_is_explained(options, tmp_path):
     (tmp_path / "torn.pth").write_bytes(b"PK\x03\x04 cut off")
-    message = message_of("tools/test.py", CONFIG, tmp_path / "torn.pth", "--work-dir", tmp_path, *options)
+    message = message_of("test", CONFIG, tmp_path / "torn.pth", "--work-dir", tmp_path, *options)
     assert "torn.pth is torn, or not a checkpoint" in message
 
 
 def test_checkpoint_of_another_model_is_refused_instead_of_evaluated_as_zero(options, run, tmp_path):
     other = "configs/shapes/retinanet_r18_asl_shapes.py"
-    message = message_of("tools/test.py", other, run / "epoch_3.pth", "--work-dir", tmp_path, *options)
+    message = message_of("test", other, run / "epoch_3.pth", "--work-dir", tmp_path, *options)
     assert "not a checkpoint of this config" in message
     assert "bbox_head.retina_cls.weight" in message
 
@@ -162,7 +154,7 @@ def test_amp_on_a_cpu_trains_in_bfloat16(options, run, tmp_path):
 def test_unknown_labels_without_their_loss_are_explained():
     config = "configs/multilabel/tresnet_l_asl_openimages448.py"
     options = ["train_dataloader.dataset.unannotated=ignore", "optim_wrapper.type=OptimWrapper"]
-    message = message_of("tools/train.py", config, "--cfg-options", *options)
+    message = message_of("train", config, "--cfg-options", *options)
     assert "write model.head.loss=dict(type='PartialLabelLoss', loss=...)" in message
 
 
@@ -194,12 +186,12 @@ def test_report_shows_the_run(run, data, options):
         "tools/test.py", CONFIG, run / "epoch_3.pth", "--work-dir", run, "--out", run / "predictions.pkl", *options
     )
     assert test.returncode == 0, test.stderr
-    done = python("tools/report.py", config, run, "--images", "3")
+    done = call("report", config, run, "--images", "3")
     assert done.returncode == 0, done.stderr
     assert f"epoch 3: box AP {metrics(run)['coco/bbox_mAP']:.3f}" in done.stdout
     assert (run / "curve.png").stat().st_size > 10_000
     assert cv2.imread(str(run / "pictures.jpg")).shape == (2 * (256 + 22), 4 * (256 + 4), 3)
-    done = python("tools/report.py", config, run, "--images", "1")
+    done = call("report", config, run, "--images", "1")
     assert done.returncode == 0, done.stderr
 
 
@@ -231,7 +223,7 @@ def test_tagger_prints_the_table_and_logs_its_columns(tagger):
 
 def test_report_shows_a_multi_label_run(tagger):
     work_dir, _ = tagger
-    done = python("tools/report.py", work_dir / "tagger.py", work_dir / "run")
+    done = call("report", work_dir / "tagger.py", work_dir / "run")
     assert done.returncode == 0, done.stderr
     assert f"epoch 2: mAP {tag_metrics(work_dir / 'run')['multi-label/mAP']:.3f}\n" in done.stdout
     assert (work_dir / "run" / "curve.png").stat().st_size > 10_000

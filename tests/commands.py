@@ -1,0 +1,42 @@
+"""The commands, called in this process: one more that imports PyTorch and MMDetection takes seconds and 500 MB."""
+
+import importlib
+import os
+import subprocess
+import traceback
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).parents[1]
+
+
+def call(tool, *args):
+    """What ``python tools/<tool>.py`` does from the checkout's folder, and what a process would leave of it."""
+    main = importlib.import_module(f"asl_mmdet.cli.{tool}").main
+    out, err, before = StringIO(), StringIO(), Path.cwd()
+    code = 0
+    try:
+        os.chdir(ROOT)
+        with mock.patch.dict(os.environ), redirect_stdout(out), redirect_stderr(err):
+            main([str(arg) for arg in args])
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if isinstance(stop.code, str):
+            err.write(stop.code + "\n")
+    except Exception:
+        code = 1
+        err.write(traceback.format_exc())
+    finally:
+        os.chdir(before)
+    return subprocess.CompletedProcess([tool, *args], code, out.getvalue(), err.getvalue())
+
+
+def message_of(tool, *args):
+    """What a command says that must fail with a message and no stack trace."""
+    done = call(tool, *args)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr
+    assert "error:" in done.stderr
+    return done.stderr
