@@ -8,7 +8,8 @@ from mmdet.registry import MODELS
 from mmengine.dist import all_reduce
 from torch import Tensor
 
-from asl_mmdet.losses.asymmetric_loss import AsymmetricLoss, _choice, _number
+from asl_mmdet.losses._validation import check_choice, check_number
+from asl_mmdet.losses.asymmetric_loss import AsymmetricLoss
 from asl_mmdet.losses.probability import probability_gap, probability_sums
 
 
@@ -24,8 +25,8 @@ class AdaptiveAsymmetricLoss(AsymmetricLoss):
 
     Eq. 11 as printed has the other sign, with which gamma- runs to a bound: a larger gamma- raises the gap.
 
-    ``gamma_neg`` and ``clip`` are where it starts. They are buffers, so checkpoints have them and ``--resume`` goes on
-    from them; all processes have the same. An iteration without positives changes nothing.
+    ``gamma_neg`` and ``clip`` are where it starts. They are buffers: checkpoints have them, and ``--resume`` continues
+    with them. All processes have the same. An iteration without positives changes nothing.
 
     Args:
         target_gap: The gap to reach, in (-1, 1). The paper tries 0 to 0.3 for multi-label classification.
@@ -33,18 +34,29 @@ class AdaptiveAsymmetricLoss(AsymmetricLoss):
         gamma_neg_min: Lower bound of gamma-.
         gamma_neg_max: Upper bound of gamma-.
         adapt: 'gamma_neg' (the paper's), 'clip' or 'both'.
-        clip_step_size: lambda for the margin.
+        clip_step_size: lambda for the margin (``clip``).
         clip_max: Upper bound of the margin, below 1.
         num_classes: Give every class a gamma- (or margin) and a gap of its own; None: one for all.
         momentum: The share of its past that the gap keeps in an iteration, in [0, 1): a moving average.
         min_score: Count only negatives with a probability of at least this. A detector's negatives are nearly all
-            easy from the start, so their mean 1 - p is 1 whatever gamma- is; those above ``score_thr`` are another
-            matter.
+            easy from the start, so their mean 1 - p is near 1 whatever gamma- is. With a ``min_score`` of the head's
+            ``score_thr`` the gap depends on gamma-.
         **kwargs: As :class:`AsymmetricLoss`.
 
     Raises:
         ValueError: If an argument is out of range.
+
+    Example:
+        >>> loss_cls = AdaptiveAsymmetricLoss(use_sigmoid=True, gamma_neg=2.0, target_gap=0.1, step_size=1.0)
+        >>> logits, labels = torch.tensor([[2.2], [0.0]]), torch.tensor([0, 1])  # 1 is background here
+        >>> loss = loss_cls(logits, labels, avg_factor=1)
+        >>> loss_cls.step()  # the gap is 0.9 - 0.5, which is 0.3 too large; the hook calls this
+        >>> print(f'{loss_cls.gap:.2f} {loss_cls.gamma_neg:.2f}')
+        0.40 1.70
     """
+
+    warn_after_calls = 10_000
+    """After so many calls without a step it warns that the hook is missing."""
 
     gamma_neg: Tensor  # type: ignore[assignment]
     clip: Tensor | float  # type: ignore[assignment]
@@ -70,15 +82,15 @@ class AdaptiveAsymmetricLoss(AsymmetricLoss):
         if not use_sigmoid:
             raise ValueError("AdaptiveAsymmetricLoss got use_sigmoid=False: a softmax has no gap to adapt to")
         name = type(self).__name__
-        self.target_gap = _number("target_gap", target_gap, -1, 1, owner=name)
-        self.step_size = _number("step_size", step_size, 0, float("inf"), owner=name)
-        self.gamma_neg_min = _number("gamma_neg_min", gamma_neg_min, 0, float("inf"), owner=name)
-        self.gamma_neg_max = _number("gamma_neg_max", gamma_neg_max, gamma_neg_min, float("inf"), owner=name)
-        self.adapt = _choice("adapt", adapt, ("gamma_neg", "clip", "both"), owner=name)
-        self.clip_step_size = _number("clip_step_size", clip_step_size, 0, float("inf"), owner=name)
-        self.clip_max = _number("clip_max", clip_max, 0, 1, owner=name)
-        self.momentum = _number("momentum", momentum, 0, 1, owner=name)
-        self.min_score = _number("min_score", min_score, 0, 1, owner=name)
+        self.target_gap = check_number("target_gap", target_gap, -1, 1, owner=name)
+        self.step_size = check_number("step_size", step_size, 0, float("inf"), owner=name)
+        self.gamma_neg_min = check_number("gamma_neg_min", gamma_neg_min, 0, float("inf"), owner=name)
+        self.gamma_neg_max = check_number("gamma_neg_max", gamma_neg_max, gamma_neg_min, float("inf"), owner=name)
+        self.adapt = check_choice("adapt", adapt, ("gamma_neg", "clip", "both"), owner=name)
+        self.clip_step_size = check_number("clip_step_size", clip_step_size, 0, float("inf"), owner=name)
+        self.clip_max = check_number("clip_max", clip_max, 0, 1, owner=name)
+        self.momentum = check_number("momentum", momentum, 0, 1, owner=name)
+        self.min_score = check_number("min_score", min_score, 0, 1, owner=name)
         if num_classes is not None and num_classes < 1:
             raise ValueError(f"{name} got num_classes={num_classes}: use the number of classes, or None")
         if not gamma_neg_min <= self.gamma_neg <= gamma_neg_max:
@@ -110,7 +122,7 @@ class AdaptiveAsymmetricLoss(AsymmetricLoss):
                 pred, target, weight, activated=self.activated, min_score=self.min_score, per_class=per_class
             )
             self._calls += 1
-            if self._calls == 10_000:
+            if self._calls == self.warn_after_calls:
                 warnings.warn(
                     "AdaptiveAsymmetricLoss adapts nothing: add dict(type='AdaptiveAsymmetryHook') to custom_hooks",
                     stacklevel=2,

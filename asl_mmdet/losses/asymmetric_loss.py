@@ -8,14 +8,16 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from asl_mmdet.losses.functional import IMPLS, REDUCTIONS, asymmetric_loss, asymmetric_softmax_loss
+from asl_mmdet.losses._validation import IMPLS, REDUCTIONS, check_choice, check_number
+from asl_mmdet.losses.functional import asymmetric_loss, asymmetric_softmax_loss
 
 
 @MODELS.register_module()
 class AsymmetricLoss(nn.Module):
-    r"""Asymmetric Loss (https://arxiv.org/abs/2009.14119) in the place of ``FocalLoss``.
+    r"""Asymmetric Loss (https://arxiv.org/abs/2009.14119), a drop-in replacement for ``FocalLoss``.
 
-    The equations and limits are those of :func:`asl_mmdet.losses.asymmetric_loss`. The defaults are for detection:
+    The equations and limits are those of :func:`asl_mmdet.losses.asymmetric_loss`, and so is the value if the arguments
+    are the same. The defaults are for detection:
     focal loss's ``alpha``, no focusing of the positives and some of the negatives. Multi-label classification takes
     the paper's ``gamma_pos=0, gamma_neg=4, clip=0.05, alpha=None, detach_focusing=True``.
 
@@ -27,9 +29,10 @@ class AsymmetricLoss(nn.Module):
             loss: left out, they build C + 1 channels and score with softmax.
         gamma_pos: Focusing parameter of the positives, >= 0.
         gamma_neg: Focusing parameter of the negatives, >= 0.
-        clip: Probability margin m in [0, 1): a negative with p <= m has no loss and no gradient. A detector starts at
-            p = 0.01, so with a margin no background is learned until some rises above it. Sigmoid only.
-        alpha: Weight of the positives; negatives get 1 - alpha. None leaves both at 1. Sigmoid only.
+        clip: The probability margin m, in [0, 1). A negative with p <= m has no loss and no gradient. A detector starts
+            at p = 0.01, so with a margin no background is learned until some rises above it. Sigmoid only.
+        alpha: Weight of the positives; negatives get 1 - alpha. None leaves both at 1. The default is focal loss's; the
+            function's is None. Sigmoid only.
         ignore_above: For missing labels: background with p above it, in (``clip``, 1], is taken for an object that has
             no label, and has no loss and no gradient; 1 ignores none. With labels (N, C) any negative. Sigmoid only.
         reduction: 'none', 'mean' or 'sum'.
@@ -78,23 +81,24 @@ class AsymmetricLoss(nn.Module):
                 "one label a sample). MMDetection's heads read it there, and without it they build one class channel "
                 "too many and score with softmax."
             )
+        owner = "AsymmetricLoss"
         self.use_sigmoid = use_sigmoid
-        self.gamma_pos = _number("gamma_pos", gamma_pos, 0, math.inf)
-        self.gamma_neg = _number("gamma_neg", gamma_neg, 0, math.inf)
-        self.clip = _number("clip", clip, 0, 1)
-        self.alpha = None if alpha is None else _number("alpha", alpha, 0, 1, closed=True)
-        self.ignore_above = _number("ignore_above", ignore_above, 0, 1, closed=True)
+        self.gamma_pos = check_number("gamma_pos", gamma_pos, 0, math.inf, owner)
+        self.gamma_neg = check_number("gamma_neg", gamma_neg, 0, math.inf, owner)
+        self.clip = check_number("clip", clip, 0, 1, owner)
+        self.alpha = None if alpha is None else check_number("alpha", alpha, 0, 1, owner, closed=True)
+        self.ignore_above = check_number("ignore_above", ignore_above, 0, 1, owner, closed=True)
         if self.ignore_above <= self.clip:
             raise ValueError(
                 f"AsymmetricLoss got ignore_above={ignore_above} and clip={clip}: no negative is between them, so none "
                 "would be learned"
             )
-        self.reduction = _choice("reduction", reduction, REDUCTIONS)
-        self.loss_weight = _number("loss_weight", loss_weight, 0, math.inf)
-        self.activated = _choice("activated", activated, (True, False))
-        self.detach_focusing = _choice("detach_focusing", detach_focusing, (True, False))
-        self.label_smoothing = _number("label_smoothing", label_smoothing, 0, 1)
-        self.impl = _choice("impl", impl, IMPLS)
+        self.reduction = check_choice("reduction", reduction, REDUCTIONS, owner)
+        self.loss_weight = check_number("loss_weight", loss_weight, 0, math.inf, owner)
+        self.activated = check_choice("activated", activated, (True, False), owner)
+        self.detach_focusing = check_choice("detach_focusing", detach_focusing, (True, False), owner)
+        self.label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, owner)
+        self.impl = check_choice("impl", impl, IMPLS, owner)
         if use_sigmoid and label_smoothing:
             raise ValueError(
                 f"AsymmetricLoss got label_smoothing={label_smoothing} with use_sigmoid=True: it is for the softmax "
@@ -156,23 +160,6 @@ class AsymmetricLoss(nn.Module):
 
 
 _PARAMETERS = tuple(name for name in inspect.signature(AsymmetricLoss).parameters if name != "unknown")
-
-
-def _choice(name: str, value: Any, allowed: tuple[Any, ...], owner: str = "AsymmetricLoss") -> Any:
-    if value not in allowed:
-        raise ValueError(f"{owner} got {name}={value!r}: use one of {allowed}")
-    return value
-
-
-def _number(
-    name: str, value: Any, low: float, high: float, closed: bool = False, owner: str = "AsymmetricLoss"
-) -> float:
-    """``value``, if it is a number in [low, high), or in [low, high] if ``closed``."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not (low <= value < high or (closed and value == high)):
-        allowed = f"in [{low}, {high}]{' or None' if name == 'alpha' else ''}" if closed else f"in [{low}, {high})"
-        raise ValueError(f"{owner} got {name}={value!r}: use a number {allowed}")
-    return value
 
 
 def _logit(p: Tensor) -> Tensor:

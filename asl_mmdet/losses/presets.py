@@ -1,4 +1,11 @@
-"""Parameters that were measured, by name: docs/parameters.md shows how they were chosen, and on what."""
+"""Parameters that were measured, by name. ``docs/parameters.md`` shows how they were chosen, and on what.
+
+Example:
+    >>> sorted(PRESETS)
+    ['detection', 'detection_missing_labels', 'multi_label', 'multi_label_missing_labels']
+    >>> PRESETS['multi_label_missing_labels']['clip']  # a wide margin
+    0.2
+"""
 
 from typing import Any
 
@@ -24,6 +31,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     # focal loss's gammas as well (ATSS, shapes with half of the boxes missing, three seeds).
     "detection_missing_labels": {**_DETECTION, "ignore_above": 0.3},
     "multi_label": _MULTI_LABEL,
-    # A wide margin.
+    # A wide margin: a negative needs p > 0.2 to cost anything.
     "multi_label_missing_labels": {**_MULTI_LABEL, "clip": 0.2},
 }

@@ -29,6 +29,11 @@ def probability_sums(
     Returns:
         Float32 (4,), or (4, C): the sum of p over the positives and their number, the sum of 1 - p over the negatives
         and their number. :func:`probability_gap` makes the averages of it.
+
+    Example:
+        >>> p, labels = torch.tensor([[0.9], [0.5], [0.3]]), torch.tensor([0, 1, 1])  # 1 is background here
+        >>> probability_sums(p, labels, activated=True)
+        tensor([0.9000, 1.0000, 1.2000, 2.0000])
     """
     p = pred.detach().float()
     p = p if activated else p.sigmoid()
@@ -49,5 +54,10 @@ def probability_gap(sums: Tensor) -> tuple[Tensor, Tensor]:
     """Mean p of the positives and mean 1 - p of the negatives (Eq. 9); their difference is the gap (Eq. 10).
 
     NaN where there was nothing to average.
+
+    Example:
+        >>> p_pos, p_neg = probability_gap(torch.tensor([0.9, 1.0, 1.2, 2.0]))
+        >>> print(f'{p_pos:.1f} - {p_neg:.1f} = {p_pos - p_neg:.1f}')
+        0.9 - 0.6 = 0.3
     """
     return sums[0] / sums[1], sums[2] / sums[3]

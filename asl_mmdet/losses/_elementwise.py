@@ -1,0 +1,186 @@
+"""The closed form of the loss and of its derivative, element by element.
+
+Everything is written for a negative, as a function of its logit z: a positive with logit z is a negative with logit -z.
+With p = sigmoid(z), q = 1 - p = sigmoid(-z) and the shifted probability p_m = max(p - m, 0):
+
+    CE     = -log(1 - p_m)                               cross-entropy
+    CE'    = p q / (1 - p_m)        where p > m           its derivative for z, since p' = p q
+    L      = p_m^gamma CE                                 the loss
+    L'     = p_m^gamma (CE' + gamma p q CE / p_m)         its derivative
+    L'     = p_m^gamma CE'                                the same with a detached focusing weight
+
+Without a margin 1 - p_m is q, so CE' = p and L' = p^gamma (p + gamma q CE).
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from asl_mmdet.losses._device import is_compiling
+
+Side = tuple[Tensor, Tensor | None]  # loss, and its derivative for the logit where wanted
+
+
+class Asymmetry(NamedTuple):
+    """The parameters of a call.
+
+    Example:
+        >>> a = Asymmetry(0, 4, torch.tensor([0.05, 0.2]), 1, 1, False, math.inf)
+        >>> a.of_columns(torch.tensor([1, 1, 0])).clip
+        tensor([0.2000, 0.2000, 0.0500])
+    """
+
+    gamma_pos: float
+    gamma_neg: float | Tensor  # a tensor has no or one dimension
+    clip: float | Tensor
+    pos_weight: float
+    neg_weight: float
+    detach: bool
+    highest: float  # the logit above which a negative is ignored
+
+    def neg_scale(self, z: Tensor, weight: Tensor | float, has_object: Tensor | None) -> Tensor | float:
+        """The factor of the negatives with logits z; where no object is, those above ``highest`` are ignored."""
+        scale = self.neg_weight * weight
+        if self.highest == math.inf:
+            return scale
+        is_kept = z <= self.highest
+        return scale * (is_kept if has_object is None else is_kept | has_object).to(z.dtype)
+
+    def of_columns(self, columns: Tensor) -> "Asymmetry":
+        """For elements of these columns instead of whole rows."""
+        values = (self.gamma_neg, self.clip)
+        gamma_neg, clip = (v[columns] if isinstance(v, Tensor) and v.dim() else v for v in values)
+        return self._replace(gamma_neg=gamma_neg, clip=clip)
+
+
+def _tiny(z: Tensor) -> float:
+    return torch.finfo(z.dtype).tiny
+
+
+def _power(x: Tensor, gamma: float | Tensor) -> Tensor:
+    """``x ** gamma``, by products where possible: compiled, an integer exponent costs more than all the rest."""
+    if isinstance(gamma, Tensor):
+        return x.pow(gamma)
+    if gamma == 1:
+        return x
+    if gamma in (2, 4):
+        return x.square() if gamma == 2 else x.square().square()
+    return x.pow(gamma)
+
+
+# Cross-entropy. -----------------------------------------------------------------------------------------------------
+#
+# log(1 - p) loses a small p: in float32, 1 - p is 1 for p < 3e-8. So what is taken is log(q), and what rounding did to
+# q is added back: with lost = q - (1 - p), -log(q - lost) = -log(q) + lost / q to first order, and q is near 1 where
+# that counts. It is as exact as log1p, softplus or logsigmoid, whose CPU kernels take ten times as long as that of log.
+
+
+def _cross_entropy(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Without a margin, return p, q and -log(q), which is z where q underflows."""
+    p, q = z.sigmoid(), z.neg().sigmoid()
+    lost = (q - 1).add(p)
+    log_q = q.clamp(min=_tiny(z)).log()
+    return p, q, torch.addcmul(log_q.neg(), lost, q).maximum(z)
+
+
+def _cross_entropy_in_one_kernel(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same for a compiler, where a pass costs nothing and one exponential e = exp(-|z|) serves all."""
+    e = z.abs().neg().exp()
+    u = 1 + e
+    p, q = torch.where(z < 0, e, 1.0) / u, torch.where(z < 0, 1.0, e) / u
+    return p, q, z.clamp(min=0) + u.log() + (e - (u - 1)) / u  # -log(q) = max(z, 0) + log(1 + e)
+
+
+def _cross_entropy_with_margin(z: Tensor, margin: float | Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """p, q, p_m, 1 - p_m and -log(1 - p_m), which is at most -log(margin)."""
+    p, q = z.sigmoid(), z.neg().sigmoid()
+    shifted = (p - margin).clamp(min=0)  # p_m
+    if isinstance(margin, Tensor) or margin <= 1e-3:  # near p = 1, p_m cannot tell 1 - p_m, which is q for margin 0
+        q = q.clamp(min=_tiny(z))
+        rest = q + p.clamp(max=margin)  # 1 - p_m
+    else:
+        rest = (1 - shifted).clamp(min=margin)  # at least the margin, but for rounding
+    lost = shifted - (1 - rest)
+    cross_entropy = torch.addcmul(rest.log().neg(), lost, rest)
+    if isinstance(margin, Tensor):
+        cross_entropy = torch.where(margin > 0, cross_entropy, cross_entropy.maximum(z))
+    return p, q, shifted, rest, cross_entropy
+
+
+# The derivative, without the factor p_m^gamma. ----------------------------------------------------------------------
+
+
+def _slope(p: Tensor, q: Tensor, cross_entropy: Tensor, gamma: float | Tensor | None) -> Tensor:
+    """Return p + gamma q CE; ``gamma`` is None where the focusing weight is 1 or a constant."""
+    if gamma is None:
+        return p  # CE'
+    if isinstance(gamma, Tensor):
+        return torch.addcmul(p, q, gamma * cross_entropy)
+    return torch.addcmul(p, q, cross_entropy, value=gamma)
+
+
+def _slope_with_margin(
+    p: Tensor, q: Tensor, shifted: Tensor, rest: Tensor, cross_entropy: Tensor, gamma: float | Tensor | None
+) -> Tensor:
+    """Return p q (1 / (1 - p_m) + gamma CE / p_m) above the margin, else 0.
+
+    CE / p_m has a finite limit at p_m = 0, so no negative power of p_m is taken: 0 < gamma < 1 gives no 0 * inf.
+    """
+    slope = 1 / rest
+    if gamma is not None:
+        slope = slope + gamma * cross_entropy / shifted.clamp(min=_tiny(p))
+    return slope * p * q * (shifted > 0)
+
+
+# The loss. ----------------------------------------------------------------------------------------------------------
+
+
+def one_side(
+    z: Tensor,
+    gamma: float | Tensor,
+    margin: float | Tensor,
+    detach: bool,
+    scale: Tensor | float,
+    want_grad: bool,
+    out: Tensor | None = None,
+) -> Side:
+    """Loss and d loss / dz of a negative with logit z, both times ``scale``; the gradient goes to ``out`` if given.
+
+    Example:
+        >>> z = torch.tensor([0.0])  # p = 0.5
+        >>> one_side(z, gamma=2, margin=0.0, detach=True, scale=1.0, want_grad=True)  # 0.25 log(2), 0.25 * 0.5
+        (tensor([0.1733]), tensor([0.1250]))
+    """
+    has_gamma, has_margin = (isinstance(v, Tensor) or v != 0 for v in (gamma, margin))  # a tensor is not looked at
+    if has_margin:
+        p, q, shifted, rest, cross_entropy = _cross_entropy_with_margin(z, margin)
+    else:
+        p, q, cross_entropy = _cross_entropy_in_one_kernel(z) if is_compiling() else _cross_entropy(z)
+        shifted, rest = p, q
+    factor = _power(shifted, gamma) * scale if has_gamma else scale  # the focusing weight p_m^gamma
+    loss = cross_entropy * factor
+    if not want_grad:
+        return loss, None
+    focusing = gamma if has_gamma and not detach else None
+    if has_margin:
+        slope = _slope_with_margin(p, q, shifted, rest, cross_entropy, focusing)
+    else:
+        slope = _slope(p, q, cross_entropy, focusing)
+    return loss, torch.mul(slope, factor, out=out)
+
+
+def both_sides(
+    z: Tensor,
+    y: Tensor | float,
+    weight: Tensor | float,
+    a: Asymmetry,
+    want_grad: bool,
+    has_object: Tensor | None = None,
+) -> Side:
+    """A label y, soft or not, is y of a positive and 1 - y of a negative."""
+    neg_scale = a.neg_scale(z, (1 - y) * weight, has_object)
+    pos_loss, pos_grad = one_side(-z, a.gamma_pos, 0.0, a.detach, a.pos_weight * y * weight, want_grad)
+    neg_loss, neg_grad = one_side(z, a.gamma_neg, a.clip, a.detach, neg_scale, want_grad)
+    return pos_loss + neg_loss, None if pos_grad is None or neg_grad is None else neg_grad - pos_grad

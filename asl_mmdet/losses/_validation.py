@@ -1,0 +1,116 @@
+"""Checks of arguments and tensors, and the common form that they are brought to."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asl_mmdet.losses._device import is_compiling, is_cpu
+
+REDUCTIONS = ("none", "mean", "sum")
+IMPLS = ("auto", "eager", "compile")
+
+# Arguments of a class. ----------------------------------------------------------------------------------------------
+
+
+def check_choice(name: str, value: Any, allowed: tuple[Any, ...], owner: str) -> Any:
+    """``value``, if it is one of ``allowed``; ``owner`` is the class that the message names.
+
+    Example:
+        >>> check_choice('reduction', 'sum', REDUCTIONS, 'AsymmetricLoss')
+        'sum'
+    """
+    if value not in allowed:
+        raise ValueError(f"{owner} got {name}={value!r}: use one of {allowed}")
+    return value
+
+
+def check_number(name: str, value: Any, low: float, high: float, owner: str, closed: bool = False) -> float:
+    """``value``, if it is a number in [low, high), or in [low, high] if ``closed``.
+
+    Example:
+        >>> check_number('clip', 1.0, 0, 1, 'AsymmetricLoss')
+        Traceback (most recent call last):
+        ValueError: AsymmetricLoss got clip=1.0: use a number in [0, 1)
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not (low <= value < high or (closed and value == high)):
+        allowed = f"in [{low}, {high}]{' or None' if name == 'alpha' else ''}" if closed else f"in [{low}, {high})"
+        raise ValueError(f"{owner} got {name}={value!r}: use a number {allowed}")
+    return value
+
+
+# Arguments of a call. -----------------------------------------------------------------------------------------------
+
+
+def check_reduction(reduction: str, avg_factor: float | Tensor | None) -> None:
+    """A reduction that exists, with an ``avg_factor`` only where something is divided."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction={reduction!r} is unknown: use one of {REDUCTIONS}")
+    if avg_factor is not None and reduction == "sum":
+        raise ValueError("avg_factor is what reduction='mean' divides by; with reduction='sum' leave it out")
+
+
+def check_impl(impl: str) -> None:
+    """An implementation that exists."""
+    if impl not in IMPLS:
+        raise ValueError(f"impl={impl!r} is unknown: use one of {IMPLS}")
+
+
+def check_class_indices(pred: Tensor, target: Tensor, highest: int) -> None:
+    """Class indices (N,) for logits (N, C); their values are looked at on the CPU only."""
+    if pred.dim() != 2 or target.shape != pred.shape[:1]:
+        raise ValueError(
+            f"target of shape {tuple(target.shape)} does not fit pred of shape {tuple(pred.shape)}: give class indices "
+            "(N,) for logits (N, C), or labels of the logits' shape"
+        )
+    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+        raise ValueError(f"target (N,) holds class indices and must be of an integer type, not {target.dtype}")
+    if is_cpu(target) and target.numel() and not is_compiling():
+        _check_range(pred, target, highest)
+
+
+def _check_range(pred: Tensor, target: Tensor, highest: int) -> None:
+    low, high = (int(v) for v in target.aminmax())
+    if low < 0 or high > highest:
+        raise ValueError(
+            f"target holds the class index {low if low < 0 else high}; for logits of shape {tuple(pred.shape)} it "
+            f"must be in 0..{highest}, the last one being background in a detector (mark ignored ones by weight 0)"
+        )
+
+
+# The common form. ---------------------------------------------------------------------------------------------------
+
+
+def as_matrix(x: Tensor) -> Tensor:
+    """(N, C) in float32 or float64; labels of an integer type stay what they are.
+
+    Example:
+        >>> as_matrix(torch.zeros(4, 3, 2, dtype=torch.float16)).shape
+        torch.Size([4, 6])
+    """
+    x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    return x.flatten(1) if x.dim() > 1 else x.reshape(-1, 1)
+
+
+def align_weight(weight: Tensor, pred: Tensor) -> Tensor:
+    """(N, 1) or (N, C)."""
+    if weight.shape == pred.shape[:1]:
+        return as_matrix(weight)
+    if weight.numel() == pred.numel():
+        return as_matrix(weight.reshape(pred.shape))
+    raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit pred of shape {tuple(pred.shape)}")
+
+
+def align_parameter(name: str, value: float | Tensor, z: Tensor, as_number: bool) -> float | Tensor:
+    """A number, or a tensor that fits a row of logits.
+
+    ``as_number``: take a single value on the CPU out of its tensor, which is faster than the tensor.
+    """
+    if not isinstance(value, Tensor):
+        return value
+    if value.numel() == 1:
+        return value.item() if as_number and is_cpu(value) else value.detach().reshape(()).to(z)
+    if value.shape != z.shape[1:]:
+        raise ValueError(f"{name} of shape {tuple(value.shape)} does not fit {z.shape[1]} classes: give 1 or C values")
+    return value.detach().to(z)
