@@ -2,8 +2,11 @@
 
 Importing the package, which a config does with ``custom_imports = dict(imports=['asl_mmdet'])``, registers
 ``AsymmetricLoss`` and ``AdaptiveAsymmetricLoss`` with MMDetection, and the hooks of :mod:`asl_mmdet.hooks` and
-the wrapper of :mod:`asl_mmdet.optim` with MMEngine. Where mmcv was installed without its compiled ops, torchvision
-stands in for them (:mod:`asl_mmdet.mmcv_ops`).
+the wrapper of :mod:`asl_mmdet.optim` with MMEngine. Where mmcv was installed without its compiled ops, torchvision's
+are the fallback (:mod:`asl_mmdet.mmcv_ops`).
+
+With torch and nothing of OpenMMLab, nothing is registered, and the pure functions of
+:mod:`asl_mmdet.losses.functional` can be used. A config cannot be read there, so none trains without the loss.
 """
 
 import warnings
@@ -13,12 +16,10 @@ from asl_mmdet import stack
 
 __version__ = "0.1.0"
 
-_missing = [name for name in ("mmengine", "mmcv", "mmdet") if find_spec(name) is None]
-if _missing:
-    raise ImportError(
-        f"asl_mmdet is a plugin for MMDetection 3.x, and {', '.join(_missing)} cannot be found here. "
-        f"{stack.how_to_install(_missing)}."
-    )
+_missing = stack.missing()
+_only_functions = _missing == list(stack.REQUIRED) and find_spec("torch") is not None
+if _missing and not _only_functions:
+    raise ImportError(f"asl_mmdet is a plugin for MMDetection 3.x, and {stack.not_found(_missing)}")
 if _clashes := stack.clashes():
     warnings.warn(
         f"{'; '.join(_clashes)}: they write the same files, and which of them is imported is chance. Uninstall both, "
@@ -26,8 +27,9 @@ if _clashes := stack.clashes():
         stacklevel=2,
     )
 
-from asl_mmdet import mmcv_ops  # noqa: E402  (first of all: what is imported next needs mmcv.ops)
+if not _only_functions:
+    from asl_mmdet import mmcv_ops  # first of all: what is imported next needs mmcv.ops
 
-mmcv_ops.install_stand_in()
+    mmcv_ops.install_stand_in()
 
-from asl_mmdet import hooks, losses, optim, packaged_weights  # noqa: E402, F401
+    from asl_mmdet import hooks, losses, optim, packaged_weights  # noqa: F401

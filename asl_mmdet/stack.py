@@ -5,6 +5,7 @@ maintained one (``onedl-mmdetection``, ...).
 """
 
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 # By import name: the distributions of OpenMMLab's own line, then that of the maintained one.
 DISTRIBUTIONS = {
@@ -13,12 +14,23 @@ DISTRIBUTIONS = {
     "mmdet": ("mmdet", "onedl-mmdetection"),
     "mmpretrain": ("mmpretrain", "onedl-mmpretrain"),
 }
+REQUIRED = ("mmengine", "mmcv", "mmdet")  # all but the pure functions need them
 _CLASSIC = {
     "mmengine": "mmengine==0.10.7",
     "mmcv": "mmcv-lite==2.1.0",
     "mmdet": "mmdet==3.3.0",
     "mmpretrain": "mmpretrain==1.2.0",
 }
+
+
+def missing() -> list[str]:
+    """The required packages that cannot be imported here."""
+    return [name for name in REQUIRED if find_spec(name) is None]
+
+
+def not_found(packages: list[str]) -> str:
+    """The sentence about packages that are missing."""
+    return f"{', '.join(packages)} cannot be found here. {how_to_install(packages)}."
 
 
 def installed_version(distribution: str) -> str | None:
