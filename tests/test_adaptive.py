@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -252,11 +253,20 @@ def test_gamma_is_state_and_survives_copies_and_pickles():
         torch.testing.assert_close(again(z, y), loss(z, y))
 
 
-def test_without_the_hook_it_warns_once(monkeypatch):
-    loss = adaptive()
-    loss._calls = 9_999
-    with pytest.warns(UserWarning, match="AdaptiveAsymmetryHook"):
-        loss(torch.randn(2, 3), torch.tensor([0, 1]))
+def test_without_the_hook_it_warns_once():
+    loss, call = adaptive(), (torch.randn(2, 3), torch.tensor([0, 1]))
+    assert loss.warn_after_calls == 10_000
+    loss.warn_after_calls = 3
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for calls in range(1, 6):
+            loss(*call)
+            assert len(caught) == (calls >= 3)
+        assert "AdaptiveAsymmetryHook" in str(caught[0].message)
+        for _ in range(4):  # with the hook
+            loss.step()
+            loss(*call)
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize(
