@@ -75,6 +75,36 @@ def test_import_into_an_empty_environment_says_what_to_install():
     assert "pip install 'asl-mmdet[full]'" in done.stderr
 
 
+WITH_TORCH_ALONE = """
+import sys
+sys.modules.update(dict.fromkeys(("mmengine", "mmcv", "mmdet")))
+import asl_mmdet.losses.functional, asl_mmdet.losses.presets, asl_mmdet.losses.probability, torch
+from asl_mmdet.losses import asymmetric_loss, asymmetric_softmax_loss
+assert asymmetric_loss is asl_mmdet.losses.functional.asymmetric_loss
+asymmetric_loss(torch.zeros(2, 3), torch.tensor([0, 3]), gamma_pos=0, gamma_neg=1, clip=0)
+assert not any(sys.modules.get(name) for name in ("mmengine", "mmcv", "mmdet", "mmpretrain"))
+assert not hasattr(asl_mmdet.losses, "no_such_loss")
+from asl_mmdet.losses import AdaptiveAsymmetricLoss
+"""
+
+
+def test_with_torch_alone_the_functions_work_and_a_class_says_what_to_install():
+    done = python("-c", WITH_TORCH_ALONE)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: asl_mmdet.losses.AdaptiveAsymmetricLoss is a module for MMDetection 3.x, and ")
+    assert "mmengine, mmcv, mmdet cannot be found here" in last
+
+
+@pytest.mark.parametrize("present", ["mmengine", "mmcv", "mmdet"])
+def test_part_of_the_stack_is_no_torch_alone(present):
+    missing = [name for name in ("mmengine", "mmcv", "mmdet") if name != present]
+    done = python("-c", f"import sys; sys.modules.update(dict.fromkeys({missing})); import asl_mmdet")
+    assert done.returncode == 1
+    message = f"asl_mmdet is a plugin for MMDetection 3.x, and {', '.join(missing)} cannot be found here"
+    assert message in done.stderr
+
+
 @pytest.mark.parametrize("name, module", [("mmdet", "asl_mmdet"), ("mmpretrain", "asl_mmdet.multilabel")])
 def test_import_without_one_package_does_not_offer_the_whole_stack(name, module):
     done = python("-c", f"import sys; sys.modules['{name}'] = None; import {module}")
