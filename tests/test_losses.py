@@ -3,6 +3,7 @@
 import copy
 import doctest
 import importlib
+import inspect
 import pickle
 
 import pytest
@@ -12,7 +13,7 @@ from inputs import labels, logits, loss_and_grad
 from mmdet.models.losses import FocalLoss
 from mmdet.registry import MODELS
 
-from asl_mmdet.losses import AsymmetricLoss
+from asl_mmdet.losses import AsymmetricLoss, asymmetric_loss
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 3.3])
@@ -186,6 +187,28 @@ def test_bad_inputs_raise_at_call(args, kwargs, message):
         AsymmetricLoss(True)(*args, **kwargs)
 
 
-def test_examples_in_docstrings_run():
-    results = doctest.testmod(importlib.import_module("asl_mmdet.losses.asymmetric_loss"))
+@pytest.mark.parametrize("alpha", [None, 0.25])
+@pytest.mark.parametrize("kind", ["hard", "soft", "index"])
+def test_class_equals_the_function_with_the_same_arguments(kind, alpha):
+    z, target, weight = logits(20, 5), labels(kind, (20, 5)), logits(20, seed=3).abs()
+    own = dict(gamma_pos=0.5, gamma_neg=2.0, clip=0.05, alpha=alpha, ignore_above=0.9, detach_focusing=True)
+    for reduction, avg_factor in (("none", None), ("mean", None), ("mean", 3.0), ("sum", None)):
+        x = z.clone().requires_grad_()
+        value = AsymmetricLoss(use_sigmoid=True, reduction=reduction, **own)(x, target, weight, avg_factor)
+        found = value.detach(), torch.autograd.grad(value.sum(), x)[0]
+        expected = loss_and_grad(z, target, weight=weight, reduction=reduction, avg_factor=avg_factor, **own)
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_only_alpha_has_another_default_in_the_class():
+    of_class, of_function = (inspect.signature(f).parameters for f in (AsymmetricLoss, asymmetric_loss))
+    given = {name for name, p in of_function.items() if p.default is not p.empty}
+    shared = given & set(of_class)
+    assert {name for name in shared if of_class[name].default != of_function[name].default} == {"alpha"}
+    assert of_class["alpha"].default == 0.25 and of_function["alpha"].default is None
+
+
+@pytest.mark.parametrize("name", ["asymmetric_loss", "adaptive"])
+def test_examples_in_docstrings_run(name):
+    results = doctest.testmod(importlib.import_module(f"asl_mmdet.losses.{name}"))
     assert results.attempted and not results.failed
