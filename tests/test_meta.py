@@ -1,0 +1,157 @@
+"""No look at values on an accelerator: every form of the loss runs on the meta device, which has shapes and no values.
+
+``.item()``, ``nonzero`` and boolean indexing raise there. On an accelerator they make the host wait in every step.
+"""
+
+import pytest
+import torch
+
+from asl_mmdet.losses.functional import asymmetric_loss, asymmetric_softmax_loss
+from asl_mmdet.losses.probability import probability_gap, probability_sums
+
+N, C = 12, 5
+WEIGHTS = [None, (N,), (N, C), (N * C,)]
+
+
+def meta(*shape, dtype=torch.float32):
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def target_of(kind):
+    return meta(N, dtype=torch.long) if kind == "index" else meta(N, C)
+
+
+def check(loss, logits, shape=()):
+    """Forward and backward stay on the device."""
+    assert (loss.device.type, loss.shape) == ("meta", shape)
+    loss.sum().backward()
+    assert (logits.grad.device.type, logits.grad.shape) == ("meta", logits.shape)
+
+
+@pytest.mark.parametrize(
+    "look", [torch.Tensor.item, torch.Tensor.nonzero, torch.Tensor.tolist, bool, lambda x: meta(1)[x > 0]]
+)
+def test_a_look_at_values_raises_here(look):
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        look(meta(1))
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("weight", WEIGHTS, ids=str)
+@pytest.mark.parametrize("kind", ["index", "dense"])
+def test_function(kind, weight, reduction):
+    weight = None if weight is None else meta(*weight)
+    shape = (N, C) if reduction == "none" else ()
+    options = [
+        dict(clip=0.0, alpha=0.25),
+        dict(clip=0.05, ignore_above=0.3),
+        dict(clip=0.05, detach_focusing=True),
+        dict(clip=meta(C), gamma_neg=meta(C), ignore_above=0.3),
+        dict(clip=meta(), gamma_neg=meta(1)),
+        *([dict(clip=0.05, avg_factor=avg) for avg in (7.0, meta())] if reduction == "mean" else []),
+    ]
+    for given in options:
+        z = meta(N, C).requires_grad_()
+        kwargs = dict(gamma_pos=1, gamma_neg=2, reduction=reduction, impl="eager") | given
+        check(asymmetric_loss(z, target_of(kind), weight, **kwargs), z, shape)
+
+
+@pytest.mark.parametrize("kind", ["index", "dense"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_function_in_other_precisions(dtype, kind):
+    z = meta(N, C, dtype=dtype).requires_grad_()
+    loss = asymmetric_loss(z, target_of(kind), gamma_pos=0, gamma_neg=4, clip=0.05, impl="eager")
+    check(loss, z)
+    assert loss.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+
+
+@pytest.mark.parametrize("kind", ["index", "dense"])
+def test_weight_that_requires_grad(kind):
+    z, weight = meta(N, C).requires_grad_(), meta(N).requires_grad_()
+    check(asymmetric_loss(z, target_of(kind), weight, gamma_pos=0, gamma_neg=4, clip=0.05, impl="eager"), z)
+    assert weight.grad.shape == weight.shape
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("weight", [None, (N,)], ids=str)
+def test_softmax_function(weight, reduction):
+    z = meta(N, C).requires_grad_()
+    weight = None if weight is None else meta(*weight)
+    kwargs = dict(gamma_pos=1, gamma_neg=2, label_smoothing=0.1, reduction=reduction)
+    check(asymmetric_softmax_loss(z, target_of("index"), weight, **kwargs), z, (N,) if reduction == "none" else ())
+
+
+@pytest.mark.parametrize("per_class", [False, True])
+@pytest.mark.parametrize("weight", [*WEIGHTS, (N, 1)], ids=str)
+@pytest.mark.parametrize("kind", ["index", "dense"])
+def test_statistics(kind, weight, per_class):
+    weight = None if weight is None else meta(*weight)
+    sums = probability_sums(meta(N, C), target_of(kind), weight, min_score=0.05, per_class=per_class)
+    assert [(v.device.type, v.shape) for v in probability_gap(sums)] == 2 * [("meta", (C,) if per_class else ())]
+
+
+# The registered classes, and the heads that call them. --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activated", [False, True])
+@pytest.mark.parametrize("kind", ["index", "dense"])
+def test_class(kind, activated):
+    pytest.importorskip("mmdet")
+    from asl_mmdet.losses import AsymmetricLoss
+
+    module = AsymmetricLoss(True, clip=0.05, ignore_above=0.5, activated=activated, impl="eager")
+    for reduction in ("none", "mean", "sum"):
+        z = meta(N, C).requires_grad_()
+        avg_factor = meta() if reduction == "mean" else None
+        loss = module(z, target_of(kind), meta(N), avg_factor=avg_factor, reduction_override=reduction)
+        check(loss, z, (N, C) if reduction == "none" else ())
+
+
+@pytest.mark.parametrize("num_classes", [None, C])
+@pytest.mark.parametrize("adapt", ["gamma_neg", "clip", "both"])
+@pytest.mark.parametrize("kind", ["index", "dense"])
+def test_adaptive_class_and_its_step(kind, adapt, num_classes):
+    pytest.importorskip("mmdet")
+    from asl_mmdet.losses import AdaptiveAsymmetricLoss
+
+    options = dict(adapt=adapt, num_classes=num_classes, momentum=0.9, min_score=0.05, impl="eager")
+    module = AdaptiveAsymmetricLoss(True, **options).to("meta")
+    z = meta(N, C).requires_grad_()
+    check(module(z, target_of(kind), meta(N), avg_factor=meta()), z)
+    module.step()
+    assert {v.device.type for v in module.state_dict().values()} == {"meta"}
+
+
+@pytest.mark.parametrize("loss", ["AsymmetricLoss", "AdaptiveAsymmetricLoss"])
+def test_dense_detection_head(loss):
+    pytest.importorskip("mmdet")
+    import asl_mmdet  # noqa: F401, I001  (before mmdet.models, which needs mmcv.ops)
+    from mmdet.models.dense_heads import RetinaHead
+
+    loss_cls = dict(type=loss, use_sigmoid=True, ignore_above=0.5, impl="eager")
+    options = dict(num_classes=C, in_channels=4, stacked_convs=1, feat_channels=4, loss_cls=loss_cls)
+    # BalancedL1Loss, since MMDetection's L1Loss and SmoothL1Loss look whether there is a weight above 0
+    head = RetinaHead(**options, loss_bbox=dict(type="BalancedL1Loss")).to("meta")
+    cls_score, bbox_pred = (v[0] for v in head((meta(2, 4, 3, 3),)))
+    number = 9 * head.num_base_priors
+    of_boxes = [meta(2, number, 4) for _ in range(3)]  # anchors, targets, weights
+    labels, label_weights = meta(2, number, dtype=torch.long), meta(2, number)
+    anchors, targets, weights = of_boxes
+    losses = head.loss_by_feat_single(cls_score, bbox_pred, anchors, labels, label_weights, targets, weights, 7.0)
+    assert [v.device.type for v in losses] == ["meta", "meta"]
+    losses[0].backward()
+    assert head.retina_cls.weight.grad.device.type == "meta"
+
+
+@pytest.mark.parametrize("loss", ["AsymmetricLoss", "AdaptiveAsymmetricLoss"])
+def test_multi_label_head(loss):
+    pytest.importorskip("mmpretrain")
+    from mmpretrain.models.heads import MultiLabelLinearClsHead
+    from mmpretrain.structures import DataSample
+
+    loss_module = dict(type=f"mmdet.{loss}", use_sigmoid=True, gamma_neg=4.0, clip=0.05, alpha=None, impl="eager")
+    head = MultiLabelLinearClsHead(num_classes=C, in_channels=4, loss=loss_module).to("meta")
+    samples = [DataSample().set_gt_score(meta(C)) for _ in range(3)]
+    loss = head.loss((meta(3, 4),), samples)["loss"]
+    loss.backward()
+    assert (loss.device.type, head.fc.weight.grad.device.type) == ("meta", "meta")
