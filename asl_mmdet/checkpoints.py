@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -47,6 +47,7 @@ _RECONSTRUCT, _SCALAR = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[
 _ALLOWED: dict[str, Any] = {
     "builtins.getattr": _getattr,
     "builtins.slice": slice,
+    "collections.Counter": Counter,  # the milestones of a multi-step schedule
     "_codecs.encode": _encode,
     "mmengine.logging.history_buffer.HistoryBuffer": HistoryBuffer,
     "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler": OneCycleParamScheduler,

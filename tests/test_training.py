@@ -13,7 +13,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
-from mmengine.optim import AmpOptimWrapper, OneCycleLR, OptimWrapper
+from mmengine.optim import AmpOptimWrapper, MultiStepLR, OneCycleLR, OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
@@ -99,11 +99,12 @@ def test_state_of_a_training_run_is_read(tmp_path):
     model(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     scheduler = OneCycleLR(OptimWrapper(optimizer), eta_max=0.1, total_steps=10)
+    steps = MultiStepLR(OptimWrapper(optimizer), milestones=[8, 11])
     torch.save(
         dict(
             state_dict=model.state_dict(),
             optimizer=optimizer.state_dict(),
-            param_schedulers=[scheduler.state_dict()],
+            param_schedulers=[scheduler.state_dict(), steps.state_dict()],
             message_hub=hub.state_dict(),
         ),
         tmp_path / "epoch_1.pth",
@@ -115,6 +116,7 @@ def test_state_of_a_training_run_is_read(tmp_path):
     assert again.get_scalar("train/loss").current() == 1.5
     assert [again.get_info(name) for name in ("epoch", "best", "step")] == [3, 0.5, 7]
     assert loaded["param_schedulers"][0]["total_steps"] == 10
+    assert list(loaded["param_schedulers"][1]["milestones"]) == [8, 11]
 
 
 def test_resuming_over_checkpoints_that_cannot_be_read_is_refused_and_changes_nothing(tmp_path):
