@@ -11,8 +11,17 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from asl_mmdet.benchmark import Plan, detection_metrics, thirds
-from asl_mmdet.benchmark_report import compare, paired_difference, write_report
+from asl_mmdet.benchmark import Plan, Result, compare, detection_metrics, thirds
+from asl_mmdet.benchmark.report import (
+    EXPLANATION,
+    csv_of,
+    frame_of,
+    markdown,
+    note,
+    paired_difference,
+    tables_of,
+    write_report,
+)
 from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]
@@ -185,6 +194,22 @@ def test_report_has_means_paired_differences_and_plots(tmp_path):
     assert len(rows) == 6
     assert rows[0].startswith("config,data,loss,seed,")
     assert json.loads((tmp_path / "results.json").read_text()) == results
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "benchmarks/results").iterdir()), ids=lambda path: path.name)
+def test_committed_report_and_csv_are_those_of_the_committed_results(folder):
+    results = [Result.of(row) for row in json.loads((folder / "results.json").read_text())]
+    text = markdown(folder.name, note(results), EXPLANATION, tables_of(results), [])
+    assert text == (folder / "report.md").read_text()
+    assert csv_of(frame_of(results)).to_csv(index=False, lineterminator="\n") == (folder / "results.csv").read_text()
+
+
+def test_old_name_of_the_report_has_its_functions():
+    from asl_mmdet import benchmark_report
+
+    assert benchmark_report.write_report is write_report
+    assert benchmark_report.paired_difference is paired_difference
+    assert benchmark_report.compare is compare
 
 
 def test_compare_shows_changes_and_what_one_has_alone():

@@ -19,11 +19,15 @@ from typing import Any
 from mmengine import load
 from mmengine.config import Config
 
-from asl_mmdet.benchmark import Cell, Plan, run
-from asl_mmdet.benchmark_report import compare, write_report
+from asl_mmdet.benchmark import Cell, Plan, compare, run
 from asl_mmdet.cli.common import check_data, fail
 from asl_mmdet.task import DETECTION, task_of
 from asl_mmdet.visualization import draw_detections
+
+try:
+    from asl_mmdet.benchmark.report import write_report
+except ModuleNotFoundError as error:
+    fail(f"the report needs {error.name}, which is not installed: pip install 'pandas>=2' 'jinja2>=3'")
 
 
 def pictures_of(plan: Plan, out: Path) -> dict[str, Any]:
@@ -45,6 +49,36 @@ def pictures_of(plan: Plan, out: Path) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Show the plan, run it, and write the report."""
+    args = parse(argv)
+    if args.compare:
+        print("\n".join(compare(*(json.loads(path.read_text()) for path in args.compare))))
+        return
+    if not args.plan or not Path(args.plan).is_file():
+        fail(f"there is no plan {args.plan}; this project's are in benchmarks/plans/")
+    try:
+        plan = Plan.read(args.plan)
+    except ValueError as error:
+        fail(str(error))
+    out = args.out or Path("work_dirs") / "benchmark" / plan.name
+    show(plan, out, args.jobs)
+    if args.dry_run:
+        for cell in plan.cells():
+            plan.config_of(cell)
+            print(f"  {cell}{'  finished' if is_finished(out, cell) else ''}")
+        return
+    failures = [] if args.report else run_all(plan, out, args)
+    results = [json.loads((out / str(cell) / "result.json").read_text()) for cell in finished_cells(plan, out)]
+    if results:
+        write_report(results, failures, out, plan.name, pictures_of(plan, out))
+        print(
+            f"\n{(out / 'report.md').read_text()}\n{out / 'report.html'}, {out / 'results.csv'}, {out / 'results.json'}"
+        )
+    if failures or not results:
+        fail("\n".join([f"{len(failures)} runs failed, {len(results)} are finished", *failures]))
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description="Compare losses by a plan.")
     parser.add_argument("plan", nargs="?", help="plan file")
     parser.add_argument("--out", type=Path, help="folder for runs and report; work_dirs/benchmark/<plan> by default")
@@ -57,56 +91,44 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--gpus", type=int, default=1, help="GPUs (or processes) of a run, for a launcher")
     parser.add_argument("--srun-options", default="", help="for --launcher slurm: partition, time and so on")
     parser.add_argument("--compare", nargs=2, type=Path, metavar="RESULTS.json", help="show what changed")
-    args = parser.parse_args(argv)
-    if args.compare:
-        print("\n".join(compare(*(json.loads(path.read_text()) for path in args.compare))))
-        return
-    if not args.plan or not Path(args.plan).is_file():
-        fail(f"there is no plan {args.plan}; this project's are in benchmarks/plans/")
-    try:
-        plan = Plan.read(args.plan)
-    except ValueError as error:
-        fail(str(error))
-    out = args.out or Path("work_dirs") / "benchmark" / plan.name
-    cells = plan.cells()
-    finished = [cell for cell in cells if (out / str(cell) / "result.json").exists()]
+    return parser.parse_args(argv)
+
+
+def is_finished(out: Path, cell: Cell) -> bool:
+    """Whether a cell has its result."""
+    return (out / str(cell) / "result.json").exists()
+
+
+def finished_cells(plan: Plan, out: Path) -> list[Cell]:
+    """The cells that have their results."""
+    return [cell for cell in plan.cells() if is_finished(out, cell)]
+
+
+def show(plan: Plan, out: Path, jobs: int) -> None:
+    """Print what the plan has, what of it is finished, and about how long the rest takes."""
+    number, finished = len(plan.cells()), len(finished_cells(plan, out))
     print(
         f"{plan.name}: {len(plan.configs)} configs x {len(plan.losses)} losses x {len(plan.data)} data variants x "
-        f"{len(plan.seeds)} seeds = {len(cells)} runs, of which {len(finished)} are finished in {out}"
+        f"{len(plan.seeds)} seeds = {number} runs, of which {finished} are finished in {out}"
     )
-    minutes = plan.minutes * (len(cells) - len(finished)) / args.jobs
-    print(
-        f"expected: about {minutes:.0f} minutes, at {plan.minutes:g} a run"
-        if plan.minutes
-        else "expected time: unknown"
-    )
-    if args.dry_run:
-        for cell in cells:
-            plan.config_of(cell)
-            print(f"  {cell}{'  finished' if cell in finished else ''}")
-        return
-    failures: list[str] = []
-    if not args.report:
-        for cell in cells:
-            cfg = plan.config_of(cell)
-            if cfg.train_dataloader.dataset.get("data_root", "").rstrip("/") not in plan.shapes:
-                check_data(cfg, "train", "val")
-        out.mkdir(parents=True, exist_ok=True)
-        if args.jobs > 1:
-            os.environ["OMP_NUM_THREADS"] = "1"
-        train = {
-            "none": [sys.executable],
-            "pytorch": [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", f"--nproc_per_node={args.gpus}"],
-            "slurm": ["srun", f"--ntasks={args.gpus}", *shlex.split(args.srun_options), sys.executable, "-u"],
-        }[args.launcher]
-        if args.launcher == "pytorch":
-            train += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
-        failures = run(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])
-    results = [json.loads(path.read_text()) for cell in cells if (path := out / str(cell) / "result.json").exists()]
-    if results:
-        write_report(results, failures, out, plan.name, pictures_of(plan, out))
-        print(
-            f"\n{(out / 'report.md').read_text()}\n{out / 'report.html'}, {out / 'results.csv'}, {out / 'results.json'}"
-        )
-    if failures or not results:
-        fail("\n".join([f"{len(failures)} runs failed, {len(results)} are finished", *failures]))
+    minutes = plan.minutes * (number - finished) / jobs
+    known = f"about {minutes:.0f} minutes, at {plan.minutes:g} a run"
+    print(f"expected: {known}" if plan.minutes else "expected time: unknown")
+
+
+def run_all(plan: Plan, out: Path, args: argparse.Namespace) -> list[str]:
+    """Run what is not finished; a line for every cell that failed."""
+    for cell in plan.cells():
+        cfg = plan.config_of(cell)
+        if cfg.train_dataloader.dataset.get("data_root", "").rstrip("/") not in plan.shapes:
+            check_data(cfg, "train", "val")
+    out.mkdir(parents=True, exist_ok=True)
+    if args.jobs > 1:
+        os.environ["OMP_NUM_THREADS"] = "1"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", f"--nproc_per_node={args.gpus}"]
+    train = {
+        "none": [sys.executable],
+        "pytorch": [*torchrun, "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"],
+        "slurm": ["srun", f"--ntasks={args.gpus}", *shlex.split(args.srun_options), sys.executable, "-u"],
+    }[args.launcher]
+    return run(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])

@@ -1,0 +1,125 @@
+"""What is read from a finished run: metrics, curves, speed, and the frequency of the classes."""
+
+import json
+import statistics
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine import load
+from mmengine.config import Config
+
+from asl_mmdet.logs import read_log
+from asl_mmdet.task import DETECTION, task_of
+
+COCO_STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
+    """The metrics, curves and speed of a finished run."""
+    train, val = read_log(work_dir)
+    task = task_of(cfg)
+    logged = task.logged_metric
+    metrics = detection_metrics if task is DETECTION else tagging_metrics
+    result = metrics(cfg, load(predictions))
+    result["main_metric"] = task.main_metric
+    result["curve"] = {step: task.percent * row[logged] for step, row in val.items() if logged in row}
+    names = ("loss", "gamma_neg", "clip", "pt_pos", "pt_neg", "prob_gap")
+    result["training"] = {name: {step: row[name] for step, row in train.items() if name in row} for name in names}
+    result["seconds_per_iteration"] = statistics.median(row["time"] for row in train.values())
+    result["seconds_per_validation_batch"] = statistics.median(row["time"] for row in val.values() if logged in row)
+    return result
+
+
+def detection_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, Any]:
+    """COCO's twelve numbers in percent, the AP of every class, precision against recall, detections above score_thr.
+
+    ``detections`` counts what the model gives: at least ``score_thr``, after NMS, at most ``max_per_img`` an image.
+    """
+    coco, evaluation_class = _read_coco(cfg.val_evaluator.ann_file)
+    categories = {category["name"]: category["id"] for category in coco.dataset["categories"]}
+    classes = cfg.val_dataloader.dataset.get("metainfo", {}).get("classes") or categories
+    names = [name for name in categories if name in classes]  # MMDetection's labels follow the file
+    found = []
+    for prediction in predictions:
+        instances = prediction["pred_instances"]
+        boxes = torch.as_tensor(instances["bboxes"]).double()
+        boxes = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
+        for box, score, label in zip(
+            boxes.tolist(), instances["scores"].tolist(), instances["labels"].tolist(), strict=True
+        ):
+            image_id, category_id = prediction["img_id"], categories[names[label]]
+            found.append(dict(image_id=image_id, category_id=category_id, bbox=box, score=score))
+    stats, per_class, curve = [0.0] * len(COCO_STATS), dict.fromkeys(names, 0.0), [0.0] * 101
+    if found:
+        evaluation = evaluation_class(coco, coco.loadRes(found), "bbox")
+        evaluation.params.catIds = [categories[name] for name in names]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        stats = [float(value) for value in evaluation.stats[:12]]
+        precision = np.ma.masked_less(evaluation.eval["precision"][:, :, :, 0, -1], 0)  # IoU, recall, class
+        per_class = dict(zip(names, precision.mean((0, 1)).filled(np.nan).tolist(), strict=True))
+        curve = precision[0].mean(1).filled(np.nan).tolist()
+    frequency = _frequency(cfg)
+    # pycocotools gives -1 where there is no such object
+    metrics = {name: 100 * value for name, value in zip(COCO_STATS, stats, strict=True) if value >= 0}
+    per_class = {name: 100 * value for name, value in per_class.items()}
+    return dict(
+        metrics=metrics | thirds(per_class, frequency),
+        per_class=per_class,
+        frequency=frequency,
+        precision_at_recall=curve,
+        detections=len(found),
+        score_thr=cfg.model.test_cfg.get("score_thr"),
+    )
+
+
+def _read_coco(path: str) -> tuple[Any, Any]:
+    """The annotations and the evaluation of faster-coco-eval where that is installed, else of pycocotools."""
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+
+        return COCO(path), COCOeval_faster
+    except ImportError:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+
+        return COCO(path), COCOeval
+
+
+def tagging_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, Any]:
+    """The columns of the multi-label table, and the AP of every class."""
+    from mmpretrain.evaluation import AveragePrecision
+    from mmpretrain.registry import METRICS
+
+    metric = METRICS.build(cfg.test_evaluator)
+    metric.process(None, predictions)
+    metrics = metric.compute_metrics(metric.results)
+    pred, target = (torch.stack([row[key].float() for row in metric.results]) for key in ("pred_score", "gt_score"))
+    present = (target == 1).any(0)  # mmpretrain's function fails where a class has no known label
+    values = torch.full((pred.shape[1],), torch.nan)
+    values[present] = AveragePrecision.calculate(pred[:, present], target[:, present], average=None).float()
+    frequency = _frequency(cfg)
+    per_class = dict(zip(frequency, values.tolist(), strict=True))
+    return dict(metrics=metrics | thirds(per_class, frequency), per_class=per_class, frequency=frequency)
+
+
+def _frequency(cfg: Config) -> dict[str, int]:
+    """How many training annotations every class has, in the order of the classes."""
+    dataset = cfg.train_dataloader.dataset
+    content = json.loads(Path(dataset.data_root, dataset.ann_file).read_text())
+    numbers = Counter(annotation["category_id"] for annotation in content["annotations"])
+    found = {c["name"]: numbers[c["id"]] for c in sorted(content["categories"], key=lambda c: c["id"])}
+    return {name: found[name] for name in dataset.get("metainfo", {}).get("classes") or found}
+
+
+def thirds(per_class: dict[str, float], frequency: dict[str, int]) -> dict[str, float]:
+    """The mean of the rare, the common and the frequent third of the classes."""
+    order = sorted((name for name in per_class if per_class[name] == per_class[name]), key=lambda name: frequency[name])
+    parts = np.array_split([per_class[name] for name in order], 3)
+    return {
+        name: float(part.mean()) for name, part in zip(("rare", "common", "frequent"), parts, strict=True) if len(part)
+    }

@@ -1,0 +1,107 @@
+"""A plan: which losses to compare, on which configs, data and seeds. A cell is one run of it.
+
+A plan is a short config file, see ``benchmarks/plans/``; a name that begins with _ is its own.
+"""
+
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from asl_mmdet.losses.presets import PRESETS
+from asl_mmdet.task import loss_node, set_loss
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a plan."""
+
+    config: str
+    loss: str
+    data: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.config}-{self.loss}-{self.data}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare; the fields are the variables of a plan file.
+
+    Args:
+        name: The name of the plan file.
+        configs: Base configs by name.
+        losses: ``loss_cls`` (or mmpretrain's ``loss``) by name: a config block, the name of one of the
+            :data:`asl_mmdet.losses.presets.PRESETS`, or None for the config's own.
+        baseline: The loss that the others are compared with.
+        data: Options of the config, as for ``--cfg-options``, by the name of a data variant.
+        seeds: Seeds; runs with equal seeds are compared in pairs.
+        options: More options, for all runs.
+        shapes: Arguments of ``make_shapes`` by the folder to make where it is missing.
+        minutes: About how long a run takes, to tell in advance.
+    """
+
+    name: str
+    configs: dict[str, str]
+    losses: dict[str, Any]
+    baseline: str
+    data: dict[str, dict[str, Any]]
+    seeds: tuple[int, ...]
+    options: dict[str, Any]
+    shapes: dict[str, dict[str, Any]]
+    minutes: float
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Plan":
+        """Read a plan file.
+
+        Raises:
+            ValueError: If a variable is missing, unknown or empty, or a preset or the baseline does not exist.
+        """
+        given = {k: v for k, v in Config.fromfile(path).to_dict().items() if not k.startswith("_")}
+        optional: dict[str, Any] = dict(data={"default": {}}, options={}, shapes={}, minutes=0.0)
+        required = {"configs", "losses", "baseline", "seeds"}
+        if wrong := (required - given.keys()) | (given.keys() - required - optional.keys()):
+            raise ValueError(
+                f"{path}: {', '.join(sorted(wrong))} is missing or unknown; a plan has {', '.join(sorted(required))} "
+                f"and, if wanted, {', '.join(sorted(optional))}"
+            )
+        given = optional | given
+        if not all(given[name] for name in ("configs", "losses", "data", "seeds")):
+            raise ValueError(f"{path}: configs, losses, data and seeds must not be empty")
+        if given["baseline"] not in given["losses"]:
+            raise ValueError(
+                f"{path}: baseline={given['baseline']!r} is none of the losses {', '.join(given['losses'])}"
+            )
+        if unknown := {loss for loss in given["losses"].values() if isinstance(loss, str)} - PRESETS.keys():
+            raise ValueError(f"{path}: there is no preset {', '.join(sorted(unknown))}, only {', '.join(PRESETS)}")
+        given["losses"] = {k: PRESETS[v] if isinstance(v, str) else v for k, v in given["losses"].items()}
+        return cls(name=Path(path).stem, **given)
+
+    def cells(self) -> list[Cell]:
+        """All runs; the losses of one seed follow each other."""
+        combinations = itertools.product(self.configs, self.data, self.seeds, self.losses)
+        return [Cell(config, loss, data, seed) for config, data, seed, loss in combinations]
+
+    def config_of(self, cell: Cell) -> Config:
+        """The whole config of a run."""
+        cfg = Config.fromfile(self.configs[cell.config])
+        cfg.merge_from_dict({**self.options, **self.data[cell.data]})
+        for split in ("val", "test"):  # the evaluator of a detector reads the annotations of the data set
+            dataset = cfg[f"{split}_dataloader"].dataset
+            if "ann_file" in cfg[f"{split}_evaluator"]:
+                cfg[f"{split}_evaluator"].ann_file = os.path.join(dataset.data_root, dataset.ann_file)
+        loss = self.losses[cell.loss]
+        if loss is not None:
+            set_loss(cfg, loss)
+        hooks = [dict(type="ProbabilityGapHook")]
+        if loss_node(cfg)[1].type.endswith("AdaptiveAsymmetricLoss"):
+            hooks.append(dict(type="AdaptiveAsymmetryHook"))
+        kept = [hook for hook in cfg.get("custom_hooks") or [] if hook.type not in {hook["type"] for hook in hooks}]
+        cfg.custom_hooks = [*kept, *hooks]
+        cfg.merge_from_dict({"randomness.seed": cell.seed, "default_hooks.checkpoint.max_keep_ckpts": 2})
+        return cfg
