@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
@@ -85,7 +84,7 @@ def turned(p):
     cv2.imwrite(str(p.image(0)), picture[:, :100])
 
 
-def cut_off(p):
+def truncated(p):
     content = p.image(0).read_bytes()
     p.image(0).write_bytes(content[: len(content) // 2])
 
@@ -119,56 +118,63 @@ def id_zero(p):
 
 
 DEFECTS = {
-    "no file": (lambda p: (p.path.unlink(), setattr(p, "content", None)), "error: .*cannot be opened .No such file"),
-    "not json": (no_json, "error: .*is not JSON or is cut off"),
-    "a list": (lambda p: setattr(p, "content", []), r"error: .*lists .*\(annotations, categories, images\)"),
-    "no categories": (lambda p: p.content.pop("categories"), r"error: .*lists .*\(categories\)"),
-    "no images": (lambda p: p.images.clear(), "error: an annotation file without images"),
-    "no annotations": (lambda p: p.annotations.clear(), "error: a set without a usable object"),
-    "missing image": (lambda p: p.image(0).unlink(), r"error: images that are not there: 1 .*000001.jpg"),
-    "broken image": (lambda p: p.image(0).write_bytes(b"nothing"), "error: images that cannot be decoded: 1"),
-    "empty image": (lambda p: p.image(0).write_bytes(b""), "error: images that cannot be decoded: 1"),
-    "cut off image": (cut_off, "error: images that are cut off: 1"),
-    "other size": (turned, "error: images of another size .*100 x 128, not 128 x 128"),
-    "no size": (lambda p: p.images[0].pop("width"), "error: images without a width and a height: 1"),
-    "no file name": (lambda p: p.images[0].pop("file_name"), "error: images without a file_name: 1"),
+    "no file": (
+        lambda p: (p.path.unlink(), setattr(p, "content", None)),
+        r"error: D101 annotation file cannot be opened: 1 \(.*/train.json: No such file",
+    ),
+    "not json": (no_json, "error: D102 annotation file is not valid JSON, or is truncated: 1 .*/train.json: "),
+    "a list": (lambda p: setattr(p, "content", []), r"error: D103 .*: 3 \(annotations, categories, images\)"),
+    "no categories": (lambda p: p.content.pop("categories"), r"error: D103 list missing .*: 1 \(categories\)"),
+    "no images": (lambda p: p.images.clear(), r"error: D104 empty list .*: 1 \(images\)"),
+    "no annotations": (lambda p: p.annotations.clear(), "error: D413 data set without a usable object: 1 "),
+    "missing image": (lambda p: p.image(0).unlink(), "error: D310 image file not found: 1 .*000001.jpg"),
+    "broken image": (lambda p: p.image(0).write_bytes(b"nothing"), "error: D312 image cannot be decoded: 1"),
+    "empty image": (lambda p: p.image(0).write_bytes(b""), "error: D312 image cannot be decoded: 1"),
+    "truncated image": (truncated, "error: D311 truncated image: 1"),
+    "other size": (turned, "error: D313 image size differs .*100 x 128, not 128 x 128"),
+    "no size": (lambda p: p.images[0].pop("width"), "error: D304 image without a width and a height: 1"),
+    "no file name": (lambda p: p.images[0].pop("file_name"), "error: D303 image without a file_name: 1"),
     "listed twice": (
         lambda p: p.images[1].update(file_name=p.images[0]["file_name"]),
-        "warning: images that are listed more than once: 1",
+        "warning: D305 image listed more than once: 1",
     ),
-    "image id twice": (lambda p: p.images[1].update(id=1), r"error: image ids that are there more than once: 1 \(1\)"),
-    "image id a string": (lambda p: p.images[0].update(id="1"), "error: image ids that are missing or not whole"),
-    "annotation id twice": (lambda p: p.annotations[1].update(id=1), "error: annotation ids .* more than once: 1"),
-    "category id twice": (lambda p: p.categories[1].update(id=1), "error: category ids .* more than once: 1"),
+    "image id twice": (lambda p: p.images[1].update(id=1), r"error: D301 duplicate image id: 1 \(1\)"),
+    "image id a string": (lambda p: p.images[0].update(id="1"), "error: D302 image id is missing or not an integer: 1"),
+    "annotation id twice": (lambda p: p.annotations[1].update(id=1), "error: D401 duplicate annotation id: 1"),
+    "category id twice": (lambda p: p.categories[1].update(id=1), "error: D201 duplicate category id: 1"),
     "category name twice": (
         lambda p: p.categories[1].update(name=p.categories[0]["name"]),
-        "warning: category names that are there more than once: 1",
+        "warning: D203 duplicate category name: 1",
     ),
-    "category id 0": (id_zero, "warning: categories with the id 0: 1"),
-    "zero width": (box(5, 5, 0, 10), "warning: boxes of zero or negative size: 1 .*0 x 10.*leaves them out"),
-    "negative height": (box(5, 5, 10, -3), "warning: boxes of zero or negative size: 1 .*10 x -3"),
-    "less than a pixel": (box(5, 5, 0.5, 10), "warning: boxes of less than a pixel: 1"),
-    "outside": (box(200, 5, 10, 10), "warning: boxes outside of their image: 1"),
-    "sticking out": (box(100, 100, 60, 20), "warning: boxes that stick out .*128 x 128.*used as they are"),
-    "not a number": (box(5, 5, math.nan, 10), "error: boxes that are not 4 finite numbers: 1"),
-    "three numbers": (box(5, 5, 10), "error: boxes that are not 4 finite numbers: 1"),
-    "no area": (lambda p: p.annotations[0].pop("area"), "error: annotations without an area: 1"),
-    "area 0": (lambda p: p.annotations[0].update(area=0), "warning: annotations whose area is not positive: 1"),
-    "unknown image": (lambda p: p.annotations[0].update(image_id=99), "warning: annotations of an image that the file"),
-    "class without objects": (all_of_one_class_dropped, "warning: classes without a usable object: 1"),
-    "class the file has not": (renamed, "error: classes of the config that the file has not: 1 .*the file has 'RED"),
-    "class the config has not": (
-        without_last,
-        "warning: categories of the file that metainfo.classes does not name: 1",
+    "category id 0": (id_zero, "warning: D204 category with the id 0: 1"),
+    "zero width": (box(5, 5, 0, 10), "warning: D407 box of zero or negative size: 1 .*0 x 10.*leaves it out"),
+    "negative height": (box(5, 5, 10, -3), "warning: D407 box of zero or negative size: 1 .*10 x -3"),
+    "less than a pixel": (box(5, 5, 0.5, 10), "warning: D408 box smaller than a pixel: 1"),
+    "outside": (box(200, 5, 10, 10), r"warning: D410 box outside its image: 1 .*\[200, 5, 10, 10\]"),
+    "sticking out": (box(100, 100, 60, 20), "warning: D411 box that reaches .*128 x 128.*used as it is"),
+    "not a number": (box(5, 5, math.nan, 10), "error: D405 box is not 4 finite numbers: 1"),
+    "three numbers": (box(5, 5, 10), "error: D405 box is not 4 finite numbers: 1"),
+    "no area": (lambda p: p.annotations[0].pop("area"), "error: D406 annotation without an area: 1"),
+    "area 0": (lambda p: p.annotations[0].update(area=0), "warning: D409 annotation whose area is not positive: 1"),
+    "unknown image": (lambda p: p.annotations[0].update(image_id=99), "warning: D403 annotation of an image .*: 1"),
+    "unknown category": (lambda p: p.annotations[0].update(category_id=9), "warning: D404 .* of a category .*: 1"),
+    "class without objects": (all_of_one_class_dropped, "warning: D412 class without a usable object: 1"),
+    "class the file has not": (renamed, "error: D209 class that the annotation file does not have: 1 .*file has 'RED"),
+    "class the config has not": (without_last, "warning: D210 category that metainfo.classes does not name: 1"),
+    "another order": (in_another_order, "warning: D211 order of the classes differs"),
+    "a string as classes": (
+        lambda p: setattr(p, "classes", "red circle"),
+        r"error: D205 metainfo.classes .*\('name',\)",
     ),
-    "another order": (in_another_order, "warning: orders of the classes that differ"),
-    "a string as classes": (lambda p: setattr(p, "classes", "red circle"), r"error: metainfo.classes .*\('name',\)"),
     "a class twice": (
         lambda p: setattr(p, "classes", (*(c["name"] for c in p.categories), p.categories[0]["name"])),
-        "error: names that metainfo.classes has more than once: 1",
+        "error: D208 duplicate class in metainfo.classes: 1",
     ),
-    "no classes": (lambda p: setattr(p, "classes", False), "error: .*no metainfo.classes: 3 .*num_classes=3"),
-    "wrong num_classes": (without_last, r"error: numbers of classes that differ: 1 \(3 in the head, 2 in metainfo"),
+    "no classes": (lambda p: setattr(p, "classes", False), "error: D207 .*without metainfo.classes: 3 .*num_classes=3"),
+    "wrong num_classes": (
+        without_last,
+        r"error: D212 number of classes differs: 1 \(3 in the head, 2 in metainfo.*write num_classes=2",
+    ),
 }
 
 
@@ -199,7 +205,7 @@ def test_every_defect_of_a_kind_is_counted_and_shared_images_are_found(clean, tm
     found = check_datasets(cfg, ("train", "val"), read_images=False)
     (finding,) = found["train_dataloader.dataset"]
     assert len(finding.examples) == 7 and ": 7 (" in str(finding) and "..." in str(finding)
-    assert any("images that train_dataloader.dataset has too: 12" in str(f) for f in found["val_dataloader.dataset"])
+    assert any("D501 image that is trained on and evaluated on: 12" in str(f) for f in found["val_dataloader.dataset"])
 
 
 def test_tool_and_training_end_with_the_findings(clean, tmp_path):
@@ -217,13 +223,13 @@ def test_tool_and_training_end_with_the_findings(clean, tmp_path):
     planter.annotations[0]["bbox"][3] = -1
     planter.save()
     warned = tool("tools/check_dataset.py", tmp_path / "config.py", "--fast")
-    assert (warned.returncode, "boxes of zero or negative size: 1" in warned.stdout) == (0, True)
+    assert (warned.returncode, "D407 box of zero or negative size: 1" in warned.stdout) == (0, True)
     assert tool("tools/check_dataset.py", tmp_path / "config.py", "--fast", "--strict").returncode == 1
     planter.image(3).unlink()
     assert tool("tools/check_dataset.py", tmp_path / "config.py").returncode == 1
     refused = tool("tools/train.py", tmp_path / "config.py", "--work-dir", tmp_path / "work")
     assert refused.returncode == 1
-    assert "images that are not there: 1" in refused.stderr
+    assert "D310 image file not found: 1" in refused.stderr
     assert "tools/check_dataset.py" in refused.stderr
     assert not (tmp_path / "work").exists()
 
@@ -238,7 +244,7 @@ SETTINGS = [
     ({"train_dataloader.num_workers": -1}, "error: .*train_dataloader.num_workers=-1"),
     (
         {"train_dataloader.num_workers": 0, "train_dataloader.persistent_workers": True},
-        "error: .*train_dataloader.persistent_workers=True.*write persistent_workers=False",
+        "error: .*train_dataloader.persistent_workers=True.*Write persistent_workers=False",
     ),
     ({"optim_wrapper.optimizer.lr": "0.01"}, "error: .*optim_wrapper.optimizer.lr='0.01'.*a number above 0"),
     ({"optim_wrapper.optimizer.lr": -0.1}, "error: .*optim_wrapper.optimizer.lr=-0.1"),
@@ -250,9 +256,9 @@ SETTINGS = [
     ({"model.bbox_head.num_classes": 0}, "error: .*model.bbox_head.num_classes=0.*without background"),
     ({"val_evaluator.ann_file": "other.json"}, "error: .*val_evaluator.ann_file='other.json'.*write 'data/shapes/"),
     ({f"{LOSS}.loss_weight": 0}, "warning: .*loss_cls.loss_weight=0"),
-    ({f"{LOSS}.clip": 0.05}, "warning: .*clip=0.05 with model.test_cfg.score_thr=0.05.*smaller clip"),
-    ({f"{LOSS}.clip": 0.02}, "warning: .*clip=0.02.*no background is learned"),
-    ({"custom_imports": None}, r"warning: .*write custom_imports=dict\(imports=\['asl_mmdet'\]"),
+    ({f"{LOSS}.clip": 0.05}, "warning: C205 .*clip=0.05 with model.test_cfg.score_thr=0.05.*smaller clip"),
+    ({f"{LOSS}.clip": 0.02}, "warning: .*clip=0.02.*No background is learned"),
+    ({"custom_imports": None}, r"warning: .*Write custom_imports=dict\(imports=\['asl_mmdet'\]"),
     ({f"{LOSS}.type": "AdaptiveAsymmetricLoss"}, "warning: .*AdaptiveAsymmetryHook"),
 ]
 REFUSED = [  # by the loss itself, when the model is built
@@ -310,14 +316,21 @@ def test_mmpretrains_own_loss_by_the_same_name_is_pointed_out():
     cfg = Config.fromfile(ROOT / "configs/shapes/tagger_r18_asl_shapes.py")
     cfg.model.head.loss.type = "AsymmetricLoss"
     (finding,) = check_config(cfg)
-    assert "write type='mmdet.AsymmetricLoss'" in str(finding)
+    assert "Write type='mmdet.AsymmetricLoss'" in str(finding)
 
 
-def test_end_of_an_image_is_looked_for_in_jpeg_and_png_only(tmp_path):
-    from asl_mmdet.checks import _is_complete
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
+def test_truncation_is_recognised_in_jpeg_and_png_only(suffix, clean, tmp_path):
+    root = shutil.copytree(clean, tmp_path / "shapes")
+    planter = Planter(root)
+    content = cv2.imencode(suffix, cv2.imread(str(planter.image(0))))[1].tobytes()
+    planter.images[0]["file_name"] = f"other{suffix}"
+    planter.save()
 
-    picture = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
-    for suffix in (".jpg", ".png", ".bmp"):
-        content = cv2.imencode(suffix, picture)[1].tobytes()
-        assert _is_complete(content) and _is_complete(content + b"camera's own data")
-        assert _is_complete(content[:-20]) == (suffix == ".bmp")
+    def codes(content):
+        planter.image(0).write_bytes(content)
+        found = check_datasets(config_of(root), ("train",), read_images=True)["train_dataloader.dataset"]
+        return [finding.code for finding in found]
+
+    assert codes(content) == codes(content + b"camera's own data") == []
+    assert ("D311" in codes(content[:-20])) == (suffix != ".bmp")

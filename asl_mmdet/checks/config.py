@@ -1,0 +1,226 @@
+"""What is wrong with a config that the libraries accept in silence, or refuse with a message that does not help."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from mmengine.config import Config, ConfigDict
+
+from asl_mmdet.checks.coco_set import is_number
+from asl_mmdet.checks.finding import Finding, Findings, Rule
+from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks, get_key
+
+SPLITS = ("train", "val", "test")
+_WHOLE, _NUMBER = (int,), (int, float)
+_NUMBERS: dict[str, tuple[tuple[type, ...], float, str]] = {  # key: types, least value, how to say it
+    "train_cfg.max_epochs": (_WHOLE, 1, "a whole number from 1"),
+    "train_cfg.max_iters": (_WHOLE, 1, "a whole number from 1"),
+    "train_cfg.val_interval": (_WHOLE, 1, "a whole number from 1"),
+    "train_dataloader.batch_size": (_WHOLE, 1, "a whole number from 1"),
+    "val_dataloader.batch_size": (_WHOLE, 1, "a whole number from 1"),
+    "train_dataloader.num_workers": (_WHOLE, 0, "a whole number from 0"),
+    "val_dataloader.num_workers": (_WHOLE, 0, "a whole number from 0"),
+    "optim_wrapper.optimizer.lr": (_NUMBER, 0, "a number above 0"),
+    "optim_wrapper.optimizer.weight_decay": (_NUMBER, 0, "a number from 0"),
+    "optim_wrapper.clip_grad.max_norm": (_NUMBER, 0, "a number above 0"),
+    "optim_wrapper.accumulative_counts": (_WHOLE, 1, "a whole number from 1"),
+    "default_hooks.checkpoint.interval": (_WHOLE, 1, "a whole number from 1"),
+    "default_hooks.logger.interval": (_WHOLE, 1, "a whole number from 1"),
+    "randomness.seed": (_WHOLE, 0, "a whole number from 0"),
+    "model.bbox_head.num_classes": (_WHOLE, 1, "the number of classes, without background"),
+    "model.bbox_head.loss_cls.loss_weight": (_NUMBER, 0, "a number from 0"),
+}
+
+
+def _out_of_range(cfg: Config) -> Iterator[str]:
+    for key, (types, least, allowed) in _NUMBERS.items():
+        value = get_key(cfg, key)
+        if value is None:
+            continue
+        is_one = isinstance(value, types) and not isinstance(value, bool)
+        if not is_one or not value >= least or ("above" in allowed and value == least):
+            yield f"{key}={value!r}; use {allowed}"
+
+
+def _persistent_workers(cfg: Config) -> Iterator[str]:
+    for split in SPLITS:
+        loader = cfg.get(f"{split}_dataloader") or {}
+        if loader.get("persistent_workers") and loader.get("num_workers") == 0:
+            yield f"{split}_dataloader.persistent_workers=True"
+
+
+def _other_annotations(cfg: Config) -> Iterator[str]:
+    for split in SPLITS:
+        datasets = [data for _, data in find_datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader")]
+        read = {os.path.normpath(os.path.join(d.get("data_root") or "", str(d.get("ann_file")))) for d in datasets}
+        for _, evaluator in find_blocks(cfg, f"{split}_evaluator"):
+            path = evaluator.get("ann_file")
+            if path and read and os.path.normpath(path) not in read:
+                yield f"{split}_evaluator.ann_file={path!r}; write {min(read)!r}"
+
+
+def _short_schedules(cfg: Config) -> Iterator[str]:
+    for key, scheduler in find_blocks(cfg, "param_scheduler"):
+        unit = "max_epochs" if scheduler.get("by_epoch", True) else "max_iters"
+        steps, length = scheduler.get("total_steps"), get_key(cfg, f"train_cfg.{unit}")
+        if isinstance(steps, int) and isinstance(length, int) and length > steps:
+            yield f"{key}.total_steps={steps} with train_cfg.{unit}={length}; write {key}.total_steps={length}"
+
+
+class LossBlock(NamedTuple):
+    """A block of this project's loss, or of another one by its name."""
+
+    cfg: Config
+    key: str
+    block: ConfigDict
+
+    @property
+    def kind(self) -> str:
+        """The type without its scope."""
+        return str(self.block["type"]).rpartition(".")[2]
+
+    @property
+    def shown_type(self) -> str:
+        """The type as the config has it."""
+        return f"{self.key}.type={self.block['type']!r}"
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the config imports this project."""
+        imports = (self.cfg.get("custom_imports") or {}).get("imports") or []
+        imports = [imports] if isinstance(imports, str) else imports
+        return any(str(name).split(".")[0] == "asl_mmdet" for name in imports)
+
+    @property
+    def has_hook(self) -> bool:
+        """Whether the config has the hook of the adaptive loss."""
+        return any(hook.get("type") == "AdaptiveAsymmetryHook" for hook in self.cfg.get("custom_hooks") or [])
+
+    @property
+    def margin(self) -> float:
+        """The margin of a detector's loss; 0 for others, and where it is no number."""
+        margin = self.block.get("clip", 0.0)
+        return margin if "bbox_head" in self.cfg.model and is_number(margin) else 0.0
+
+    @property
+    def threshold(self) -> Any:
+        """The score from which detections count."""
+        return get_key(self.cfg, "model.test_cfg.score_thr")
+
+
+def _loss_blocks(cfg: Config) -> Iterator[LossBlock]:
+    for key, block in find_typed_blocks(cfg.get("model"), "model"):
+        loss = LossBlock(cfg, key, block)
+        if loss.kind in ("AsymmetricLoss", "AdaptiveAsymmetricLoss"):
+            yield loss
+
+
+def _is_mmpretrains(loss: LossBlock) -> bool:
+    has_scope = "." in str(loss.block["type"])
+    return loss.cfg.get("default_scope") == "mmpretrain" and not has_scope and loss.kind == "AsymmetricLoss"
+
+
+def _reaches_threshold(loss: LossBlock) -> bool:
+    return loss.margin > 0 and is_number(loss.threshold) and loss.margin >= loss.threshold
+
+
+def _type_if(is_wrong: Callable[[LossBlock], bool]) -> Callable[[LossBlock], list[str]]:
+    return lambda loss: [loss.shown_type] if is_wrong(loss) else []
+
+
+CONFIG_RULES: list[Rule[Config]] = [
+    Rule("C101", "error", "value out of range", "Training fails or learns nothing useful.", "", _out_of_range),
+    Rule(
+        "C102",
+        "error",
+        "persistent workers with num_workers=0",
+        "PyTorch refuses it.",
+        "Write persistent_workers=False.",
+        _persistent_workers,
+    ),
+    Rule(
+        "C103",
+        "error",
+        "evaluator and data set read different annotation files",
+        "The predictions are compared with other images.",
+        "",
+        _other_annotations,
+    ),
+    Rule(
+        "C104",
+        "error",
+        "schedule shorter than the training",
+        "Training stops with an error where the schedule ends.",
+        "",
+        _short_schedules,
+    ),
+]
+NAME_RULES: list[Rule[LossBlock]] = [
+    Rule(
+        "C201",
+        "warning",
+        "mmpretrain's loss of the same name",
+        "It has other defaults and arguments.",
+        "Write type='mmdet.AsymmetricLoss'.",
+        _type_if(_is_mmpretrains),
+    ),
+]
+LOSS_RULES: list[Rule[LossBlock]] = [
+    Rule(
+        "C202",
+        "warning",
+        "this project's loss without custom_imports",
+        "MMDetection's own tools do not find it.",
+        "Write custom_imports=dict(imports=['asl_mmdet'], allow_failed_imports=False).",
+        _type_if(lambda loss: not loss.is_imported),
+    ),
+    Rule(
+        "C203",
+        "warning",
+        "adaptive loss without its hook",
+        "Nothing adapts.",
+        "Add dict(type='AdaptiveAsymmetryHook') to custom_hooks.",
+        _type_if(lambda loss: loss.kind == "AdaptiveAsymmetricLoss" and not loss.has_hook),
+    ),
+    Rule(
+        "C204",
+        "warning",
+        "loss without weight",
+        "No class is learned.",
+        "Use a weight above 0.",
+        lambda loss: [f"{loss.key}.loss_weight=0"] if loss.block.get("loss_weight") == 0 else [],
+    ),
+    Rule(
+        "C205",
+        "warning",
+        "margin at or above score_thr",
+        "Background settles at p = clip and is detected.",
+        "Use a smaller clip (0 is best) or a larger score_thr.",
+        lambda loss: (
+            [f"{loss.key}.clip={loss.margin} with model.test_cfg.score_thr={loss.threshold}"]
+            if _reaches_threshold(loss)
+            else []
+        ),
+    ),
+    Rule(
+        "C206",
+        "warning",
+        "margin at or above a detector's first scores of 0.01",
+        "No background is learned until some of it scores higher.",
+        "The preset is clip=0.",
+        lambda loss: [f"{loss.key}.clip={loss.margin}"] if loss.margin >= 0.01 and not _reaches_threshold(loss) else [],
+    ),
+]
+
+
+def check_config(cfg: Config) -> list[Finding]:
+    """Check what the libraries accept in silence, or refuse with a message that does not help.
+
+    What a loss, a head or a hook refuses by itself when it is built is not repeated here.
+    """
+    findings = Findings()
+    findings.apply(CONFIG_RULES, cfg)
+    for loss in _loss_blocks(cfg):
+        if not findings.apply(NAME_RULES, loss):
+            findings.apply(LOSS_RULES, loss)
+    return findings.result()

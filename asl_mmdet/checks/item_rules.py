@@ -1,0 +1,166 @@
+"""Rules about single annotations and images of a set."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from asl_mmdet.checks.coco_set import Annotation, Entry, ImageFile, is_id, is_number
+from asl_mmdet.checks.finding import FAILS, Rule
+
+DROPPED = "MMDetection leaves it out without a warning."
+
+
+def _where(is_wrong: Callable[[Annotation], bool]) -> Callable[[Annotation], Iterable[str]]:
+    return lambda annotation: (annotation.where,) if is_wrong(annotation) else ()
+
+
+def _box(text: str, is_wrong: Callable[..., bool]) -> Callable[..., Iterable[str]]:
+    """A rule's ``find`` from a condition on x, y, w, h and the image's size, and from what to show of them."""
+
+    def find(annotation: Annotation) -> Iterable[str]:
+        box, size = annotation.entry["bbox"], annotation.size
+        if not is_wrong(*box, size):
+            return ()
+        return (f"{annotation.where}: " + text.format(*box, box=box, size=size),)
+
+    return find
+
+
+def _is_outside(x: float, y: float, w: float, h: float, size: Any) -> bool:
+    return size is not None and (x >= size[0] or y >= size[1] or x + w <= 0 or y + h <= 0)
+
+
+def _sticks_out(x: float, y: float, w: float, h: float, size: Any) -> bool:
+    return size is not None and (x < 0 or y < 0 or x + w > size[0] + 1 or y + h > size[1] + 1)
+
+
+def _has_box(entry: Entry) -> bool:
+    box = entry.get("bbox")
+    return isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
+
+
+# The first rule that applies to an annotation takes it: MMDetection does not read it.
+REFERENCE_RULES: list[Rule[Annotation]] = [
+    Rule(
+        "D403",
+        "warning",
+        "annotation of an image that the file does not list",
+        "It is not read.",
+        "Add the image, or remove the annotation.",
+        _where(lambda a: not is_id(a.entry.get("image_id")) or a.entry["image_id"] not in a.coco.image_paths),
+    ),
+    Rule(
+        "D404",
+        "warning",
+        "annotation of a category that the file does not list",
+        "It is not read.",
+        "Add the category, or remove the annotation.",
+        _where(lambda a: not is_id(a.entry.get("category_id")) or a.entry["category_id"] not in a.coco.names),
+    ),
+]
+BOX_RULES: list[Rule[Annotation]] = [
+    Rule(
+        "D405",
+        "error",
+        "box is not 4 finite numbers",
+        "Training fails, or its loss becomes NaN.",
+        "Write bbox=[x, y, width, height].",
+        _where(lambda a: not _has_box(a.entry)),
+    ),
+    Rule(
+        "D406",
+        "error",
+        "annotation without an area",
+        FAILS,
+        "Write width x height.",
+        _where(lambda a: not is_number(a.entry.get("area"))),
+    ),
+    Rule(
+        "D407",
+        "warning",
+        "box of zero or negative size",
+        DROPPED,
+        "Write bbox=[x, y, width, height].",
+        _box("{2:g} x {3:g}", lambda x, y, w, h, size: w <= 0 or h <= 0),
+    ),
+    Rule(
+        "D408",
+        "warning",
+        "box smaller than a pixel",
+        DROPPED,
+        "Write pixels, not fractions of the image.",
+        _box("{2:g} x {3:g}", lambda x, y, w, h, size: w < 1 or h < 1),
+    ),
+    Rule(
+        "D409",
+        "warning",
+        "annotation whose area is not positive",
+        DROPPED,
+        "Write width x height.",
+        _where(lambda a: a.entry["area"] <= 0),
+    ),
+    Rule(
+        "D410",
+        "warning",
+        "box outside its image",
+        DROPPED,
+        "Check the order [x, y, width, height] and the size of the image.",
+        _box("{box}", _is_outside),
+    ),
+]
+READ_BOX_RULES: list[Rule[Annotation]] = [
+    Rule(
+        "D411",
+        "warning",
+        "box that reaches more than a pixel beyond its image",
+        "It is used as it is.",
+        "Clip it, or check the size of the image.",
+        _box("{box} in {size[0]:g} x {size[1]:g}", _sticks_out),
+    ),
+]
+
+
+def _annotated_size(image: ImageFile) -> Iterable[str]:
+    if image.pixels is None or image.size is None:
+        return ()
+    height, width = image.pixels.shape[:2]
+    if (width, height) == image.size:
+        return ()
+    return (f"{image.path}: {width} x {height}, not {image.size[0]:g} x {image.size[1]:g}",)
+
+
+IMAGE_RULES: list[Rule[ImageFile]] = [
+    Rule(
+        "D310",
+        "error",
+        "image file not found",
+        "Training fails when it reads the image.",
+        "Restore the file, or remove its entry.",
+        lambda image: () if image.exists else (image.path,),
+    ),
+]
+PIXEL_RULES: list[Rule[ImageFile]] = [
+    Rule(
+        "D311",
+        "error",
+        "truncated image",
+        "The rest is grey, or training fails when it reads the image.",
+        "Copy it again.",
+        lambda image: (image.path,) if image.is_truncated else (),
+    ),
+    Rule(
+        "D312",
+        "error",
+        "image cannot be decoded",
+        "Training fails when it reads the image.",
+        "Copy it again, or remove its entry.",
+        lambda image: (image.path,) if image.pixels is None else (),
+    ),
+    Rule(
+        "D313",
+        "error",
+        "image size differs from its annotation",
+        "Its boxes are at wrong places.",
+        "Correct width and height. An EXIF tag may turn the image.",
+        _annotated_size,
+    ),
+]
