@@ -32,4 +32,7 @@ if not _only_functions:
 
     mmcv_ops.install_stand_in()
 
-    from asl_mmdet import hooks, losses, optim, packaged_weights  # noqa: F401
+    from asl_mmdet import checkpoints, hooks, losses, optim, packaged_weights  # noqa: F401
+
+    if checkpoints.loader_is_broken():
+        checkpoints.only_weights()

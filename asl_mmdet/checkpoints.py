@@ -1,5 +1,6 @@
-"""Reading checkpoints without running what is in them, and finding one that is whole."""
+"""Reading checkpoints without running what is in them, and finding the newest valid one."""
 
+import importlib
 import os
 import re
 import warnings
@@ -121,6 +122,12 @@ def _load(path: str, map_location: Any) -> Any:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0]
+
+
+def loader_is_broken() -> bool:
+    """Whether MMEngine cannot load what it saved: its older versions with PyTorch 2.6's stricter ``torch.load``."""
+    knows = hasattr(importlib.import_module("mmengine.runner.checkpoint"), "get_torch_safe_globals")
+    return digit_version(torch.__version__) >= digit_version("2.6") and not knows
 
 
 def only_weights() -> None:

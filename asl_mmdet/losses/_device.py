@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 # torch.compiler has it from PyTorch 2.3 on; torch.compile knows both by name.
-is_compiling = getattr(torch.compiler, "is_compiling", torch._utils.is_compiling)
+is_compiling = torch.compiler.is_compiling if hasattr(torch.compiler, "is_compiling") else torch._utils.is_compiling
 
 
 def is_cpu(x: Tensor) -> bool:
