@@ -2,16 +2,20 @@
 
 import json
 import math
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 
-from asl_mmdet.benchmark import Plan, Result, compare, detection_metrics, thirds
+import asl_mmdet
+from asl_mmdet.benchmark import Plan, Result, compare, detection_metrics, environment, thirds
 from asl_mmdet.benchmark.report import (
     EXPLANATION,
     csv_of,
@@ -22,6 +26,7 @@ from asl_mmdet.benchmark.report import (
     tables_of,
     write_report,
 )
+from asl_mmdet.hooks import PeakMemoryHook
 from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]
@@ -245,12 +250,41 @@ def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path
     assert 0 < result["metrics"]["mAP"] < 100
     assert len(result["per_class"]) == 24
     assert result["training"]["prob_gap"]
+    assert 100 < result["peak_host_mb"] < 10_000  # of the training process
+    assert result["asl_mmdet"] == asl_mmdet.__version__
     assert "| bce | 1 |" in (out / "report.md").read_text()
     before = finished.stat().st_mtime_ns
     again = tool(tmp_path / "plan.py", "--out", out)
     assert "= 2 runs, of which 1 are finished" in again.stdout
     assert finished.stat().st_mtime_ns == before
     assert tool(tmp_path / "plan.py", "--out", out, "--report").returncode == 0
+
+
+def test_commit_is_that_of_a_checkout_and_of_nothing_else(tmp_path):
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert environment()["commit"] == git.stdout.strip()
+    # A copy of the package at the top of somebody else's repository, as site-packages may lie in one.
+    shutil.copytree(ROOT / "asl_mmdet", tmp_path / "asl_mmdet")
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'theirs'\n")
+    for command in ("init -q", "add pyproject.toml", "-c user.name=a -c user.email=a@b.c commit -qm first"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
+    code = "import asl_mmdet.benchmark as b; print(b.ROOT, repr(b.environment()['commit']))"
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(tmp_path), "''"]
+
+
+def test_peak_memory_is_the_largest_of_all_parts_of_a_run(tmp_path):
+    runner = SimpleNamespace(work_dir=tmp_path)
+    PeakMemoryHook().after_train_epoch(runner)
+    first = json.loads((tmp_path / "peak_memory.json").read_text())
+    assert 50 < first["host_mb"] < 100_000
+    assert ("device_mb" in first) == torch.cuda.is_available()
+    (tmp_path / "peak_memory.json").write_text(json.dumps({"host_mb": 123_456}))
+    PeakMemoryHook().after_train(runner)
+    assert json.loads((tmp_path / "peak_memory.json").read_text())["host_mb"] == 123_456
 
 
 def test_missing_plan_and_data_are_explained(tmp_path):

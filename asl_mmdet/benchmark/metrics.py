@@ -28,6 +28,9 @@ def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
     result["curve"] = {step: task.percent * row[logged] for step, row in val.items() if logged in row}
     names = ("loss", "gamma_neg", "clip", "pt_pos", "pt_neg", "prob_gap")
     result["training"] = {name: {step: row[name] for step, row in train.items() if name in row} for name in names}
+    memory = work_dir / "peak_memory.json"
+    if memory.is_file():
+        result |= {f"peak_{name}": value for name, value in json.loads(memory.read_text()).items()}
     result["seconds_per_iteration"] = statistics.median(row["time"] for row in train.values())
     result["seconds_per_validation_batch"] = statistics.median(row["time"] for row in val.values() if logged in row)
     return result

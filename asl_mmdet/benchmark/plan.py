@@ -98,7 +98,7 @@ class Plan:
         loss = self.losses[cell.loss]
         if loss is not None:
             set_loss(cfg, loss)
-        hooks = [dict(type="ProbabilityGapHook")]
+        hooks = [dict(type="ProbabilityGapHook"), dict(type="PeakMemoryHook")]
         if loss_node(cfg)[1].type.endswith("AdaptiveAsymmetricLoss"):
             hooks.append(dict(type="AdaptiveAsymmetryHook"))
         kept = [hook for hook in cfg.get("custom_hooks") or [] if hook.type not in {hook["type"] for hook in hooks}]

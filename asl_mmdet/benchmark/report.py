@@ -99,9 +99,12 @@ COLUMNS = (
     Column(METRIC + "*", "", mean_std, optional=True),
     Column("seconds_per_iteration", "ms / iteration", milliseconds),
     Column("seconds_per_validation_batch"),
+    Column("peak_host_mb", "host MB, at most", largest, optional=True),
+    Column("peak_device_mb", "device MB, at most", largest, optional=True),
     Column("peak_memory_mb", "peak MB", largest, optional=True),
     Column("detections", "detections", average, optional=True),
     Column("device"),
+    Column("asl_mmdet", optional=True),
     Column("commit"),
     Column("date"),
 )

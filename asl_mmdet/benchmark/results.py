@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from asl_mmdet import stack
+from asl_mmdet import __version__, stack
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
@@ -34,7 +34,10 @@ class Result:
         curve: The main metric by epoch.
         training: What was logged by iteration: the loss, its parameters, the probability gap.
         seconds_per_iteration: The median; ``seconds_per_validation_batch``, too.
+        peak_host_mb: The largest resident memory of a training process; ``peak_device_mb`` is what PyTorch had
+            allocated on a GPU.
         peak_memory_mb: In results of 0.1, the peak of the host's memory of the process that was launched.
+        asl_mmdet: The version of this package.
         precision_at_recall: For detectors, at IoU 0.5 and 101 recalls.
         detections: For detectors, how many boxes there were of at least ``score_thr``.
         device: What it ran on; ``python`` and ``versions`` are what it ran with, ``commit`` is that of a checkout.
@@ -58,6 +61,9 @@ class Result:
     commit: str = ""
     python: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    asl_mmdet: str | None = None
+    peak_host_mb: float | None = None
+    peak_device_mb: float | None = None
     peak_memory_mb: float | None = None
     precision_at_recall: list[float] | None = None
     detections: int | None = None
@@ -76,9 +82,8 @@ class Result:
 
 
 def environment() -> dict[str, Any]:
-    """Device, versions and commit."""
+    """Device, versions, and the commit where the package is imported from a checkout of this project."""
     versions = {name: number for name in PACKAGES if (number := stack.installed_version(name))}
-    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     device = (
         torch.cuda.get_device_name()
         if torch.cuda.is_available()
@@ -88,9 +93,21 @@ def environment() -> dict[str, Any]:
         device=device,
         python=sys.version.split()[0],
         versions=versions,
-        commit=git.stdout.strip(),
+        asl_mmdet=__version__,
+        commit=_commit(),
         date=datetime.now().date().isoformat(),
     )
+
+
+def _commit() -> str:
+    """The commit of the checkout; empty for an installed package, whose folder may lie in another project's."""
+    project = ROOT / "pyproject.toml"
+    if not project.is_file() or 'name = "asl-mmdet"' not in project.read_text():
+        return ""
+    command = ["git", "rev-parse", "--show-toplevel", "HEAD"]
+    git = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    top, _, commit = git.stdout.strip().partition("\n")
+    return commit if git.returncode == 0 and Path(top).samefile(ROOT) else ""
 
 
 def compare(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[str]:

@@ -131,4 +131,7 @@ def run_all(plan: Plan, out: Path, args: argparse.Namespace) -> list[str]:
         "pytorch": [*torchrun, "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"],
         "slurm": ["srun", f"--ntasks={args.gpus}", *shlex.split(args.srun_options), sys.executable, "-u"],
     }[args.launcher]
-    return run(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])
+    try:
+        return run(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])
+    except BlockingIOError as error:
+        fail(str(error))

@@ -3,6 +3,7 @@
 from asl_mmdet.hooks.adaptive_asymmetry import AdaptiveAsymmetryHook
 from asl_mmdet.hooks.evaluate_on_resume import EvaluateOnResumeHook
 from asl_mmdet.hooks.nonfinite_loss import NonFiniteLossHook
+from asl_mmdet.hooks.peak_memory import PeakMemoryHook
 from asl_mmdet.hooks.probability_gap import ProbabilityGapHook
 
-__all__ = ["AdaptiveAsymmetryHook", "EvaluateOnResumeHook", "NonFiniteLossHook", "ProbabilityGapHook"]
+__all__ = ["AdaptiveAsymmetryHook", "EvaluateOnResumeHook", "NonFiniteLossHook", "PeakMemoryHook", "ProbabilityGapHook"]
