@@ -15,7 +15,7 @@ demo: .venv/.installed data/shapes
 	@echo "  ASL in a config of yours   see README.md, 'Put it into your config'"
 
 test: .venv/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # On older and newer stacks, in an environment of some GB each: noxfile.py.
 test-matrix: .venv/.installed

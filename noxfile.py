@@ -19,7 +19,8 @@ OPTIONAL = ("faster-coco-eval", "pyarrow", "timm")
 def test_stack(session: nox.Session, packages: tuple[str, ...], *pins: str) -> None:
     """Install the packages beside ours, as a user has them, and run the fast tests and a training of each kind."""
     session.install(*pins, "torch", "torchvision", *packages, *OPTIONAL, "--editable", ".[test]")
-    session.run("python", "-m", "pytest", *(session.posargs or ("-m", "not slow or every_stack")))
+    chosen = session.posargs or ("-m", "not slow or every_stack")
+    session.run("python", "-m", "pytest", "--numprocesses", "2", "--dist", "loadfile", *chosen)
 
 
 @nox.session(python=False)

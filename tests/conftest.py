@@ -1,4 +1,8 @@
+import os
 import sys
+
+# Tensors here are small: a second thread costs more than it gives, above all beside a second worker of pytest-xdist.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
