@@ -6,16 +6,19 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from commands import call
 from mmengine.config import Config
 
 import asl_mmdet
 from asl_mmdet.benchmark import Plan, Result, compare, detection_metrics, environment, thirds
+from asl_mmdet.benchmark.metrics import class_frequency
 from asl_mmdet.benchmark.report import (
     EXPLANATION,
     csv_of,
@@ -287,9 +290,43 @@ def test_peak_memory_is_the_largest_of_all_parts_of_a_run(tmp_path):
     assert json.loads((tmp_path / "peak_memory.json").read_text())["host_mb"] == 123_456
 
 
+def test_classes_are_counted_by_the_data_sets_themselves_in_any_wrapper(tmp_path):
+    root = make_shapes(tmp_path / "shapes", num_train=20, num_val=6)
+    content = json.loads((root / "annotations/train.json").read_text())
+    boxes, images = Counter(), Counter()
+    for category in content["categories"]:
+        own = [a["image_id"] for a in content["annotations"] if a["category_id"] == category["id"]]
+        boxes[category["name"]], images[category["name"]] = len(own), len(set(own))
+    for path, expected in (("atss_r18_asl_shapes.py", boxes), ("tagger_r18_asl_shapes.py", images)):
+        cfg = Config.fromfile(ROOT / "configs/shapes" / path)
+        dataset = cfg.train_dataloader.dataset
+        dataset.data_root = f"{root}/"
+        assert dict(zip(*class_frequency(cfg), strict=True)) == {name: expected[name] for name in boxes}
+        cfg.train_dataloader.dataset = dict(type="ConcatDataset", datasets=[dataset, dataset])
+        assert dict(zip(*class_frequency(cfg), strict=True)) == {name: 2 * expected[name] for name in boxes}
+
+
+def test_what_cannot_be_reported_is_refused_before_anything_runs(tmp_path):
+    (tmp_path / "config.py").write_text(
+        f"_base_ = '{ROOT}/configs/shapes/atss_r18_asl_shapes.py'\n"
+        "val_evaluator = dict(_delete_=True, type='VOCMetric')\ntest_evaluator = val_evaluator\n"
+    )
+    (tmp_path / "two_stage.py").write_text("_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'\n")
+    plan = PLAN.replace("dict(tagger=", f"dict(two='{tmp_path}/two_stage.py', voc='{tmp_path}/config.py', tagger=")
+    (tmp_path / "plan.py").write_text(plan)
+    done = call("benchmark", tmp_path / "plan.py", "--out", tmp_path / "out", "--dry-run")
+    assert done.returncode == 1
+    assert "voc-asl-default-seed0: val_evaluator is VOCMetric, and the report reads one CocoMetric" in done.stderr
+    assert "two-asl-default-seed0: FasterRCNN has 2 classification losses" in done.stderr
+    assert "tagger" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_missing_plan_and_data_are_explained(tmp_path):
-    assert "there is no plan nowhere.py; this project's are in benchmarks/plans/" in tool("nowhere.py").stderr
+    assert (
+        "there is no plan nowhere.py; this project's are in benchmarks/plans/" in call("benchmark", "nowhere.py").stderr
+    )
     (tmp_path / "plan.py").write_text(PLAN + "data = dict(x={'train_dataloader.dataset.data_root': 'data/nowhere/'})\n")
-    done = tool(tmp_path / "plan.py", "--out", tmp_path / "out")
+    done = call("benchmark", tmp_path / "plan.py", "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "data/nowhere/annotations/train.json" in done.stderr

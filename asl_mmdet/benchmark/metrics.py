@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmdet.utils import register_all_modules
 from mmengine import load
 from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope
 
+from asl_mmdet.config_tree import find_datasets
 from asl_mmdet.logs import read_log
 from asl_mmdet.task import DETECTION, task_of
 
@@ -66,7 +69,7 @@ def detection_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[st
         precision = np.ma.masked_less(evaluation.eval["precision"][:, :, :, 0, -1], 0)  # IoU, recall, class
         per_class = dict(zip(names, precision.mean((0, 1)).filled(np.nan).tolist(), strict=True))
         curve = precision[0].mean(1).filled(np.nan).tolist()
-    frequency = _frequency(cfg)
+    frequency = dict(zip(names, class_frequency(cfg)[1], strict=True))
     # pycocotools gives -1 where there is no such object
     metrics = {name: 100 * value for name, value in zip(COCO_STATS, stats, strict=True) if value >= 0}
     per_class = {name: 100 * value for name, value in per_class.items()}
@@ -105,18 +108,31 @@ def tagging_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str,
     present = (target == 1).any(0)  # mmpretrain's function fails where a class has no known label
     values = torch.full((pred.shape[1],), torch.nan)
     values[present] = AveragePrecision.calculate(pred[:, present], target[:, present], average=None).float()
-    frequency = _frequency(cfg)
+    frequency = dict(zip(*class_frequency(cfg), strict=True))
     per_class = dict(zip(frequency, values.tolist(), strict=True))
     return dict(metrics=metrics | thirds(per_class, frequency), per_class=per_class, frequency=frequency)
 
 
-def _frequency(cfg: Config) -> dict[str, int]:
-    """How many training annotations every class has, in the order of the classes."""
-    dataset = cfg.train_dataloader.dataset
-    content = json.loads(Path(dataset.data_root, dataset.ann_file).read_text())
-    numbers = Counter(annotation["category_id"] for annotation in content["annotations"])
-    found = {c["name"]: numbers[c["id"]] for c in sorted(content["categories"], key=lambda c: c["id"])}
-    return {name: found[name] for name in dataset.get("metainfo", {}).get("classes") or found}
+def class_frequency(cfg: Config) -> tuple[list[str], list[int]]:
+    """The classes in the order of the labels, and how often the training data has each of them.
+
+    By the data sets' own ``get_cat_ids``, inside of wrappers: boxes for a detector, images for a classifier.
+
+    Raises:
+        ValueError: If no data set is found.
+    """
+    register_all_modules(init_default_scope=False)
+    numbers: Counter[int] = Counter()
+    names: list[str] = []
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmdet")):
+        for _, node in find_datasets(cfg.train_dataloader, "train_dataloader"):
+            dataset = DATASETS.build({**node, "pipeline": []})
+            names = list(dataset.metainfo["classes"])
+            for i in range(len(dataset)):
+                numbers.update(int(label) for label in dataset.get_cat_ids(i))
+    if not names:
+        raise ValueError("train_dataloader has no data set with an ann_file, a data_prefix or a data_root")
+    return names, [numbers[label] for label in range(len(names))]
 
 
 def thirds(per_class: dict[str, float], frequency: dict[str, int]) -> dict[str, float]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from asl_mmdet.config_tree import find_blocks, find_datasets
 from asl_mmdet.losses.presets import PRESETS
-from asl_mmdet.task import loss_node, set_loss
+from asl_mmdet.task import DETECTION, loss_node, set_loss, task_of
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,31 @@ class Plan:
         combinations = itertools.product(self.configs, self.data, self.seeds, self.losses)
         return [Cell(config, loss, data, seed) for config, data, seed, loss in combinations]
 
+    def problems_of(self, cell: Cell) -> list[str]:
+        """Why the results of a run could not be read after it; empty where they can."""
+        try:
+            cfg = self.config_of(cell)
+        except ValueError as error:
+            return [f"{cell}: {error}"]
+        wanted = "CocoMetric" if task_of(cfg) is DETECTION else "MultiLabelTable"
+        found = {
+            split: [str(e.get("type")) for _, e in find_blocks(cfg, f"{split}_evaluator")] for split in ("val", "test")
+        }
+        return [
+            f"{cell}: {split}_evaluator is {' and '.join(kinds) or 'missing'}, and the report reads one {wanted}"
+            for split, kinds in found.items()
+            if len(kinds) != 1 or not kinds[0].rpartition(".")[2].endswith(wanted)
+        ]
+
     def config_of(self, cell: Cell) -> Config:
         """The whole config of a run."""
         cfg = Config.fromfile(self.configs[cell.config])
         cfg.merge_from_dict({**self.options, **self.data[cell.data]})
         for split in ("val", "test"):  # the evaluator of a detector reads the annotations of the data set
-            dataset = cfg[f"{split}_dataloader"].dataset
-            if "ann_file" in cfg[f"{split}_evaluator"]:
-                cfg[f"{split}_evaluator"].ann_file = os.path.join(dataset.data_root, dataset.ann_file)
+            datasets = [dataset for _, dataset in find_datasets(cfg[f"{split}_dataloader"], split)]
+            for _, evaluator in find_blocks(cfg, f"{split}_evaluator"):
+                if "ann_file" in evaluator and len(datasets) == 1:
+                    evaluator.ann_file = os.path.join(datasets[0].get("data_root") or "", datasets[0].ann_file)
         loss = self.losses[cell.loss]
         if loss is not None:
             set_loss(cfg, loss)

@@ -61,9 +61,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         fail(str(error))
     out = args.out or Path("work_dirs") / "benchmark" / plan.name
     show(plan, out, args.jobs)
+    if problems := [problem for cell in plan.cells() for problem in plan.problems_of(cell)]:
+        fail("\n".join(problems))
     if args.dry_run:
         for cell in plan.cells():
-            plan.config_of(cell)
             print(f"  {cell}{'  finished' if is_finished(out, cell) else ''}")
         return
     failures = [] if args.report else run_all(plan, out, args)
