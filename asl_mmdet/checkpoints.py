@@ -81,7 +81,7 @@ def load_checkpoint(path: str, map_location: Any = "cpu") -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is torn or no checkpoint, or if it carries code.
+        ValueError: If it is truncated or no checkpoint, or if it carries code.
     """
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
@@ -97,9 +97,9 @@ def load_checkpoint(path: str, map_location: Any = "cpu") -> dict[str, Any]:
             "it is loaded. If you trust who made it, take the weights out: "
             f"torch.save({{'state_dict': torch.load({path!r}, weights_only=False)['state_dict']}}, 'weights.pth')"
         ) from error
-    except Exception as error:  # torch raises many types for a file that is torn or something else
+    except Exception as error:  # torch raises many types for a file that is truncated or something else
         reason = f"{type(error).__name__}: {_first_line(error)}"
-        raise ValueError(f"{path} is torn, or not a checkpoint ({reason})") from error
+        raise ValueError(f"{path} is truncated, or not a checkpoint ({reason})") from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")
     return checkpoint
@@ -138,7 +138,7 @@ def only_weights() -> None:
 def find_resumable(work_dir: str | Path) -> tuple[str | None, list[str]]:
     """The newest checkpoint of a work directory that can be read, and what is wrong with newer ones.
 
-    MMEngine takes the one that the file ``last_checkpoint`` names, which a kill may have left torn.
+    MMEngine takes the one that the file ``last_checkpoint`` names, which a kill may have left truncated.
     """
     found = [p for p in Path(work_dir).glob("*.pth") if re.fullmatch(r"(epoch|iter)_\d+", p.stem)]
     problems: list[str] = []

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import cv2
 import pytest
+from commands import call
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_config, check_datasets
+from asl_mmdet.checks.rules import LISTS, RULES
 from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]
@@ -334,3 +336,31 @@ def test_truncation_is_recognised_in_jpeg_and_png_only(suffix, clean, tmp_path):
 
     assert codes(content) == codes(content + b"camera's own data") == []
     assert ("D311" in codes(content[:-20])) == (suffix != ".bmp")
+
+
+def test_every_rule_has_a_code_of_its_own_and_words():
+    rules = [rule for rules in LISTS for rule in rules]
+    assert len(RULES) == len(rules) > 50
+    for rule in rules:
+        assert re.fullmatch(r"[DCP]\d{3}", rule.code), rule
+        assert rule.severity in ("error", "warning"), rule
+        assert rule.title and rule.title[-1] != "." and rule.consequence.endswith("."), rule
+
+
+def test_ignored_rules_find_nothing(clean, tmp_path):
+    root = shutil.copytree(clean, tmp_path / "shapes")
+    planter = Planter(root)
+    planter.annotations[0]["bbox"][3] = -1
+    planter.save()
+    planter.image(3).unlink()
+    config_of(root).dump(tmp_path / "config.py")
+    arguments = ["check_dataset", tmp_path / "config.py", "--fast", "--strict"]
+    done = call(*arguments)
+    assert done.returncode == 1 and "D407" in done.stdout and "D310" in done.stdout
+    done = call(*arguments, "--ignore", "D407")
+    assert done.returncode == 1 and "D407" not in done.stdout and "D310" in done.stdout
+    assert call(*arguments, "--ignore", "D407", "--ignore", "D310").returncode == 0
+    done = call(*arguments, "--ignore", "D999")
+    assert done.returncode == 2 and "D999" in done.stderr
+    done = call("train", tmp_path / "config.py", "--work-dir", tmp_path / "work", "--ignore", "D407")
+    assert done.returncode == 1 and "D407" not in done.stderr and "--ignore CODE" in done.stderr

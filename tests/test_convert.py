@@ -187,7 +187,7 @@ def small(**tensors):
     "content, flags, message",
     [
         (None, [], "there is no checkpoint"),
-        (b"PK\x03\x04 cut off", [], "src.pth is torn, or not a checkpoint"),
+        (b"PK\x03\x04 cut off", [], "src.pth is truncated, or not a checkpoint"),
         (
             dict(model={}, args=argparse.Namespace(lr=1)),
             [],

@@ -123,9 +123,9 @@ def test_wrong_checkpoint_path_is_explained(run):
 
 
 def test_file_that_is_no_checkpoint_is_explained(options, tmp_path):
-    (tmp_path / "torn.pth").write_bytes(b"PK\x03\x04 cut off")
-    message = message_of("test", CONFIG, tmp_path / "torn.pth", "--work-dir", tmp_path, *options)
-    assert "torn.pth is torn, or not a checkpoint" in message
+    (tmp_path / "half.pth").write_bytes(b"PK\x03\x04 truncated")
+    message = message_of("test", CONFIG, tmp_path / "half.pth", "--work-dir", tmp_path, *options)
+    assert "half.pth is truncated, or not a checkpoint" in message
 
 
 def test_checkpoint_of_another_model_is_refused_instead_of_evaluated_as_zero(options, run, tmp_path):
@@ -155,7 +155,7 @@ def test_unknown_labels_without_their_loss_are_explained():
     config = "configs/multilabel/tresnet_l_asl_openimages448.py"
     options = ["train_dataloader.dataset.unannotated=ignore", "optim_wrapper.type=OptimWrapper"]
     message = message_of("train", config, "--cfg-options", *options)
-    assert "write model.head.loss=dict(type='PartialLabelLoss', loss=...)" in message
+    assert "Write model.head.loss=dict(type='PartialLabelLoss', loss=...)" in message
 
 
 @pytest.mark.parametrize("flags", [[], ["--tta"]])
@@ -285,7 +285,7 @@ def test_killed_and_resumed_training_equals_undisturbed(run, options, tmp_path):
     time.sleep(1)  # the new log folder is named by the second
     done = python(*command, "--resume", *options)
     assert done.returncode == 0, done.stderr
-    assert "epoch_2.pth is torn" in done.stderr and f"resuming from {tmp_path}/epoch_1.pth" in done.stderr
+    assert "epoch_2.pth is truncated" in done.stderr and f"resuming from {tmp_path}/epoch_1.pth" in done.stderr
     assert "evaluating epoch 1 once more" in done.stdout
     assert evaluations(tmp_path) == evaluations(run)
     ours, theirs = (torch.load(d / "epoch_3.pth", weights_only=False)["state_dict"] for d in (tmp_path, run))

@@ -1,10 +1,12 @@
-"""What keeps a run whole: checkpoints, numbers that are not finite, mixed precision, room on the disk."""
+"""What keeps a run valid: checkpoints, numbers that are not finite, mixed precision, room on the disk."""
 
 import io
 import os
 import pickle
+import re
 import shutil
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -18,6 +20,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from asl_mmdet.checkpoints import find_resumable, load_checkpoint
+from asl_mmdet.checks import preflight
 from asl_mmdet.cli import common as cli
 from asl_mmdet.hooks import NonFiniteLossHook
 from asl_mmdet.optim import BFloat16OptimWrapper
@@ -52,8 +55,8 @@ def test_checkpoint_that_carries_code_is_refused(call, tmp_path):
     torch.save({"state_dict": {"w": torch.zeros(2)}, "more": Runs(function, *args)}, tmp_path / "bad.pth")
     with pytest.raises(ValueError, match=r"bad.pth is refused: it holds not only weights but also code \("):
         load_checkpoint(str(tmp_path / "bad.pth"))
-    with pytest.raises(SystemExit, match="is refused"):
-        cli.check_checkpoint(str(tmp_path / "bad.pth"))
+    (finding,) = preflight.check_checkpoint(str(tmp_path / "bad.pth"))
+    assert finding.code == "P204" and "is refused" in str(finding)
     assert not (tmp_path / "ran").exists()
 
 
@@ -123,7 +126,7 @@ def test_resuming_over_checkpoints_that_cannot_be_read_is_refused_and_changes_no
     for epoch in (1, 2):
         (tmp_path / f"epoch_{epoch}.pth").write_bytes(b"damaged")
     with pytest.raises(
-        SystemExit, match=r"none of the checkpoints in (.|\n)*epoch_2.pth(.|\n)*epoch_1.pth(.|\n)*Nothing was changed"
+        SystemExit, match=r"P201 no checkpoint of (.|\n)*epoch_2.pth(.|\n)*epoch_1.pth(.|\n)*Nothing was changed"
     ):
         cli.prepare_start(Config(dict(work_dir=str(tmp_path))), "auto")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_1.pth", "epoch_2.pth"]
@@ -132,8 +135,8 @@ def test_resuming_over_checkpoints_that_cannot_be_read_is_refused_and_changes_no
     assert not fresh.resume
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", None], ids=["empty", "text", "zip", "torn"])
-def test_torn_checkpoint_is_recognised_and_the_one_before_it_is_found(content, tmp_path):
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", None], ids=["empty", "text", "zip", "truncated"])
+def test_truncated_checkpoint_is_recognised_and_the_one_before_it_is_found(content, tmp_path):
     for epoch in (1, 2, 10):
         torch.save({"state_dict": {"w": torch.zeros(1000)}, "message_hub": {}}, tmp_path / f"epoch_{epoch}.pth")
     torch.save({"state_dict": {}}, tmp_path / "best_epoch_11.pth")
@@ -149,14 +152,31 @@ def test_torn_checkpoint_is_recognised_and_the_one_before_it_is_found(content, t
 def test_work_directory_without_right_or_room_is_explained(tmp_path, monkeypatch):
     model = nn.Linear(1000, 1000)
     (tmp_path / "file").write_text("")
-    with pytest.raises(SystemExit, match=r"cannot be written.*--work-dir"):
-        cli.check_work_dir(str(tmp_path / "file" / "work"))
-    cli.check_work_dir(str(tmp_path / "work"))
-    cli.check_space(str(tmp_path / "work"), model)
+    (finding,) = preflight.check_work_dir(str(tmp_path / "file" / "work"))
+    assert "error: P301 work directory cannot be written: 1" in str(finding) and "--work-dir" in finding.fix
+    assert preflight.check_work_dir(str(tmp_path / "work")) == []
+    assert preflight.check_space(str(tmp_path / "work"), model) == []
     assert list((tmp_path / "work").iterdir()) == []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**7))
-    with pytest.raises(SystemExit, match=r"has 10 MB left.*may take 24 MB"):
-        cli.check_space(str(tmp_path / "work"), model)
+    (finding,) = preflight.check_space(str(tmp_path / "work"), model)
+    assert re.match("error: P302 not enough disk space: 1 .*has 10 MB left.*may take 24 MB", str(finding))
+
+
+def test_findings_end_a_command_unless_they_are_ignored_or_warnings(tmp_path, capsys):
+    findings = preflight.check_checkpoint(str(tmp_path / "nothing.pth"))
+    with pytest.raises(SystemExit, match=r"error: P203 no such checkpoint: 1 \(.*nothing.pth\)"):
+        cli.stop_on(findings)
+    cli.stop_on(findings, ["P203"])
+    cli.stop_on([replace(findings[0], severity="warning")])
+    assert "warning: P203" in capsys.readouterr().err
+
+
+def test_newest_valid_checkpoint_is_the_start_and_newer_ones_are_warned_of(tmp_path):
+    torch.save({"state_dict": {}, "message_hub": {}}, tmp_path / "epoch_1.pth")
+    (tmp_path / "epoch_2.pth").write_bytes(b"damaged")
+    start = preflight.find_start(Config(dict(work_dir=str(tmp_path))), "auto")
+    assert (start.checkpoint, start.resumes) == (str(tmp_path / "epoch_1.pth"), True)
+    assert [(finding.code, finding.is_error) for finding in start.findings] == [("P202", False)]
 
 
 class Toy(nn.Module):

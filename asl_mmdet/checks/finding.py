@@ -39,7 +39,7 @@ class Finding:
         more = ", ..." if len(self.examples) > EXAMPLES else ""
         where = f"{len(self.examples)} ({', '.join(self.examples[:EXAMPLES])}{more})."
         rest = " ".join(text for text in (self.consequence, self.fix) if text)
-        return f"{self.severity}: {self.code} {self.title}: {where} {rest}".rstrip()
+        return f"{self.severity}: {self.code} {self.title}: {where} {rest}".rstrip().replace(" \n", "\n")
 
 
 @dataclass(frozen=True)

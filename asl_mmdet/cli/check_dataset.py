@@ -8,8 +8,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from asl_mmdet.checks import check_config, check_datasets
-from asl_mmdet.cli.common import add_common_arguments, check_data, load_config
+from asl_mmdet.checks import check_config, check_datasets, preflight
+from asl_mmdet.checks.finding import without
+from asl_mmdet.cli.common import add_common_arguments, add_ignore_argument, load_config, stop_on
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -19,19 +20,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--splits", nargs="+", choices=["train", "val", "test"], default=["train", "val"])
     parser.add_argument("--fast", action="store_true", help="do not open the images")
     parser.add_argument("--strict", action="store_true", help="end with 1 for warnings too")
+    add_ignore_argument(parser)
     add_common_arguments(parser)
     args = parser.parse_args(argv)
 
     cfg = load_config(args)
     found = check_datasets(cfg, args.splits, read_images=not args.fast)
+    found = {key: without(findings, args.ignore) for key, findings in found.items()}
     for key in found:
         print(f"{key}: {len(found[key]) or 'no'} kinds of defects")
         for finding in found[key]:
             print(f"  {finding}")
     if not found:
-        check_data(cfg, *args.splits)
+        stop_on(preflight.check_data(cfg, args.splits), args.ignore)
         print(f"no data set of {args.config} is in COCO format: only their files and folders were looked for")
-    settings = check_config(cfg)
+    settings = without(check_config(cfg), args.ignore)
     for finding in settings:
         print(finding)
     bad = [finding for findings in [*found.values(), settings] for finding in findings]

@@ -11,13 +11,14 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.model import BaseTTAModel
 
+from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import (
     add_common_arguments,
     build_runner,
-    check_checkpoint,
     check_data,
     end_processes,
     load_config,
+    stop_on,
 )
 from asl_mmdet.task import MULTI_LABEL, task_of
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out {args.out}: the file must end in .pkl or .pickle")
     cfg = load_config(args)
-    check_checkpoint(args.checkpoint)
+    stop_on(preflight.check_checkpoint(args.checkpoint))
     check_data(cfg, "test")
     cfg.load_from = args.checkpoint
     is_classifier = task_of(cfg) is MULTI_LABEL
@@ -59,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         add_test_time_augmentation(cfg)
     runner = build_runner(cfg)
     model = getattr(runner.model, "module", runner.model)  # without DistributedDataParallel
-    check_checkpoint(args.checkpoint, model.module if isinstance(model, BaseTTAModel) else model)
+    bare_model = model.module if isinstance(model, BaseTTAModel) else model
+    stop_on(preflight.check_checkpoint(args.checkpoint, bare_model))
     if args.out:
         dump = DumpResults if is_classifier else DumpDetResults
         runner.test_evaluator.metrics.append(dump(out_file_path=args.out))

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from asl_mmdet.checks import check_config, check_datasets
+from asl_mmdet.checks import check_config, check_datasets, preflight
+from asl_mmdet.checks.finding import without
 from asl_mmdet.cli.common import (
     add_common_arguments,
+    add_ignore_argument,
     build_runner,
-    check_data,
-    check_space,
-    check_work_dir,
     end_processes,
     fail,
     load_config,
     prepare_start,
+    stop_on,
     tell,
 )
 
@@ -33,9 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="go on from this checkpoint, or without one from the latest of the work directory",
+        help="resume from this checkpoint, or without one from the latest of the work directory",
     )
     parser.add_argument("--skip-checks", action="store_true", help="do not look for defects in the annotations")
+    add_ignore_argument(parser)
     add_common_arguments(parser)
     args = parser.parse_args(argv)
     cfg = load_config(args)
@@ -53,35 +54,34 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "--auto-scale-lr: the config must say auto_scale_lr=dict(base_batch_size=...), the batch size of its lr"
             )
         cfg.auto_scale_lr.enable = True
-    prepare_start(cfg, args.resume)
-    if cfg.train_dataloader.dataset.get("unannotated") == "ignore" and cfg.model.head.loss.type != "PartialLabelLoss":
-        fail(
-            "train_dataloader.dataset.unannotated='ignore' marks unknown labels by -1, which "
-            f"{cfg.model.head.loss.type} would take for labels: write model.head.loss=dict(type='PartialLabelLoss', "
-            "loss=...)"
-        )
-    check_data(cfg, "train", "val")
+    prepare_start(cfg, args.resume, args.ignore)
+    stop_on(preflight.check_labels(cfg), args.ignore)
+    stop_on(preflight.check_data(cfg, ("train", "val")), args.ignore)
     if not args.skip_checks:
-        check(cfg)
+        check(cfg, args.ignore)
     hooks = list(cfg.get("custom_hooks") or [])
     for name in ["NonFiniteLossHook", *(["EvaluateOnResumeHook"] if cfg.get("resume") else [])]:
         if not any(hook["type"] == name for hook in hooks):
             hooks.append(dict(type=name))
     cfg.custom_hooks = hooks  # a list that Config.setdefault gives back is not the one that it keeps
-    check_work_dir(cfg.work_dir)
+    stop_on(preflight.check_work_dir(cfg.work_dir), args.ignore)
     runner = build_runner(cfg)
-    check_space(cfg.work_dir, runner.model)
+    stop_on(preflight.check_space(cfg.work_dir, runner.model), args.ignore)
     runner.train()
     end_processes()
 
 
-def check(cfg: Config) -> None:
+def check(cfg: Config, ignored: Sequence[str]) -> None:
     """Say what is wrong with the config and the annotations; end if training would fail or learn nothing useful."""
     if os.environ.get("RANK", "0") != "0":
         return
     found = dict(check_datasets(cfg, ("train", "val"), read_images=False), config=check_config(cfg))
+    found = {key: without(findings, ignored) for key, findings in found.items()}
     for key, findings in found.items():
         for finding in findings:
             tell(f"{key}: {finding}")
     if any(finding.is_error for findings in found.values() for finding in findings):
-        fail(f"training would fail or learn nothing useful; see above, and tools/check_dataset.py {cfg.filename}")
+        fail(
+            f"training would fail or learn nothing useful; see above, and tools/check_dataset.py {cfg.filename}. "
+            "--ignore CODE leaves a rule out"
+        )

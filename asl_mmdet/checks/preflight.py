@@ -1,0 +1,316 @@
+"""What a run needs before anything is built: files, a checkpoint to start from, a work directory and room in it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config, ConfigDict
+from torch import nn
+
+from asl_mmdet.checkpoints import find_resumable, load_checkpoint
+from asl_mmdet.checks.finding import Finding, Rule, check
+from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.task import loss_nodes
+
+VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's VOC reads below its data_root
+NO_START = "Training and evaluation cannot start."
+
+
+class DataFiles:
+    """The files and folders that the data sets and evaluators of some splits read.
+
+    Args:
+        cfg: The config.
+        splits: Of 'train', 'val' and 'test'.
+    """
+
+    def __init__(self, cfg: Config, splits: Iterable[str]) -> None:
+        self.parts: dict[str, tuple[str, str]] = {}  # path: the data root, and the path below it
+        self.options: dict[str, str] = {}  # to name another place
+        for split in splits:
+            for key, dataset in find_datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader"):
+                self._add_dataset(key, dataset)
+            for key, evaluator in find_blocks(cfg, f"{split}_evaluator"):
+                self._add_evaluator(key, evaluator)
+
+    def _add_dataset(self, key: str, dataset: ConfigDict) -> None:
+        root = dataset.get("data_root") or ""
+        if root:
+            self.options[f"{key}.data_root"] = "/path/to/data/"
+        for part in _parts_of(dataset):
+            if isinstance(part, str) and part and not dataset.get("backend_args"):
+                self.parts[os.path.join(root, part)] = (root, part)
+
+    def _add_evaluator(self, key: str, evaluator: ConfigDict) -> None:
+        path = evaluator.get("ann_file")
+        if path and not evaluator.get("backend_args"):
+            root = next((r for r, _ in self.parts.values() if r and path.startswith(r)), "")
+            self.parts[path] = (root, path.removeprefix(root))
+            self.options[f"{key}.ann_file"] = "/path/to/data/" + self.parts[path][1]
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """The paths that do not exist."""
+        return [path for path in self.parts if "://" not in path and not os.path.exists(path)]
+
+    def how_to_get(self) -> str:
+        """What the data must look like, and how to name another place or make it."""
+        root = self.parts[self.missing[0]][0]
+        lines = [f"    {path}" for path in self.missing if not root or self.parts[path][0] != root]
+        lines = ["There is no", *lines] if lines else []
+        if root:
+            lines += [f"The data must look like this:\n    {root}"]
+            lines += [
+                f"      {part}{'  (missing)' if path in self.missing else ''}"
+                for path, (r, part) in self.parts.items()
+                if r == root
+            ]
+        place = root.rstrip("/") or "..."
+        lines += [
+            f"If it is elsewhere, link it (ln -s /path/to/data {place}) or name it:",
+            "    --cfg-options " + " ".join(f"{key}={value}" for key, value in self.options.items()),
+        ]
+        if root.startswith("data/shapes"):
+            size = " --num-train 4000 --num-val 1000" if "_tags" in root else ""
+            missing_rate = " --missing-rate 0.4" if "_missing" in root else ""
+            lines += [f"This data set can be made: python tools/make_shapes.py {root}{size}{missing_rate}"]
+        else:
+            lines += ["To see a training run without any data of your own: make demo"]
+        return "\n" + "\n".join(lines)
+
+
+def _parts_of(dataset: ConfigDict) -> Iterator[Any]:
+    prefixes = dataset.get("data_prefix") or {}
+    files = dataset.get("ann_file")
+    yield from files if isinstance(files, list) else [files]
+    yield dataset.get("class_file")
+    yield from prefixes.values() if isinstance(prefixes, dict) else [prefixes]
+    yield from VOC_PARTS if dataset.get("type") == "VOC" else []
+
+
+def _unknown_labels(cfg: Config) -> Iterator[str]:
+    if cfg.train_dataloader.dataset.get("unannotated") == "ignore":
+        for key, loss in loss_nodes(cfg).items():
+            if loss.type != "PartialLabelLoss":
+                yield f"train_dataloader.dataset.unannotated='ignore' with {key}.type={loss.type!r}"
+
+
+@dataclass
+class Start:
+    """The checkpoint that a run starts from.
+
+    Args:
+        checkpoint: Its path; None to start from the beginning.
+        resumes: Resume the run that wrote it, rather than take its weights alone.
+        findings: What is wrong with it, and with newer ones that were passed over.
+    """
+
+    checkpoint: str | None = None
+    resumes: bool = False
+    findings: list[Finding] = field(default_factory=list)
+
+
+class Resumable(NamedTuple):
+    """What a work directory has to resume from."""
+
+    work_dir: str
+    found: str | None
+    problems: list[str]  # of the checkpoints newer than that
+
+
+class CheckpointFile:
+    """A checkpoint, and the model that it is for.
+
+    Args:
+        path: A local file, or an address, which is not looked at.
+        model: The model, if it is built.
+    """
+
+    def __init__(self, path: str, model: nn.Module | None = None) -> None:
+        self.path, self.is_local = path, "://" not in path
+        self.exists = not self.is_local or Path(path).is_file()
+        self.state: dict[str, Any] | None = None
+        self.problem = ""
+        if self.is_local and self.exists:
+            try:
+                checkpoint = load_checkpoint(path)
+                self.state = checkpoint.get("state_dict", checkpoint)
+            except ValueError as error:
+                self.problem = str(error)
+        self.misfits = [] if model is None or self.state is None else _misfits(self.state, model)
+
+    def nearby(self) -> str:
+        """The checkpoints of its folder."""
+        found = sorted(str(path) for path in Path(self.path).parent.glob("*.pth"))
+        return f"In that folder are {', '.join(found)}." if found else "Check the path."
+
+
+def _misfits(state: dict[str, Any], model: nn.Module) -> list[str]:
+    return [
+        f"{name} {tuple(value.shape)}: " + (f"{tuple(state[name].shape)} there" if name in state else "missing")
+        for name, value in model.state_dict().items()
+        if name not in state or state[name].shape != value.shape
+    ]
+
+
+def _unwritable(work_dir: str) -> Iterator[str]:
+    try:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work_dir):
+            pass
+    except OSError as error:
+        yield f"{work_dir}: {error.strerror}"
+
+
+class Room(NamedTuple):
+    """The space of a work directory and the model whose checkpoints go there."""
+
+    work_dir: str
+    model: nn.Module
+
+    def shortage(self) -> Iterator[str]:
+        """What is missing for two checkpoints: the old one is there until the new one is written."""
+        free = shutil.disk_usage(self.work_dir).free
+        weights = sum(v.numel() * v.element_size() for v in self.model.state_dict().values())
+        needed = 2 * 3 * weights  # with the two moments of Adam
+        if free < needed:
+            yield (
+                f"{self.work_dir} has {free / 1e6:,.0f} MB left, and two checkpoints of this model may take "
+                f"{needed / 1e6:,.0f} MB"
+            )
+
+
+DATA_RULES: list[Rule[DataFiles]] = [
+    Rule("P101", "error", "data not found", NO_START, lambda files: files.how_to_get(), lambda files: files.missing),
+]
+LABEL_RULES: list[Rule[Config]] = [
+    Rule(
+        "P102",
+        "error",
+        "unknown labels for a loss that does not know them",
+        "They are marked by -1, which the loss takes for labels.",
+        lambda cfg: f"Write {next(iter(loss_nodes(cfg)))}=dict(type='PartialLabelLoss', loss=...).",
+        _unknown_labels,
+    ),
+]
+RESUME_RULES: list[Rule[Resumable]] = [
+    Rule(
+        "P201",
+        "error",
+        "no checkpoint of the work directory can be resumed from",
+        "Nothing was changed.",
+        "To start over, move them away or name another folder by --work-dir.",
+        lambda r: (
+            [f"{r.work_dir}:\n" + "\n".join(f"    {p}" for p in r.problems)] if r.problems and not r.found else ()
+        ),
+    ),
+    Rule(
+        "P202",
+        "warning",
+        "checkpoint cannot be resumed from",
+        "An older one is used.",
+        "",
+        lambda r: r.problems if r.found else (),
+    ),
+]
+CHECKPOINT_RULES: list[Rule[CheckpointFile]] = [
+    Rule(
+        "P203",
+        "error",
+        "no such checkpoint",
+        NO_START,
+        lambda file: file.nearby(),
+        lambda file: () if file.exists else (file.path,),
+    ),
+    Rule(
+        "P204",
+        "error",
+        "checkpoint cannot be read",
+        NO_START,
+        "",
+        lambda file: (file.problem,) if file.problem else (),
+    ),
+    Rule(
+        "P205",
+        "error",
+        "tensor that the checkpoint does not have, or has in another shape",
+        "It would keep its random values.",
+        lambda file: f"{file.path} is not a checkpoint of this config.",
+        lambda file: file.misfits,
+    ),
+]
+WORK_DIR_RULES: list[Rule[str]] = [
+    Rule(
+        "P301",
+        "error",
+        "work directory cannot be written",
+        NO_START,
+        "Name another by --work-dir.",
+        _unwritable,
+    ),
+]
+ROOM_RULES: list[Rule[Room]] = [
+    Rule(
+        "P302",
+        "error",
+        "not enough disk space",
+        "The run would stop when it saves.",
+        "Make room, or name another folder by --work-dir.",
+        Room.shortage,
+    ),
+]
+
+
+def check_data(cfg: Config, splits: Iterable[str]) -> list[Finding]:
+    """Whether all files and folders exist that the ``splits`` ('train', 'val', 'test') read."""
+    return check(DATA_RULES, DataFiles(cfg, splits))
+
+
+def check_labels(cfg: Config) -> list[Finding]:
+    """Whether the loss knows the unknown labels of the training set."""
+    return check(LABEL_RULES, cfg)
+
+
+def check_checkpoint(path: str, model: nn.Module | None = None) -> list[Finding]:
+    """Whether ``path`` is a checkpoint, and one of ``model``.
+
+    MMEngine only warns about keys that do not fit and goes on with random weights, which shows as an AP of 0.
+    """
+    return check(CHECKPOINT_RULES, CheckpointFile(path, model))
+
+
+def check_work_dir(work_dir: str) -> list[Finding]:
+    """Whether ``work_dir`` can be written; it is created."""
+    return check(WORK_DIR_RULES, work_dir)
+
+
+def check_space(work_dir: str, model: nn.Module) -> list[Finding]:
+    """Whether ``work_dir`` has room for two checkpoints."""
+    return check(ROOM_RULES, Room(work_dir, model))
+
+
+def find_start(cfg: Config, resume: str | None) -> Start:
+    """What a run starts from.
+
+    Args:
+        cfg: The config, with its own ``load_from`` and ``resume``.
+        resume: A checkpoint to resume from, or 'auto' for the newest valid one of the work directory.
+    """
+    if resume == "auto":
+        resumable = Resumable(cfg.work_dir, *find_resumable(cfg.work_dir))
+        findings = check(RESUME_RULES, resumable)
+        if resumable.found:
+            return Start(resumable.found, True, findings)  # it was read already
+        start = Start(cfg.get("load_from"), False, findings)
+    elif resume:
+        start = Start(resume, True)
+    else:
+        start = Start(cfg.get("load_from"), bool(cfg.get("resume")))
+    if start.checkpoint:
+        start.findings += check_checkpoint(start.checkpoint)
+    return start

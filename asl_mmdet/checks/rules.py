@@ -1,0 +1,15 @@
+"""All rules by their codes."""
+
+from itertools import chain
+from typing import Any
+
+from asl_mmdet.checks import config, item_rules, preflight, set_rules
+from asl_mmdet.checks.finding import Rule
+
+LISTS: list[list[Rule[Any]]] = [
+    value
+    for module in (set_rules, item_rules, config, preflight)
+    for name, value in vars(module).items()
+    if name.endswith("_RULES")
+]
+RULES: dict[str, Rule[Any]] = {rule.code: rule for rule in chain(*LISTS)}
