@@ -14,14 +14,9 @@ from datetime import date
 from pathlib import Path
 
 import torch
-from mmpretrain.registry import MODELS
-from mmpretrain.structures import DataSample
-from mmpretrain.utils import register_all_modules
 
-import asl_mmdet
-import asl_mmdet.multilabel  # noqa: F401
+from asl_mmdet.cli.common import need
 
-register_all_modules()
 ASL = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=4.0, clip=0.05, alpha=None)
 HEADS = dict(
     linear=dict(type="MultiLabelLinearClsHead"),
@@ -33,6 +28,14 @@ BATCH, CHANNELS, SIZE, ROUNDS = 8, 2048, 14, 15
 
 def main() -> None:
     """Measure and print the table as CSV."""
+    need("mmpretrain")
+    from mmpretrain.registry import MODELS
+    from mmpretrain.structures import DataSample
+    from mmpretrain.utils import register_all_modules
+
+    import asl_mmdet.multilabel  # noqa: F401
+
+    register_all_modules()
     torch.manual_seed(0)
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "benchmarks/bench_heads.csv")
     rows: list[list[object]] = [
@@ -69,6 +72,8 @@ def main() -> None:
 
 def resnet_seconds() -> float:
     """A forward and backward pass of the batch through a ResNet-101."""
+    from mmpretrain.registry import MODELS
+
     backbone = MODELS.build(dict(type="ResNet", depth=101, out_indices=(3,)))
     images = torch.randn(BATCH, 3, 32 * SIZE, 32 * SIZE)
     seconds = []

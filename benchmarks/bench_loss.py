@@ -243,6 +243,8 @@ def main() -> None:
     parser.add_argument("--only", help=argparse.SUPPRESS)  # what a process of one implementation is started with
     args = parser.parse_args()
     if args.table:
+        if not args.table.is_file():
+            raise SystemExit(f"error: there is no {args.table}. First run: python {__file__} --csv {args.table}")
         print_table(args.table)
         return
     if args.only:

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from asl_mmdet.cli.common import need
+
 CLASSES, LISTED = 19_957, 9_605
 ROWS_AN_IMAGE = 7
 SOURCES = ["verification", "crowdsource-verification"]
@@ -100,6 +102,7 @@ def main() -> None:
     if args.only:
         print(json.dumps(measure(*args.only)))
         return
+    need("pyarrow", "mmpretrain")
     import pyarrow
 
     labels, classes = generate(args.folder, args.rows)

@@ -22,6 +22,8 @@ from typing import Any
 import bench_open_images
 import numpy as np
 
+from asl_mmdet.cli.common import need
+
 COCO_BOXES = 7  # an image
 SIZES: dict[str, list[tuple[int, int]]] = {  # images or anchors, and classes
     "Open Images reader": [(n, bench_open_images.LISTED) for n in (1_000, 10_000, 100_000, 1_000_000, 9_000_000)],
@@ -126,6 +128,7 @@ def main() -> None:
         what, size, classes = args.only
         print(json.dumps(measure(what, args.folder, int(size), int(classes))))
         return
+    need("pyarrow", "mmpretrain")
     args.folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for what, sizes in SIZES.items():

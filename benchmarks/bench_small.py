@@ -11,6 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,13 +22,14 @@ from mmengine.config import Config
 
 import asl_mmdet  # noqa: F401
 
+ROOT = Path(__file__).parents[1]
 BATCH, BOXES, CLASSES = 4, 7, 7
 PARTS = ("backbone", "neck", "head", "loss", "backward", "optimizer")
 
 
 def measure(size: int, frozen_stages: int, stacked_convs: int, memory_format: str, iterations: int) -> dict[str, float]:
     """Milliseconds an image of every part; the first iteration is left out."""
-    cfg = Config.fromfile("configs/small/atss_mnv2_focal.py").model
+    cfg = Config.fromfile(ROOT / "configs/small/atss_mnv2_focal.py").model
     cfg.backbone.update(frozen_stages=frozen_stages, init_cfg=None)
     cfg.bbox_head.update(stacked_convs=stacked_convs, num_classes=CLASSES)
     layout = dict(contiguous=torch.contiguous_format, channels_last=torch.channels_last)[memory_format]

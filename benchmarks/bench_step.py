@@ -20,6 +20,8 @@ from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import LogProcessor, Runner
 
+from asl_mmdet.checks.preflight import check_data
+from asl_mmdet.cli.common import need_config, stop_on
 from asl_mmdet.hooks import ProbabilityGapHook
 
 
@@ -33,7 +35,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.gap:
         args.focal = args.config
+    for path in (args.config, args.focal):
+        need_config(path)
     configs = [Config.fromfile(path) for path in (args.config, args.focal)]
+    stop_on(check_data(configs[0], ["train"]))
     register_all_modules()
     models = [MODELS.build(cfg.model).train() for cfg in configs]
     models[0].init_weights()

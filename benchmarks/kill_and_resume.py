@@ -20,7 +20,7 @@ import torch
 from mmengine.config import Config
 
 from asl_mmdet.checkpoints import load_checkpoint
-from asl_mmdet.cli.common import fail
+from asl_mmdet.cli.common import fail, need_config
 from asl_mmdet.logs import read_log
 from asl_mmdet.shapes import make_shapes
 
@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=192, help="training images")
     parser.add_argument("--seed", type=int, default=0, help="seed of the times of death")
     args = parser.parse_args()
+    need_config(args.config)
     rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,6 +18,7 @@ from asl_mmdet.checkpoints import only_weights
 from asl_mmdet.checks import Finding, preflight
 from asl_mmdet.checks.finding import without
 from asl_mmdet.checks.rules import RULES
+from asl_mmdet.stack import DISTRIBUTIONS, not_found
 
 
 def fail(message: str) -> NoReturn:
@@ -28,6 +30,22 @@ def tell(message: str) -> None:
     """Print a line; of several processes, the first speaks."""
     if os.environ.get("RANK", "0") == "0":
         print(message, file=sys.stderr, flush=True)
+
+
+def need(*packages: str) -> None:
+    """End with a message if a package is not installed."""
+    missing = [name for name in packages if find_spec(name) is None]
+    openmmlab = [name for name in missing if name in DISTRIBUTIONS]
+    if openmmlab:
+        fail(not_found(openmmlab))
+    if missing:
+        fail(f"{', '.join(missing)} cannot be found here: `pip install {' '.join(missing)}` first")
+
+
+def need_config(path: str | Path) -> None:
+    """End with a message if there is no such config."""
+    if not Path(path).is_file():
+        fail(f"there is no config {path}. This project's are in configs/, for example configs/atss_r50_asl.py")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +65,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and lay the common options over it."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    if not Path(args.config).is_file():
-        fail(f"there is no config {args.config}. This project's are in configs/, for example configs/atss_r50_asl.py")
+    need_config(args.config)
     try:
         cfg = Config.fromfile(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
