@@ -17,6 +17,14 @@ WHITE = (255, 255, 255)
 SCORE_THR = 0.3
 
 
+def first_of_test_set(cfg: Config, number: int) -> Any:
+    """The test set with its first images alone. The annotation file is read; what it says of the others is not kept."""
+    options = cfg.test_dataloader.dataset
+    if {"ann_file", "data_prefix", "data_root"} & options.keys() and options.get("indices") is None:
+        options = {**options, "indices": number}  # a wrapper does not take it
+    return DATASETS.build(options)
+
+
 def draw_detections(cfg: Config, predictions: dict[str, list[dict[str, Any]]], number: int, columns: int = 1) -> Any:
     """The first images of the test set, each with the ground truth left and then the predictions of every run.
 
@@ -28,10 +36,15 @@ def draw_detections(cfg: Config, predictions: dict[str, list[dict[str, Any]]], n
 
     Returns:
         The sheet, (H, W, 3) uint8 in BGR; images are scaled to 256 pixels.
+
+    Raises:
+        ValueError: If there is no image to draw.
     """
     register_all_modules()
-    number = min(number, *(len(images) for images in predictions.values()))
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    number = min([number, *(len(images) for images in predictions.values())])
+    if number < 1:
+        raise ValueError("there is no image to draw: use a number from 1, and predictions of at least one image")
+    dataset = first_of_test_set(cfg, number)
     visualizer = VISUALIZERS.build(dict(type="DetLocalVisualizer", name="pictures"))
     visualizer.dataset_meta = dataset.metainfo
     strips = []

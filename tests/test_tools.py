@@ -193,6 +193,9 @@ def test_report_shows_the_run(run, data, options):
     assert cv2.imread(str(run / "pictures.jpg")).shape == (2 * (256 + 22), 4 * (256 + 4), 3)
     done = call("report", config, run, "--images", "1")
     assert done.returncode == 0, done.stderr
+    assert cv2.imread(str(run / "pictures.jpg")).shape == (256 + 22, 4 * (256 + 4), 3)
+    for number in ("0", "-1"):
+        assert f"--images {number}: use a whole number from 1" in message_of("report", config, run, "--images", number)
 
 
 @pytest.fixture(scope="module")

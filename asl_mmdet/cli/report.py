@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if not Path(args.config).is_file():
         fail(f"there is no config {args.config}")
+    if args.images < 1:
+        fail(f"--images {args.images}: use a whole number from 1")
     cfg = Config.fromfile(args.config)
     task = task_of(cfg)
     train, val = read_log(args.work_dir)
