@@ -253,6 +253,7 @@ def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path
     assert 0 < result["metrics"]["mAP"] < 100
     assert len(result["per_class"]) == 24
     assert result["training"]["prob_gap"]
+    assert "multi-label/mAP" not in (finished.parent / "test.log").read_text()  # evaluated once, and not there
     assert 100 < result["peak_host_mb"] < 10_000  # of the training process
     assert result["asl_mmdet"] == asl_mmdet.__version__
     assert "| bce | 1 |" in (out / "report.md").read_text()

@@ -171,6 +171,19 @@ def test_checkpoint_evaluates_as_after_training(run, options, tmp_path, flags):
         assert found == metrics(run)["coco/bbox_mAP"]
 
 
+def test_dump_only_writes_the_predictions_and_evaluates_nothing(run, options, tmp_path):
+    command = ["tools/test.py", CONFIG, run / "epoch_3.pth", "--work-dir", tmp_path, *options]
+    dumped, evaluated = tmp_path / "only.pkl", tmp_path / "both.pkl"
+    done = python(*command[:3], "--out", dumped, "--dump-only", *command[3:])
+    assert done.returncode == 0, done.stderr
+    assert "bbox_mAP" not in done.stdout
+    done = python(*command[:3], "--out", evaluated, *command[3:])
+    assert "bbox_mAP" in done.stdout
+    for one, other in zip(load(dumped), load(evaluated), strict=True):
+        torch.testing.assert_close(one["pred_instances"], other["pred_instances"], rtol=0, atol=0)
+    assert "--dump-only: name the file by --out FILE.pkl" in message_of("test", CONFIG, "x.pth", "--dump-only")
+
+
 def test_training_stops_at_a_loss_that_is_not_finite(options, tmp_path):
     changes = [*options, "optim_wrapper.optimizer.lr=1e20"]
     done = python("tools/train.py", CONFIG, "--work-dir", tmp_path, *changes)

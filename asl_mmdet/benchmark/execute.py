@@ -65,7 +65,7 @@ def _run_cell(
     if code == 0:
         checkpoint = Path((work_dir / "last_checkpoint").read_text().strip())
         script = [*train, str(TOOLS / "test.py"), str(config), str(work_dir / checkpoint.name)]
-        arguments = ["--out", str(predictions), "--work-dir", str(folder / "test"), *launcher_arguments]
+        arguments = ["--out", str(predictions), "--dump-only", "--work-dir", str(folder / "test"), *launcher_arguments]
         log = folder / "test.log"
         code = processes.run([*script, *arguments], log)
     if processes.is_stopped:

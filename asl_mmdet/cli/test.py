@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("config", help="config file")
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument("--out", metavar="FILE.pkl", help="dump the predictions")
+    parser.add_argument("--dump-only", action="store_true", help="with --out: do not evaluate the predictions")
     parser.add_argument("--show", action="store_true", help="show the predictions in a window")
     parser.add_argument("--show-dir", help="save the images with ground truth and prediction drawn in this folder")
     parser.add_argument("--wait-time", type=float, default=2, help="seconds between images for --show")
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if args.out and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out {args.out}: the file must end in .pkl or .pickle")
+    if args.dump_only and not args.out:
+        parser.error("--dump-only: name the file by --out FILE.pkl")
     cfg = load_config(args)
     stop_on(preflight.check_checkpoint(args.checkpoint))
     check_data(cfg, "test")
@@ -64,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     stop_on(preflight.check_checkpoint(args.checkpoint, bare_model))
     if args.out:
         dump = DumpResults if is_classifier else DumpDetResults
-        runner.test_evaluator.metrics.append(dump(out_file_path=args.out))
+        metrics = [] if args.dump_only else runner.test_evaluator.metrics
+        runner.test_evaluator.metrics = [*metrics, dump(out_file_path=args.out)]
     runner.test()
     end_processes()
 
