@@ -20,9 +20,16 @@ from mmengine.runner import Runner
 from asl_mmdet.losses import AsymmetricLoss
 from asl_mmdet.losses.presets import PRESETS
 
-CONFIGS = sorted(str(p) for p in Path("configs").rglob("*.py") if p.parent.name != "_base_")
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "configs").rglob("*.py") if p.parent.name != "_base_")
 CLASSIFIERS = [path for path in CONFIGS if "multilabel/" in path or "/tagger" in path]
 DETECTORS = [path for path in CONFIGS if path not in CLASSIFIERS]
+assert len(CONFIGS) > 30
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # nothing may depend on the working directory
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -32,7 +39,7 @@ def _mmdet_scope():
 
 @pytest.mark.parametrize("path", DETECTORS)
 def test_detector_builds_and_does_one_training_step(path):
-    cfg = Config.fromfile(path)
+    cfg = Config.fromfile(ROOT / path)
     cfg.model.backbone.init_cfg = None  # no download of weights
     if "pretrained" in cfg.model.backbone:
         cfg.model.backbone.pretrained = False
@@ -72,7 +79,7 @@ def test_preset_is_a_block_that_the_registry_builds(name):
 def test_asl_configs_have_the_preset_of_their_task():
     for path in CONFIGS:
         if "_asl" in path and "herbarium" not in path:  # which has one label a sample
-            model = Config.fromfile(path).model
+            model = Config.fromfile(ROOT / path).model
             block = (model.bbox_head.loss_cls if path in DETECTORS else model.head.loss).to_dict()
             preset = PRESETS["detection" if path in DETECTORS else "multi_label"]
             assert {**block, "type": preset["type"]} == preset, path
@@ -88,7 +95,7 @@ def test_asl_configs_have_the_preset_of_their_task():
 )
 def test_coco_config_differs_from_mmdetections_in_the_loss_alone(path, base, tmp_path):
     (tmp_path / "stock.py").write_text(f"_base_ = 'mmdet::{base}'\n")
-    ours, stock = (Config.fromfile(p).to_dict() for p in (path, tmp_path / "stock.py"))
+    ours, stock = (Config.fromfile(ROOT / p).to_dict() for p in (path, tmp_path / "stock.py"))
     assert ours.pop("custom_imports")["imports"] == ["asl_mmdet"]
     assert ours["model"]["bbox_head"].pop("loss_cls") == PRESETS["detection"]
     assert stock["model"]["bbox_head"].pop("loss_cls")["type"] == "FocalLoss"
@@ -102,7 +109,7 @@ def test_small_config_differs_from_its_twins_in_the_loss_alone(path):
         return model["bbox_head"].pop("loss_cls") if "bbox_head" in model else model["head"].pop("loss")
 
     twins = [path.replace("_asl", f"_{loss}") for loss in (["focal", "bce"] if path in CLASSIFIERS else ["focal"])]
-    ours, *others = (Config.fromfile(p).to_dict() for p in (path, *twins))
+    ours, *others = (Config.fromfile(ROOT / p).to_dict() for p in (path, *twins))
     losses = [str(without_loss(config)) for config in (ours, *others)]
     assert len(set(losses)) == len(losses)
     assert all(ours == other for other in others)
@@ -115,7 +122,7 @@ def test_small_config_reads_classes_and_length_from_the_folder(tmp_path, monkeyp
     monkeypatch.setenv("COCO_FOLDER", str(tmp_path))
     monkeypatch.setenv("TRAIN_IMAGES", "2000")
     for path in (p for p in CONFIGS if "small/" in p):
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(ROOT / path)
         assert cfg.model.bbox_head.num_classes == 2
         for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
             assert loader.dataset.metainfo.classes == ("ray", "cod")
@@ -179,7 +186,7 @@ MAKERS = dict(CocoMultiLabel=make_coco, VOC=make_voc, NUSWide=make_nuswide, Open
 
 @pytest.mark.parametrize("path", CLASSIFIERS)
 def test_classifier_does_one_training_and_one_validation_step_on_its_data_format(path, tmp_path):
-    cfg = Config.fromfile(path)
+    cfg = Config.fromfile(ROOT / path)
     num_classes = cfg.model.head.num_classes
     assert cfg.model.data_preprocessor.num_classes == num_classes
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
@@ -229,7 +236,7 @@ class SaveMetrics(Hook):
 
 def test_recipe_is_that_of_the_paper():
     """Adam's rate along the cycle against PyTorch's own scheduler; no decay on biases and norms."""
-    cfg = Config.fromfile("configs/multilabel/resnet101_asl_coco448.py")
+    cfg = Config.fromfile(ROOT / "configs/multilabel/resnet101_asl_coco448.py")
     assert cfg.train_cfg.max_epochs == 40
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
     wrapper = build_optim_wrapper(model, dict(cfg.optim_wrapper, type="OptimWrapper"))

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from pathlib import Path
 
 import cv2
 import pytest
@@ -7,6 +8,8 @@ from mmengine.config import Config
 from pycocotools.coco import COCO
 
 from asl_mmdet import shapes
+
+ROOT = Path(__file__).parents[1]
 
 
 def tree(root):
@@ -70,7 +73,7 @@ def test_missing_rate_drops_training_annotations_and_nothing_else(small_set, tmp
 
 def test_class_names_are_distinct_and_are_those_of_the_configs():
     assert len(set(shapes.class_names(shapes.MAX_CLASSES))) == shapes.MAX_CLASSES
-    cfg = Config.fromfile("configs/_base_/shapes_detection.py")
+    cfg = Config.fromfile(ROOT / "configs/_base_/shapes_detection.py")
     assert list(cfg.classes) == shapes.class_names(24)
 
 
