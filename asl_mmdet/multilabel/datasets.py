@@ -170,7 +170,7 @@ def _read_coco(path: str) -> COCO:
                 if wrong := [name for name, kind in fields.items() if not isinstance(entry[name], kind)]:
                     raise TypeError(f"{wrong[0]}={entry[wrong[0]]!r} in {key}")
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON, or is cut off: {error}") from error
+        raise ValueError(f"{path} is not valid JSON, or is truncated: {error}") from error
     except (KeyError, TypeError, AssertionError, AttributeError) as error:
         raise ValueError(
             f"{path} is not in COCO format ({type(error).__name__}: {error}): it needs the lists images (id, "
