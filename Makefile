@@ -32,7 +32,7 @@ lint: .venv/.installed
 data/shapes: | .venv/.installed
 	$(BIN)/python tools/make_shapes.py $@
 
-# Once: the virtual environment with the whole stack. Remove .venv to make it anew.
+# Once: the virtual environment with the whole stack. Remove .venv to recreate it.
 .venv/.installed: pyproject.toml setup.py
 	@echo "Installing into .venv (several minutes the first time) ..."
 	$(PYTHON) -m venv .venv

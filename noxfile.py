@@ -2,7 +2,7 @@
 
 A session makes its environment in ``.nox/`` the first time, from the pins in ``constraints/``, and uses it again after
 that. Where the machine lacks its Python it is skipped, with that word; in CI it fails. What follows ``--`` goes to
-pytest in the place of the usual choice of tests: ``nox -s classic-3.11 -- tests/test_training.py``.
+pytest instead of the usual choice of tests: ``nox -s classic-3.11 -- tests/test_training.py``.
 """
 
 import nox

@@ -30,7 +30,7 @@ if _clashes := stack.clashes():
 if not _only_functions:
     from asl_mmdet import mmcv_ops  # first of all: what is imported next needs mmcv.ops
 
-    mmcv_ops.install_stand_in()
+    mmcv_ops.install_fallback()
 
     from asl_mmdet import checkpoints, hooks, losses, optim, packaged_weights  # noqa: F401
 

@@ -1,7 +1,7 @@
-"""torchvision in the place of mmcv's compiled ops, only where they are missing.
+"""torchvision as the fallback for mmcv's compiled ops, only where they are missing.
 
 ``pip install onedl-mmcv`` and ``pip install mmcv-lite`` give a package without its C++ extension ``mmcv._ext``, and
-MMDetection's models cannot even be imported then. :func:`install_stand_in` puts a module of that name in its place:
+MMDetection's models cannot even be imported then. :func:`install_fallback` puts a module of that name in its place:
 NMS, RoIAlign and the deformable convolutions call torchvision; every other op raises an error, when it is called and
 not before.
 """
@@ -38,7 +38,7 @@ def how_to_get_ops() -> str:
     )
 
 
-class _StandIn(ModuleType):
+class _Fallback(ModuleType):
     """A module whose unknown attributes are functions that raise: mmcv only looks at them on import."""
 
     def __getattr__(self, name: str) -> Any:
@@ -46,21 +46,21 @@ class _StandIn(ModuleType):
             raise AttributeError(f"module {_NAME!r} has no attribute {name!r}")
 
         def not_available(*args: Any, **kwargs: Any) -> NoReturn:
-            raise NotImplementedError(f"mmcv op {name!r} has no stand-in in torchvision. {how_to_get_ops()}")
+            raise NotImplementedError(f"mmcv op {name!r} has no fallback in torchvision. {how_to_get_ops()}")
 
         return not_available
 
 
-def install_stand_in() -> bool:
+def install_fallback() -> bool:
     """Make ``mmcv.ops`` importable where mmcv has no compiled ops.
 
     Call it (importing ``asl_mmdet`` does) before the first import of ``mmcv.ops`` or ``mmdet.models``, or after such
     an import has failed.
 
     Returns:
-        True if torchvision stands in, False if mmcv has its own compiled ops.
+        True if torchvision is the fallback, False if mmcv has its own compiled ops.
     """
-    if isinstance(sys.modules.get(_NAME), _StandIn):
+    if isinstance(sys.modules.get(_NAME), _Fallback):
         return True
     if importlib.util.find_spec(_NAME) is not None:
         return False
@@ -69,7 +69,7 @@ def install_stand_in() -> bool:
             f"{how_to_get_ops()} Or install torchvision, whose NMS, RoIAlign and deformable convolution "
             "asl_mmdet then uses instead."
         )
-    module = _StandIn(_NAME, "torchvision's ops under the names of mmcv's (see asl_mmdet.mmcv_ops)")
+    module = _Fallback(_NAME, "torchvision's ops under the names of mmcv's (see asl_mmdet.mmcv_ops)")
     module.__spec__ = ModuleSpec(_NAME, None)
     for op in (
         nms,
@@ -88,17 +88,20 @@ def install_stand_in() -> bool:
     return True
 
 
+install_stand_in = install_fallback  # its name in 0.1
+
+
 # The signatures below are those of mmcv's extension: results are written into the tensors that the caller passes.
 
 
 def get_compiler_version() -> str:
     """For the environment report of ``mmcv.collect_env``."""
-    return "none: torchvision stands in"
+    return "none: torchvision is the fallback"
 
 
 def get_compiling_cuda_version() -> str:
     """For the environment report of ``mmcv.collect_env``."""
-    return "none: torchvision stands in"
+    return "none: torchvision is the fallback"
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
@@ -114,7 +117,7 @@ def _roi_align(x: Tensor, rois: Tensor, pool_mode: int, height: int, width: int,
     from torchvision.ops import roi_align
 
     if pool_mode != 1:
-        raise NotImplementedError(f"RoIAlign(pool_mode='max') has no stand-in in torchvision. {how_to_get_ops()}")
+        raise NotImplementedError(f"RoIAlign(pool_mode='max') has no fallback in torchvision. {how_to_get_ops()}")
     return roi_align(x, rois, (height, width), **kwargs)
 
 

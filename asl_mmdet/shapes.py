@@ -1,6 +1,6 @@
-"""The embedded data set: coloured shapes in COCO format, long-tailed, made on the spot in seconds.
+"""The bundled synthetic data set: coloured shapes in COCO format, long-tailed, made on the spot in seconds.
 
-It stands in for COCO where there is none: several objects an image, class frequencies that fall as 1 / rank, clutter
+It takes COCO's part where there is none: several objects an image, class frequencies that fall as 1 / rank, clutter
 and noise, and, if wanted, missing annotations as in a carelessly labelled set.
 """
 

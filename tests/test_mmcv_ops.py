@@ -8,7 +8,7 @@ from mmcv_ops_cases import CASES, GOLDEN
 
 from asl_mmdet import mmcv_ops
 
-stand_in_only = pytest.mark.skipif(not mmcv_ops.install_stand_in(), reason="mmcv has its own compiled ops here")
+fallback_only = pytest.mark.skipif(not mmcv_ops.install_fallback(), reason="mmcv has its own compiled ops here")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -22,15 +22,15 @@ def test_ops_and_gradients_equal_those_of_compiled_mmcv(name):
         )
 
 
-@stand_in_only
-def test_op_without_stand_in_raises_when_called_and_names_itself_and_the_way_out():
+@fallback_only
+def test_op_without_fallback_raises_when_called_and_names_itself_and_the_way_out():
     from mmcv.ops import soft_nms
 
     with pytest.raises(NotImplementedError, match=r"'softnms'.*MMCV_WITH_OPS=1 pip install .*mmcv"):
         soft_nms(torch.zeros(1, 4), torch.zeros(1))
 
 
-@stand_in_only
+@fallback_only
 def test_max_pooling_roi_align_raises():
     from mmcv.ops import roi_align
 
@@ -65,7 +65,7 @@ def test_compiled_ops_are_left_alone():
         "ext = types.ModuleType('mmcv._ext'); ext.__spec__ = m.ModuleSpec('mmcv._ext', None)\n"
         "sys.modules['mmcv._ext'] = ext\n"
         "from asl_mmdet import mmcv_ops\n"
-        "print(mmcv_ops.install_stand_in(), sys.modules['mmcv._ext'] is ext)"
+        "print(mmcv_ops.install_fallback(), sys.modules['mmcv._ext'] is ext)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]

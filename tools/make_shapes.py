@@ -1,4 +1,4 @@
-"""Make the embedded data set of coloured shapes (COCO format): python tools/make_shapes.py data/shapes."""
+"""Make the bundled synthetic data set of coloured shapes (COCO format): python tools/make_shapes.py data/shapes."""
 
 from asl_mmdet.cli.make_shapes import main
 

@@ -6,7 +6,14 @@ here.
 """
 
 from asl_mmdet.benchmark.execute import TOOLS, run
-from asl_mmdet.benchmark.metrics import COCO_STATS, collect, detection_metrics, tagging_metrics, thirds
+from asl_mmdet.benchmark.metrics import (
+    COCO_STATS,
+    collect,
+    detection_metrics,
+    multilabel_metrics,
+    tagging_metrics,
+    thirds,
+)
 from asl_mmdet.benchmark.plan import Cell, Plan
 from asl_mmdet.benchmark.results import PACKAGES, ROOT, Result, compare, environment
 
@@ -22,6 +29,7 @@ __all__ = [
     "compare",
     "detection_metrics",
     "environment",
+    "multilabel_metrics",
     "run",
     "tagging_metrics",
     "thirds",

@@ -25,7 +25,7 @@ def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
     train, val = read_log(work_dir)
     task = task_of(cfg)
     logged = task.logged_metric
-    metrics = detection_metrics if task is DETECTION else tagging_metrics
+    metrics = detection_metrics if task is DETECTION else multilabel_metrics
     result = metrics(cfg, load(predictions))
     result["main_metric"] = task.main_metric
     result["curve"] = {step: task.percent * row[logged] for step, row in val.items() if logged in row}
@@ -96,7 +96,7 @@ def _read_coco(path: str) -> tuple[Any, Any]:
         return COCO(path), COCOeval
 
 
-def tagging_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, Any]:
+def multilabel_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, Any]:
     """The columns of the multi-label table, and the AP of every class."""
     from mmpretrain.evaluation import AveragePrecision
     from mmpretrain.registry import METRICS
@@ -111,6 +111,9 @@ def tagging_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str,
     frequency = dict(zip(*class_frequency(cfg), strict=True))
     per_class = dict(zip(frequency, values.tolist(), strict=True))
     return dict(metrics=metrics | thirds(per_class, frequency), per_class=per_class, frequency=frequency)
+
+
+tagging_metrics = multilabel_metrics  # its name in 0.1
 
 
 def class_frequency(cfg: Config) -> tuple[list[str], list[int]]:

@@ -1,7 +1,7 @@
 """Compare losses by a plan: python tools/benchmark.py benchmarks/plans/shapes_detection.py.
 
 Runs every combination of config, loss, data and seed that is not finished yet, and writes a report. It can be stopped
-at any time and started again: a finished run is kept, an unfinished one goes on from its last checkpoint. A run that
+at any time and started again: a finished run is kept, an unfinished one resumes from its last checkpoint. A run that
 fails is reported with its log and does not stop the others. ``--compare A.json B.json`` shows what changed between two
 results.
 """

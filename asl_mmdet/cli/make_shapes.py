@@ -1,4 +1,4 @@
-"""Make the embedded data set of coloured shapes (COCO format): python tools/make_shapes.py data/shapes."""
+"""Make the bundled synthetic data set of coloured shapes (COCO format): python tools/make_shapes.py data/shapes."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from asl_mmdet.shapes import MAX_CLASSES, make_shapes
 def main(argv: Sequence[str] | None = None) -> None:
     """Make the set, unless the folder holds the same one already."""
     parser = argparse.ArgumentParser(
-        description="Make the embedded data set: coloured shapes in COCO format, long-tailed.",
+        description="Make the bundled synthetic data set: coloured shapes in COCO format, long-tailed.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("root", nargs="?", default="data/shapes", help="folder to make")

@@ -48,7 +48,7 @@ test_pipeline = [
         meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
     ),
 ]
-# Workers are made anew every epoch, from the run's seed: a resumed run sees what it would have seen.
+# Workers are recreated every epoch, from the run's seed: a resumed run sees what it would have seen.
 train_dataloader = dict(
     batch_size=16,
     num_workers=2,

@@ -16,7 +16,7 @@ test_pipeline = [
     dict(type="Resize", scale=(128, 128)),
     dict(type="PackInputs"),
 ]
-# Workers are made anew every epoch, from the run's seed: a resumed run sees what it would have seen.
+# Workers are recreated every epoch, from the run's seed: a resumed run sees what it would have seen.
 train_dataloader = dict(
     batch_size=32,
     num_workers=2,

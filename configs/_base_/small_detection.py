@@ -38,7 +38,7 @@ test_pipeline = [
     dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
 ]
 folder = dict(type="CocoDataset", data_root=data_root, data_prefix=dict(img="images/"), metainfo=dict(classes=classes))
-# Workers are made anew every epoch, from the run's seed: a resumed run sees what it would have seen.
+# Workers are recreated every epoch, from the run's seed: a resumed run sees what it would have seen.
 train_dataloader = dict(
     batch_size=4,
     num_workers=1,
