@@ -3,7 +3,7 @@ BIN := .venv/bin
 DEMO := work_dirs/demo
 CONFIG := configs/shapes/atss_r18_asl_shapes.py
 
-.PHONY: demo test test-matrix test-classic lint clean
+.PHONY: demo test test-fast test-matrix test-classic lint clean
 
 demo: .venv/.installed data/shapes
 	@echo "Training a small ATSS with ASL for 6 epochs (some minutes on two CPU cores) ..."
@@ -16,6 +16,9 @@ demo: .venv/.installed data/shapes
 
 test: .venv/.installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-fast: .venv/.installed
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit
 
 # On older and newer stacks, in an environment of some GB each: noxfile.py.
 test-matrix: .venv/.installed

@@ -2,7 +2,7 @@
 
 A session makes its environment in ``.nox/`` the first time, from the pins in ``constraints/``, and uses it again after
 that. Where the machine lacks its Python it is skipped, with that word; in CI it fails. What follows ``--`` goes to
-pytest instead of the usual choice of tests: ``nox -s classic-3.11 -- tests/test_training.py``.
+pytest instead of the usual choice of tests: ``nox -s classic-3.11 -- tests/unit/test_training.py``.
 """
 
 import nox
@@ -57,4 +57,4 @@ def newest(session: nox.Session) -> None:
 def torch_only(session: nox.Session) -> None:
     """The pure functions, where there is no MMDetection."""
     session.install("--constraint", "constraints/torch-only.txt", "torch", "hypothesis", "pytest", "--editable", ".")
-    session.run("python", "-m", "pytest", *(session.posargs or ("tests/test_functional.py",)))
+    session.run("python", "-m", "pytest", *(session.posargs or ("tests/unit/test_functional.py",)))

@@ -20,7 +20,7 @@ from mmengine import load
 from asl_mmdet.logs import read_log
 from asl_mmdet.shapes import make_shapes
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
 MMDET_TOOLS = Path(mmdet.__file__).parent / ".mim" / "tools"
 

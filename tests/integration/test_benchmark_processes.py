@@ -12,7 +12,7 @@ import pytest
 
 from asl_mmdet.benchmark.processes import locked
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # In the place of tools/train.py: a "training" with a data worker, which both go on for ever.
 TRAINING = """
 import os, subprocess, sys

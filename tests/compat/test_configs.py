@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 from asl_mmdet.losses import AsymmetricLoss
 from asl_mmdet.losses.presets import PRESETS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "configs").rglob("*.py") if p.parent.name != "_base_")
 CLASSIFIERS = [path for path in CONFIGS if "multilabel/" in path or "/tagger" in path]
 DETECTORS = [path for path in CONFIGS if path not in CLASSIFIERS]

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 
 from asl_mmdet import shapes
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def tree(root):

@@ -24,7 +24,7 @@ pytest.importorskip("mmpretrain")
 from mmpretrain.structures import DataSample
 from mmpretrain.utils import register_all_modules as mmpretrain_modules
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIGS = {
     name: f"{ROOT}/configs/shapes/{name}_shapes.py"
     for name in ("atss_r18_adaptive", "fcos_r18_asl", "tagger_r18_adaptive")

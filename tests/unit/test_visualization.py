@@ -9,7 +9,7 @@ from mmengine.config import Config
 from asl_mmdet.shapes import make_shapes
 from asl_mmdet.visualization import draw_detections
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

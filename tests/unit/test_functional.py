@@ -16,7 +16,7 @@ from inputs import labels, logits, loss_and_grad, one_hot
 
 from asl_mmdet.losses.functional import Eager, asymmetric_loss, asymmetric_softmax_loss, plain_asymmetric_loss
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ON_ACCELERATOR = Eager(piece=None, select=False)  # what 'eager' is there
 
 GAMMAS = (0, 0.3, 0.5, 1, 1.5, 2, 4, 6.2)

@@ -15,7 +15,7 @@ from mmpretrain.models import build_classifier
 
 from asl_mmdet.cli import convert_asl_checkpoint as tool
 
-GOLDEN = json.loads((Path(__file__).parent / "data" / "asl_tresnet.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "asl_tresnet.json").read_text())
 FEATURES = {"tresnet_m": 2048, "tresnet_l": 2432, "tresnet_xl": 2656, "tresnet_v2_l": 2048}
 
 

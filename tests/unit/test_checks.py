@@ -18,7 +18,7 @@ from asl_mmdet.checks import check_config, check_datasets
 from asl_mmdet.checks.rules import LISTS, RULES
 from asl_mmdet.shapes import make_shapes
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/shapes/atss_r18_asl_shapes.py"
 
 

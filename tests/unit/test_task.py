@@ -8,7 +8,7 @@ from mmengine.hub import get_config
 
 from asl_mmdet.task import DETECTION, MULTI_LABEL, loss_node, loss_nodes, set_loss, task_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(

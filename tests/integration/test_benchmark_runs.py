@@ -1,0 +1,56 @@
+"""The benchmark, run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import asl_mmdet
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+PLAN = """
+_asl = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, alpha=None)
+configs = dict(tagger="configs/shapes/tagger_r18_bce_shapes.py")
+losses = dict(bce=None, asl=_asl)
+baseline = "bce"
+seeds = (0, 1)
+"""
+
+
+def tool(*args):
+    command = [sys.executable, "tools/benchmark.py", *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+
+
+def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path):
+    roots = {f"{split}_dataloader.dataset.data_root": f"{tmp_path}/shapes/" for split in ("train", "val", "test")}
+    (tmp_path / "plan.py").write_text(
+        PLAN.replace("asl=_asl", "bad=dict(type='mmdet.AsymmetricLoss')").replace("(0, 1)", "(0,)")
+        + f"shapes = {{'{tmp_path}/shapes': dict(num_train=32, num_val=16)}}\ndata = dict(tiny={roots})\n"
+        + "options = {'train_cfg.max_epochs': 1, 'default_hooks.logger.interval': 1}\n"
+    )
+    out = tmp_path / "out"
+    dry = tool(tmp_path / "plan.py", "--out", out, "--dry-run")
+    assert "= 2 runs, of which 0 are finished" in dry.stdout
+    assert not out.exists()
+    done = tool(tmp_path / "plan.py", "--out", out)
+    assert done.returncode == 1
+    assert "1 runs failed, 1 are finished" in done.stderr
+    assert "use_sigmoid=None" in done.stderr  # the log's last line
+    finished = out / "tagger-bce-tiny-seed0" / "result.json"
+    result = json.loads(finished.read_text())
+    assert 0 < result["metrics"]["mAP"] < 100
+    assert len(result["per_class"]) == 24
+    assert result["training"]["prob_gap"]
+    assert "multi-label/mAP" not in (finished.parent / "test.log").read_text()  # evaluated once, and not there
+    assert 100 < result["peak_host_mb"] < 10_000  # of the training process
+    assert result["asl_mmdet"] == asl_mmdet.__version__
+    assert "| bce | 1 |" in (out / "report.md").read_text()
+    before = finished.stat().st_mtime_ns
+    again = tool(tmp_path / "plan.py", "--out", out)
+    assert "= 2 runs, of which 1 are finished" in again.stdout
+    assert finished.stat().st_mtime_ns == before
+    assert tool(tmp_path / "plan.py", "--out", out, "--report").returncode == 0
