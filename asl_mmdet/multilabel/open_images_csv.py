@@ -134,7 +134,7 @@ def _read_file(path: str, known: pa.Array) -> Iterator[tuple[Arrays, list[str]]]
             if any(header.count(name) != 1 for name in COLUMNS):
                 raise ValueError(f"{path} begins with {first[:80]!r}; expected is {HEADER}")
             line += 1
-        yield from _parse_block(block, header, known, line)
+        yield from parse_block(block, header, known, line)
         line += block.count(b"\n")
     if not header:
         raise ValueError(f"{path} is empty; expected is {HEADER} and rows")
@@ -156,19 +156,22 @@ def _read_blocks(path: str) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
-def _parse_block(block: bytes, header: list[str], known: pa.Array, number: int) -> Iterator[tuple[Arrays, list[str]]]:
-    """The rows of a block and its faults; ``number`` is that of the first line. Halves keep what is slow short."""
+def parse_block(block: bytes, header: list[str], known: pa.Array, number: int) -> Iterator[tuple[Arrays, list[str]]]:
+    """The rows of a block and its faults; ``number`` is that of the first line.
+
+    A block with a bad row is read line by line, which is slow. So it is cut in halves first, until they are short.
+    """
     cut = block.find(b"\n", len(block) // 2) + 1
-    if rows := _parse(block, header, known):
+    if rows := parse_rows(block, header, known):
         yield rows, []
     elif len(block) < LINEWISE_BYTES or cut in (0, len(block)):
-        yield _parse_lines(block, header, known, number)
+        yield parse_lines(block, header, known, number)
     else:
-        yield from _parse_block(block[:cut], header, known, number)
-        yield from _parse_block(block[cut:], header, known, number + block.count(b"\n", 0, cut))
+        yield from parse_block(block[:cut], header, known, number)
+        yield from parse_block(block[cut:], header, known, number + block.count(b"\n", 0, cut))
 
 
-def _parse(block: bytes, header: list[str], known: pa.Array) -> Arrays | None:
+def parse_rows(block: bytes, header: list[str], known: pa.Array) -> Arrays | None:
     """Image ids, classes (-1: not listed) and confidences of a block; None unless every line is a row in order."""
     read_options = arrow_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=header)
     convert_options = arrow_csv.ConvertOptions(include_columns=list(COLUMNS), column_types=COLUMNS, check_utf8=False)
@@ -188,7 +191,7 @@ def _parse(block: bytes, header: list[str], known: pa.Array) -> Arrays | None:
     return ids, classes[label.indices.to_numpy()], values[confidence.indices.to_numpy()]
 
 
-def _parse_lines(block: bytes, header: list[str], known: pa.Array, number: int) -> tuple[Arrays, list[str]]:
+def parse_lines(block: bytes, header: list[str], known: pa.Array, number: int) -> tuple[Arrays, list[str]]:
     """The same line by line, and what is wrong with the lines that are left out."""
     places = [header.index(name) for name in COLUMNS]
     rows, faults = [], []

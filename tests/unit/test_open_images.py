@@ -157,7 +157,8 @@ def test_readable_lines_mean_the_same_to_both_parsers():
         for _ in range(1000)
     )
     block, header, known = text.encode(), HEADER.split(","), open_images.pa.array(MIDS)
-    fast, (slow, faults) = open_images._parse(block, header, known), open_images._parse_lines(block, header, known, 2)
+    fast = open_images.parse_rows(block, header, known)
+    slow, faults = open_images.parse_lines(block, header, known, 2)
     assert not faults
     for left, right in zip(fast, slow, strict=True):
         assert left.dtype == right.dtype
