@@ -50,13 +50,19 @@ def until(condition, seconds=120):
         time.sleep(0.1)
 
 
+def heed_signals():
+    """Undo what nohup or a shell's background does to all processes below it."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def benchmark(tmp_path):
     """A benchmark of two cells that has started both, and the processes of these."""
     (tmp_path / "train.py").write_text(TRAINING)
     (tmp_path / "plan.py").write_text(PLAN)
     (tmp_path / "run.py").write_text(BENCHMARK)
-    process = subprocess.Popen([sys.executable, tmp_path / "run.py", tmp_path], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, tmp_path / "run.py", tmp_path], cwd=ROOT, preexec_fn=heed_signals)
     until(lambda: len(list(tmp_path.glob("pids_*"))) == 2)
     time.sleep(0.2)
     pids = [int(pid) for path in tmp_path.glob("pids_*") for pid in path.read_text().split()]
