@@ -5,10 +5,10 @@ and number of images are read from its annotations/train.json. Every folder is t
 TRAIN_IMAGES images in all: a small one for more epochs. docs/small.md says how the values were chosen.
 """
 
+_base_ = "mmdet::_base_/default_runtime.py"  # before the imports: MMEngine 0.10 tells by it what kind of config this is
+
 import json
 import os
-
-_base_ = "mmdet::_base_/default_runtime.py"
 
 custom_imports = dict(imports=["asl_mmdet"], allow_failed_imports=False)
 
