@@ -14,6 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
+
 COLOURS = {  # hue, saturation, value in OpenCV's 8-bit HSV (hue 0..179)
     "red": (0, 210, 200),
     "yellow": (28, 210, 220),
@@ -62,6 +64,7 @@ def make_shapes(
     image_size: int = 128,
     num_classes: int = 24,
     missing_rate: float = 0.0,
+    protocol: str | None = None,
     seed: int = 0,
 ) -> Path:
     """Make the data set in a new folder ``root``: ``train/``, ``val/`` and ``annotations/{train,val}.json``.
@@ -76,6 +79,8 @@ def make_shapes(
         image_size: Height and width in pixels, >= 32.
         num_classes: Up to ``MAX_CLASSES`` (48); the class of rank k has a frequency proportional to 1 / k.
         missing_rate: The share of the training annotations that is dropped; validation stays complete.
+        protocol: Instead of ``missing_rate``, a protocol of :func:`asl_mmdet.drop_boxes.drop_boxes` for the training
+            annotations, such as 'half_classes'; for 'uniform' use ``missing_rate``.
         seed: Seed of everything.
 
     Returns:
@@ -95,6 +100,11 @@ def make_shapes(
     ):
         if not low <= value <= high:
             raise ValueError(f"{name}={value} is out of range: it must be in [{low}, {high}]")
+    if protocol is not None and (protocol == "uniform" or protocol not in PROTOCOLS or missing_rate):
+        raise ValueError(
+            f"protocol={protocol!r} with missing_rate={missing_rate}: use one of {', '.join(PROTOCOLS[1:])} with "
+            "missing_rate=0, or missing_rate alone"
+        )
     root = Path(root)
     if root.exists():
         raise FileExistsError(f"{root} exists: remove it, or name another folder")
@@ -109,6 +119,8 @@ def make_shapes(
                 rng = np.random.default_rng([seed, len("missing")])
                 kept = rng.random(len(coco["annotations"])) >= missing_rate
                 coco["annotations"] = [a for a, keep in zip(coco["annotations"], kept, strict=True) if keep]
+            if split == "train" and protocol:
+                coco = drop_boxes(coco, protocol, seed=seed)
             (building / "annotations" / f"{split}.json").write_text(json.dumps(coco))
         building.chmod(0o755)
         building.rename(root)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from asl_mmdet.drop_boxes import PROTOCOLS
 from asl_mmdet.shapes import MAX_CLASSES, make_shapes
 
 
@@ -22,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--image-size", type=int, default=128, help="height and width in pixels")
     parser.add_argument("--num-classes", type=int, default=24, help=f"classes, at most {MAX_CLASSES}")
     parser.add_argument("--missing-rate", type=float, default=0.0, help="share of the training annotations to drop")
+    parser.add_argument(
+        "--protocol", choices=PROTOCOLS[1:], help="drop training annotations as tools/drop_boxes.py does"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything")
     parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
     args = parser.parse_args(argv)

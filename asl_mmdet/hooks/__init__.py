@@ -2,8 +2,16 @@
 
 from asl_mmdet.hooks.adaptive_asymmetry import AdaptiveAsymmetryHook
 from asl_mmdet.hooks.evaluate_on_resume import EvaluateOnResumeHook
+from asl_mmdet.hooks.known_classes import KnownClassesHook
 from asl_mmdet.hooks.nonfinite_loss import NonFiniteLossHook
 from asl_mmdet.hooks.peak_memory import PeakMemoryHook
 from asl_mmdet.hooks.probability_gap import ProbabilityGapHook
 
-__all__ = ["AdaptiveAsymmetryHook", "EvaluateOnResumeHook", "NonFiniteLossHook", "PeakMemoryHook", "ProbabilityGapHook"]
+__all__ = [
+    "AdaptiveAsymmetryHook",
+    "EvaluateOnResumeHook",
+    "KnownClassesHook",
+    "NonFiniteLossHook",
+    "PeakMemoryHook",
+    "ProbabilityGapHook",
+]

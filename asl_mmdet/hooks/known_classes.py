@@ -1,0 +1,208 @@
+"""No loss for the classes that an image was not labelled for."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from asl_mmdet.config_tree import find_typed_blocks
+from asl_mmdet.hooks._common import unwrapped_model
+from asl_mmdet.losses import AsymmetricLoss
+from asl_mmdet.marked_scores import MarkedScores, mark, unmark
+
+META_KEY = "known_classes"  # of a data sample's metainfo: the indices of the classes, sorted
+
+_NO_CLASS = "it learns objects against background without a class, so objects of unknown classes are its background"
+_OWN_LOSS = "it computes its classification loss by code of its own"
+REFUSED = {  # heads by name, those derived from them too
+    "AutoAssignHead": _OWN_LOSS,
+    "FreeAnchorRetinaHead": _OWN_LOSS,
+    "CenterNetHead": _OWN_LOSS,
+    "CenterNetUpdateHead": _NO_CLASS,
+    "CornerHead": _OWN_LOSS,
+    "EmbeddingRPNHead": _NO_CLASS,
+    "GuidedAnchorHead": _NO_CLASS,
+    "LADHead": "its teacher assigns labels by losses that know all classes",
+    "RPNHead": _NO_CLASS,
+    "StageCascadeRPNHead": _NO_CLASS,
+    "CascadeRPNHead": _NO_CLASS,
+    "YOLACTHead": "its loss is a softmax",
+    "YOLOV3Head": _NO_CLASS,
+    "YOLOXHead": _NO_CLASS,
+    "ATSSVLFusionHead": "its scores are for words, not classes",
+}
+_INSTEAD = "Use a one-stage head with a sigmoid a class, such as RetinaHead, ATSSHead, FCOSHead, GFLHead, TOODHead or RTMDetHead"
+_MIXING = ("Mosaic", "MixUp", "CachedMosaic", "CachedMixUp", "CopyPaste")
+_FILL = -1e4  # a logit with p = 0, also in half precision
+
+
+@HOOKS.register_module()
+class KnownClassesHook(Hook):
+    """Leave out of the classification loss what nobody labelled: where an anchor is background, an image's unknown classes.
+
+    They have no loss and no gradient there. Everything else is as it was. An anchor on an object keeps all its classes:
+    what it shows is labelled, so the others are true negatives, whether the image was labelled for them or not.
+
+    The classes that an image was labelled for come with its data sample, in ``metainfo['known_classes']``, as
+    :class:`~asl_mmdet.known_classes.KnownClassesCoco` puts them there. It takes every one-stage head of MMDetection whose
+    classification loss is a sigmoid a class, with any such loss.
+
+    In ``loss_by_feat`` the head's scores carry the mask of the unknown classes along, however they are permuted,
+    reshaped, joined or picked (:class:`~asl_mmdet.marked_scores.MarkedScores`); the loss finds it there, beside
+    the labels. Nothing in it waits for the accelerator.
+
+    Raises:
+        ValueError: When training starts, if the head or its loss is another one, images are mixed or the model is
+            compiled; in training, if an image has no ``known_classes``.
+        RuntimeError: In training, if a head that is not MMDetection's does not hand its scores to ``loss_cls``.
+    """
+
+    priority = "ABOVE_NORMAL"
+
+    def before_train(self, runner: Runner) -> None:
+        """Step between the head and its loss."""
+        _refuse_mixing(runner)
+        self.head = _dense_head(unwrapped_model(runner))
+        self._losses = [module for name, module in self.head.named_children() if "loss_cls" in name]
+        self._signature = inspect.signature(self.head.loss_by_feat)
+        self._loss_by_feat = self.head.loss_by_feat
+        self._calls: int | None = None  # of the loss, in the call of loss_by_feat that is on its way
+        self.head.loss_by_feat = self._with_marks
+        self._handles = [
+            loss.register_forward_pre_hook(self._leave_out, prepend=True, with_kwargs=True) for loss in self._losses
+        ]
+
+    def after_train(self, runner: Runner) -> None:
+        """Step aside."""
+        del self.head.loss_by_feat  # the method of the class shows again
+        for handle in self._handles:
+            handle.remove()
+
+    def _with_marks(self, *args: Any, **kwargs: Any) -> Any:
+        bound = self._signature.bind(*args, **kwargs)
+        metas, scores = bound.arguments["batch_img_metas"], bound.arguments["cls_scores"]
+        unknown = unknown_classes(metas, self.head.cls_out_channels).to(scores[0].device, non_blocking=True)
+        bound.arguments["cls_scores"] = [mark(level, _as_scores(unknown, level)) for level in scores]
+        self._calls = 0
+        try:
+            losses = self._loss_by_feat(*bound.args, **bound.kwargs)
+            if not self._calls:
+                raise RuntimeError(
+                    f"KnownClassesHook: {type(self.head).__name__}.loss_by_feat does not call loss_cls, and so nothing "
+                    f"can be left out. {_INSTEAD}"
+                )
+        finally:
+            self._calls = None
+        return losses
+
+    def _leave_out(self, loss: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._calls is None:
+            return None
+        self._calls += 1
+        bound = inspect.signature(loss.forward).bind(*args, **kwargs)
+        pred_name, target_name = list(bound.arguments)[:2]
+        pred = bound.arguments[pred_name]
+        if not isinstance(pred, MarkedScores):
+            raise RuntimeError(
+                f"KnownClassesHook: {type(self.head).__name__}.loss_by_feat computes with its scores before it calls "
+                f"loss_cls, so that it cannot be told which are of unknown classes. {_INSTEAD}"
+            )
+        pred, left_out = unmark(pred), pred.marks & _is_background(bound.arguments[target_name], pred)
+        if isinstance(loss, AsymmetricLoss):  # by weight, so that what counts negatives does not count these
+            bound.arguments["weight"] = _weight_of(bound.arguments.get("weight"), pred) * ~left_out
+        else:
+            pred = pred.masked_fill(left_out, 0.0 if getattr(loss, "activated", False) else _FILL)
+        bound.arguments[pred_name] = pred
+        return bound.args, bound.kwargs
+
+
+def unknown_classes(metas: Sequence[dict[str, Any]], num_classes: int) -> Tensor:
+    """Which classes are unknown in which image: bool (N, C), on the CPU.
+
+    Raises:
+        ValueError: If an image does not say, or has other classes than the head.
+    """
+    unknown = torch.ones(len(metas), num_classes, dtype=torch.bool)
+    for row, meta in zip(unknown, metas, strict=True):
+        if META_KEY not in meta:
+            raise ValueError(
+                f"KnownClassesHook: the image {meta.get('img_path', '')} has no {META_KEY} in its metainfo. Write "
+                "type='KnownClassesCoco' for its data set (docs/known_classes.md), or put the key into the results of "
+                "your own and into meta_keys of PackDetInputs"
+            )
+        known = list(meta[META_KEY])
+        if known and not 0 <= min(known) <= max(known) < num_classes:
+            raise ValueError(
+                f"KnownClassesHook: the image {meta.get('img_path', '')} has {META_KEY} up to {max(known)}, and the "
+                f"head has num_classes={num_classes}: they must be indices of the head's classes"
+            )
+        row[known] = False
+    return unknown
+
+
+def _as_scores(unknown: Tensor, scores: Tensor) -> Tensor:
+    """The mask (N, C) as scores (N, A * C, H, W) are laid out, in memory too."""
+    anchors = scores.shape[1] // unknown.shape[1]
+    marks = torch.empty_like(scores, dtype=torch.bool)
+    return marks.copy_(unknown.repeat(1, anchors)[:, :, None, None])
+
+
+def _is_background(target: Any, pred: Tensor) -> Tensor:
+    """The rows (N, 1) without a positive, of labels (N,), (labels, scores) or targets (N, C)."""
+    labels = target[0] if isinstance(target, (tuple, list)) else target
+    if labels.shape == pred.shape:
+        return (labels <= 0).all(1, keepdim=True)
+    return ((labels < 0) | (labels >= pred.shape[1])).unsqueeze(1)
+
+
+def _weight_of(weight: Tensor | None, pred: Tensor) -> Tensor:
+    if weight is None:
+        return torch.ones_like(pred, dtype=torch.float32)
+    return weight.reshape(pred.shape if weight.numel() == pred.numel() else (len(pred), 1))
+
+
+def _dense_head(model: nn.Module) -> nn.Module:
+    """The head, if it is one whose loss this can be done for."""
+    head = getattr(model, "bbox_head", None)
+    if head is None or hasattr(model, "rpn_head"):
+        raise ValueError(f"KnownClassesHook does not work with {type(model).__name__}: it has two stages. {_INSTEAD}")
+    if problem := _problem_of(head):
+        raise ValueError(f"KnownClassesHook does not work with {type(head).__name__}: {problem}. {_INSTEAD}")
+    return head
+
+
+def _problem_of(head: nn.Module) -> str:
+    from mmdet.models.dense_heads.base_dense_head import BaseDenseHead  # seconds; the head has done it already
+
+    if not isinstance(head, BaseDenseHead):
+        return "it matches queries with objects"
+    for kind in type(head).__mro__:
+        if kind.__name__ in REFUSED:
+            return REFUSED[kind.__name__]
+    losses = {name: module for name, module in head.named_children() if "loss_cls" in name}
+    if not losses:
+        return "it has no loss_cls"
+    for name, loss in losses.items():
+        if type(loss).__name__.startswith("GHM"):
+            return f"{name} is {type(loss).__name__}, which counts the elements of a batch"
+        if not getattr(loss, "use_sigmoid", False):
+            return f"{name} is {type(loss).__name__} with a softmax (use_sigmoid is not True)"
+    if missing := {"cls_scores", "batch_img_metas"} - inspect.signature(head.loss_by_feat).parameters.keys():
+        return f"its loss_by_feat has no argument {' and '.join(sorted(missing))}"
+    return ""
+
+
+def _refuse_mixing(runner: Runner) -> None:
+    for key, block in find_typed_blocks(runner.cfg.get("train_dataloader"), "train_dataloader"):
+        if str(block["type"]).rpartition(".")[2] in _MIXING:
+            raise ValueError(
+                f"KnownClassesHook: {key}.type={block['type']!r} puts several images into one, and each has its own "
+                "known classes: leave it out"
+            )
+    if runner.cfg.get("compile"):
+        raise ValueError("KnownClassesHook does not work in a compiled model: leave compile out of the config")

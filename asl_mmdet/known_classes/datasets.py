@@ -1,0 +1,113 @@
+"""COCO-format data sets whose images were labelled for some of the classes only."""
+
+from functools import cached_property
+from typing import Any
+
+from mmdet.datasets import CocoDataset, LVISV1Dataset
+from mmdet.registry import DATASETS
+from mmengine.logging import print_log
+
+from asl_mmdet.hooks.known_classes import META_KEY
+from asl_mmdet.known_classes.records import known_categories
+
+
+class KnownClassesMixin:
+    """Gives the data samples of a ``CocoDataset`` the meta key ``known_classes``; put it before the data set's class.
+
+    The value is a tuple of class indices: those that the image was labelled for, by
+    :func:`asl_mmdet.known_classes.records.known_categories`. The data set sets it after the pipeline, so
+    ``PackDetInputs`` needs no ``meta_keys`` for it.
+
+    Labels go by the names in ``metainfo.classes``, in any order. A class that the file does not have is unknown in all
+    of its images, so that files with different classes can stand in one ``ConcatDataset``.
+    """
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Read the annotations, and say which classes the file does not have.
+
+        Raises:
+            ValueError: If it has none of the classes, or an image has an annotation of a class that it was not labelled
+                for.
+        """
+        data_list: list[dict[str, Any]] = super().load_data_list()  # type: ignore[misc]
+        classes = self.metainfo["classes"]  # type: ignore[attr-defined]
+        if unlabelled := [name for i, name in enumerate(classes) if i not in self._labels_by_category.values()]:
+            print_log(
+                f"{self.ann_file} has no category {', '.join(unlabelled)}: unknown in its images",  # type: ignore[attr-defined]
+                "current",
+            )
+        return data_list
+
+    def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any]:
+        """What MMDetection makes of an image's record, and its known classes."""
+        self.cat2label = self._labels_by_category  # MMDetection's goes by the order of the file
+        info: dict[str, Any] = super().parse_data_info(raw_data_info)  # type: ignore[misc]
+        annotated = {a["category_id"] for a in raw_data_info["raw_ann_info"] if not a.get("ignore")}
+        try:
+            known = known_categories(raw_data_info["raw_img_info"], annotated, self._names)
+        except ValueError as error:
+            raise ValueError(f"{self.ann_file}: {error}") from error  # type: ignore[attr-defined]
+        info[META_KEY] = tuple(sorted(self.cat2label[i] for i in known if i in self.cat2label))
+        return info
+
+    def prepare_data(self, idx: int) -> Any:
+        """One image through the pipeline, with its known classes in the data sample's metainfo."""
+        info = self.get_data_info(idx)  # type: ignore[attr-defined]
+        known = info[META_KEY]
+        data = self.pipeline(info)  # type: ignore[attr-defined]
+        samples = data.get("data_samples", []) if isinstance(data, dict) else []
+        for sample in samples if isinstance(samples, list) else [samples]:  # a list with test-time augmentation
+            sample.set_metainfo({META_KEY: known})
+        return data
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        api = self.coco if hasattr(self, "coco") else self.lvis  # type: ignore[attr-defined]
+        return {i: category["name"] for i, category in api.cats.items()}
+
+    @cached_property
+    def _labels_by_category(self) -> dict[int, int]:
+        classes = list(self.metainfo["classes"])  # type: ignore[attr-defined]
+        labels = {i: classes.index(name) for i, name in self._names.items() if name in classes}
+        if not labels:
+            raise ValueError(
+                f"{self.ann_file} has none of the {len(classes)} classes of metainfo ({', '.join(classes[:5])}, ...): "  # type: ignore[attr-defined]
+                f"its categories are {', '.join(list(self._names.values())[:30])}"
+            )
+        return labels
+
+
+@DATASETS.register_module()
+class KnownClassesCoco(KnownClassesMixin, CocoDataset):
+    """A ``CocoDataset`` whose images were labelled for some of the classes only; see :class:`KnownClassesMixin`.
+
+    Args:
+        *args: As ``CocoDataset``.
+        **kwargs: As ``CocoDataset``; ``metainfo=dict(classes=...)`` must be there, the common list of all data sets.
+
+    Raises:
+        ValueError: If it is not.
+    """
+
+    def __init__(self, *args: Any, metainfo: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        classes = (metainfo or {}).get("classes")
+        if not isinstance(classes, (list, tuple)) or not classes:
+            raise ValueError(
+                f"{type(self).__name__} got metainfo={metainfo!r}: write metainfo=dict(classes=(...)) with all classes "
+                "of the model, the same in every data set"
+            )
+        super().__init__(*args, metainfo=metainfo, **kwargs)
+
+
+@DATASETS.register_module()
+class KnownClassesLVIS(KnownClassesMixin, LVISV1Dataset):
+    """LVIS v1 with its ``neg_category_ids`` and ``not_exhaustive_category_ids``; see :class:`KnownClassesMixin`.
+
+    Args:
+        *args: As MMDetection's ``LVISV1Dataset``.
+        **kwargs: Likewise.
+    """
+
+    @cached_property
+    def _labels_by_category(self) -> dict[int, int]:
+        return {category: label for label, category in enumerate(self.cat_ids)}  # all of LVIS, in its own order

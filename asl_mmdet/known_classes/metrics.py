@@ -1,0 +1,68 @@
+"""COCO's AP without the classes that an image was not labelled for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmdet.evaluation import CocoMetric
+from mmdet.registry import METRICS
+
+from asl_mmdet.hooks.known_classes import META_KEY
+
+
+@METRICS.register_module()
+class KnownClassesCocoMetric(CocoMetric):
+    """COCO's metrics; a class that an image was not labelled for is left out there, as LVIS's evaluation does.
+
+    Predictions of such a class in such an image are dropped. So are its boxes: where only some objects of a class have
+    one (``not_exhaustive_category_ids``), a prediction without a box may be right.
+
+    Classes go by name. One that ``ann_file`` does not have has no AP, and the mean leaves it out.
+
+    Args:
+        *args: As ``CocoMetric``.
+        metric: As there, without 'proposal' and 'proposal_fast', which know no classes.
+        **kwargs: As ``CocoMetric``.
+
+    Raises:
+        ValueError: If ``metric`` is for proposals, there is no ``ann_file``, or a data sample has no ``known_classes``.
+    """
+
+    def __init__(self, *args: Any, metric: str | list[str] = "bbox", **kwargs: Any) -> None:
+        super().__init__(*args, metric=metric, **kwargs)
+        if wrong := [name for name in self.metrics if name.startswith("proposal")]:
+            raise ValueError(f"KnownClassesCocoMetric got metric={wrong[0]!r}: proposals have no class; use 'bbox'")
+        if self._coco_api is None:
+            raise ValueError("KnownClassesCocoMetric got no ann_file: name the file that the data set reads")
+
+    def process(self, data_batch: dict[str, Any], data_samples: Sequence[dict[str, Any]]) -> None:
+        """Keep the predictions of the known classes."""
+        if any(META_KEY not in sample for sample in data_samples):
+            raise ValueError(
+                f"KnownClassesCocoMetric: a data sample has no {META_KEY}; the data set must be a KnownClassesCoco"
+            )
+        super().process(data_batch, data_samples)
+        for (gt, result), sample in zip(self.results[-len(data_samples) :], data_samples, strict=True):
+            gt[META_KEY] = sample[META_KEY]
+            kept = np.isin(result["labels"], sample[META_KEY])
+            for key, value in result.items():
+                if isinstance(value, np.ndarray):
+                    result[key] = value[kept]
+                elif isinstance(value, list):  # encoded masks
+                    result[key] = [one for one, keep in zip(value, kept, strict=True) if keep]
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        """Drop the boxes of unknown classes, and evaluate as COCO does."""
+        coco = self._coco_api
+        ids = {category["name"]: i for i, category in coco.cats.items()}
+        for name in self.dataset_meta["classes"]:
+            if name not in ids:
+                ids[name] = max(ids.values()) + 1
+                coco.cats[ids[name]] = dict(id=ids[name], name=name)
+        self.cat_ids = [ids[name] for name in self.dataset_meta["classes"]]
+        for gt, _ in results:
+            known = {self.cat_ids[label] for label in gt[META_KEY]}
+            for annotation in coco.imgToAnns[gt["img_id"]]:
+                if annotation["category_id"] not in known:
+                    annotation["iscrowd"] = annotation["ignore"] = 1  # no prediction of its class is left to match it
+        return super().compute_metrics(results)
