@@ -36,21 +36,24 @@ REFUSED = {  # heads by name, those derived from them too
     "YOLOXHead": _NO_CLASS,
     "ATSSVLFusionHead": "its scores are for words, not classes",
 }
-_INSTEAD = "Use a one-stage head with a sigmoid a class, such as RetinaHead, ATSSHead, FCOSHead, GFLHead, TOODHead or RTMDetHead"
+_INSTEAD = (
+    "Use a one-stage head with a sigmoid a class, such as RetinaHead, ATSSHead, FCOSHead, GFLHead, TOODHead or "
+    "RTMDetHead"
+)
 _MIXING = ("Mosaic", "MixUp", "CachedMosaic", "CachedMixUp", "CopyPaste")
 _FILL = -1e4  # a logit with p = 0, also in half precision
 
 
 @HOOKS.register_module()
 class KnownClassesHook(Hook):
-    """Leave out of the classification loss what nobody labelled: where an anchor is background, an image's unknown classes.
+    """Leave an image's unknown classes out of the classification loss, where an anchor is background.
 
     They have no loss and no gradient there. Everything else is as it was. An anchor on an object keeps all its classes:
     what it shows is labelled, so the others are true negatives, whether the image was labelled for them or not.
 
     The classes that an image was labelled for come with its data sample, in ``metainfo['known_classes']``, as
-    :class:`~asl_mmdet.known_classes.KnownClassesCoco` puts them there. It takes every one-stage head of MMDetection whose
-    classification loss is a sigmoid a class, with any such loss.
+    :class:`~asl_mmdet.known_classes.KnownClassesCoco` puts them there. It takes every one-stage head of MMDetection
+    whose classification loss is a sigmoid a class, with any such loss.
 
     In ``loss_by_feat`` the head's scores carry the mask of the unknown classes along, however they are permuted,
     reshaped, joined or picked (:class:`~asl_mmdet.marked_scores.MarkedScores`); the loss finds it there, beside
@@ -67,7 +70,7 @@ class KnownClassesHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Step between the head and its loss."""
         _refuse_mixing(runner)
-        self.head = _dense_head(unwrapped_model(runner))
+        self.head: Any = _dense_head(unwrapped_model(runner))
         self._losses = [module for name, module in self.head.named_children() if "loss_cls" in name]
         self._signature = inspect.signature(self.head.loss_by_feat)
         self._loss_by_feat = self.head.loss_by_feat
@@ -100,13 +103,13 @@ class KnownClassesHook(Hook):
             self._calls = None
         return losses
 
-    def _leave_out(self, loss: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _leave_out(self, loss: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._calls is None:
             return None
         self._calls += 1
         bound = inspect.signature(loss.forward).bind(*args, **kwargs)
         pred_name, target_name = list(bound.arguments)[:2]
-        pred = bound.arguments[pred_name]
+        pred: Any = bound.arguments[pred_name]
         if not isinstance(pred, MarkedScores):
             raise RuntimeError(
                 f"KnownClassesHook: {type(self.head).__name__}.loss_by_feat computes with its scores before it calls "
@@ -166,7 +169,7 @@ def _weight_of(weight: Tensor | None, pred: Tensor) -> Tensor:
     return weight.reshape(pred.shape if weight.numel() == pred.numel() else (len(pred), 1))
 
 
-def _dense_head(model: nn.Module) -> nn.Module:
+def _dense_head(model: nn.Module) -> Any:
     """The head, if it is one whose loss this can be done for."""
     head = getattr(model, "bbox_head", None)
     if head is None or hasattr(model, "rpn_head"):
@@ -176,7 +179,7 @@ def _dense_head(model: nn.Module) -> nn.Module:
     return head
 
 
-def _problem_of(head: nn.Module) -> str:
+def _problem_of(head: Any) -> str:
     from mmdet.models.dense_heads.base_dense_head import BaseDenseHead  # seconds; the head has done it already
 
     if not isinstance(head, BaseDenseHead):

@@ -1,0 +1,170 @@
+"""The hook for known classes with every dense head of MMDetection: what it leaves out, and whom it refuses."""
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import mmdet
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import MessageHub
+from mmengine.structures import InstanceData
+from torch import nn
+
+from asl_mmdet.hooks import KnownClassesHook
+
+ROOT = Path(mmdet.__file__).parent / ".mim" / "configs"
+KNOWN = ((0, 1, 2), (1, 5))  # of 6 classes, in two images
+GTS = (([[4.0, 4, 40, 40], [30, 20, 60, 62]], [0, 2]), ([[8.0, 10, 50, 52]], [5]))
+COVERED = {
+    "atss": "atss/atss_r50_fpn_1x_coco.py",
+    "condinst": "condinst/condinst_r50_fpn_ms-poly-90k_coco_instance.py",
+    "ddod": "ddod/ddod_r50_fpn_1x_coco.py",
+    "fcos": "fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py",
+    "fovea": "foveabox/fovea_r50_fpn_4xb4-1x_coco.py",
+    "fsaf": "fsaf/fsaf_r50_fpn_1x_coco.py",
+    "gfl": "gfl/gfl_r50_fpn_1x_coco.py",
+    "nas_fcos": "nas_fcos/nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco.py",
+    "paa": "paa/paa_r50_fpn_1x_coco.py",
+    "pisa_retinanet": "pisa/retinanet-r50_fpn_pisa_1x_coco.py",
+    "reppoints": "reppoints/reppoints-moment_r50_fpn_1x_coco.py",
+    "retinanet": "retinanet/retinanet_r50_fpn_1x_coco.py",
+    "rtmdet": "rtmdet/rtmdet_tiny_8xb32-300e_coco.py",
+    "sabl": "sabl/sabl-retinanet_r50_fpn_1x_coco.py",
+    "tood": "tood/tood_r50_fpn_1x_coco.py",
+    "vfnet": "vfnet/vfnet_r50_fpn_1x_coco.py",
+    "yolof": "yolof/yolof_r50-c5_8xb8-1x_coco.py",
+}
+QUALITY = {"gfl", "rtmdet", "vfnet", "tood-late"}  # a positive whose box is bad has no negative gradient
+ASL = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25)
+REFUSED = {
+    "autoassign/autoassign_r50-caffe_fpn_1x_coco.py": "code of its own",
+    "free_anchor/freeanchor_r50_fpn_1x_coco.py": "code of its own",
+    "centernet/centernet_r18_8xb16-crop512-140e_coco.py": "code of its own",
+    "yolox/yolox_tiny_8xb8-300e_coco.py": "without a class",
+    "yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py": "without a class",
+    "ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py": "loss_cls",
+    "ghm/retinanet_r50_fpn_ghm-1x_coco.py": "counts",
+    "detr/detr_r50_8xb2-150e_coco.py": "queries",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _mmdet():
+    register_all_modules()
+    MessageHub.get_current_instance().update_info("epoch", 0)  # TOOD asks how far the training is
+
+
+def built_head(path, loss=None):
+    model = Config.fromfile(ROOT / path).model
+    head = model.bbox_head
+    if head.get("type") == "RTMDetSepBNHead":
+        head.norm_cfg = dict(type="BN")  # no process group
+    if loss is not None:
+        head.loss_cls = ConfigDict(loss)
+    head.update(num_classes=6, train_cfg=model.get("train_cfg"), test_cfg=model.get("test_cfg"))
+    torch.manual_seed(0)
+    head = MODELS.build(head)
+    head.init_weights()
+    return head.train()
+
+
+def runner_of(head, **config):
+    model = nn.Module()
+    model.bbox_head = head
+    return SimpleNamespace(model=model, cfg=Config(config))
+
+
+def features(head):
+    generator = torch.Generator().manual_seed(1)
+    for stride in head.prior_generator.strides:
+        side = math.ceil(64 / (stride[0] if isinstance(stride, tuple) else stride))
+        yield torch.randn(2, head.in_channels, side, side, generator=generator)
+
+
+def truths():
+    return [InstanceData(bboxes=torch.tensor(boxes), labels=torch.tensor(labels)) for boxes, labels in GTS]
+
+
+def metas():
+    shape = dict(img_shape=(64, 64), pad_shape=(64, 64), ori_shape=(64, 64), batch_input_shape=(64, 64))
+    return [dict(**shape, scale_factor=(1.0, 1.0), known_classes=known) for known in KNOWN]
+
+
+def losses_and_gradients(head, outs):
+    torch.manual_seed(2)
+    scores = [score.detach().clone().requires_grad_() for score in outs[0]]
+    losses = head.loss_by_feat(scores, *outs[1:], truths(), metas())
+    flat = {k: sum(v) if isinstance(v, (list, tuple)) else v for k, v in losses.items()}
+    gradients = torch.autograd.grad(sum(v.sum() for k, v in flat.items() if "loss" in k), scores, allow_unused=True)
+    return flat, [g.unflatten(1, (-1, 6)) for g in gradients]  # (N, A, C, H, W)
+
+
+def check(head, is_quality):
+    with torch.no_grad():
+        outs = head(tuple(features(head)))
+    expected_losses, expected = losses_and_gradients(head, outs)
+    runner, hook = runner_of(head), KnownClassesHook()
+    hook.before_train(runner)
+    losses, gradients = losses_and_gradients(head, outs)
+    hook.after_train(runner)
+    restored, _ = losses_and_gradients(head, outs)
+    torch.testing.assert_close(restored, expected_losses, rtol=0, atol=0)
+
+    class_terms = {k for k in losses if "cls" in k}
+    for name in losses.keys() - class_terms:
+        torch.testing.assert_close(losses[name], expected_losses[name], rtol=0, atol=0)
+    assert sum(losses[k].sum() for k in class_terms) < sum(expected_losses[k].sum() for k in class_terms)
+    unknown = torch.ones(2, 6, dtype=torch.bool)
+    for row, known in zip(unknown, KNOWN, strict=True):
+        row[list(known)] = False
+    assert len(gradients) == len(expected)
+    kept_rows = left_out = 0
+    for got, want in zip(gradients, expected, strict=True):
+        mask = unknown[:, None, :, None, None].expand_as(got)
+        torch.testing.assert_close(got.masked_fill(mask, 0), want.masked_fill(mask, 0), rtol=1e-5, atol=1e-9)
+        positive = (want < 0).any(2, keepdim=True)
+        kept = ((got != 0) & mask).any(2, keepdim=True)
+        assert not (positive & ~kept & (want.where(mask, 0) != 0).any(2, keepdim=True)).any()
+        if not is_quality:
+            assert not (kept & ~positive).any()
+        torch.testing.assert_close(
+            got.masked_fill(~(mask & kept), 0), want.masked_fill(~(mask & kept), 0), rtol=1e-5, atol=1e-9
+        )
+        kept_rows += int(kept.sum())
+        left_out += int(((want != 0) & mask & ~kept).sum())
+    assert kept_rows > 0
+    assert left_out > 20 * kept_rows / 6
+
+
+@pytest.mark.parametrize("name", COVERED)
+def test_only_unknown_classes_of_background_are_left_out(name):
+    check(built_head(COVERED[name]), name in QUALITY or name == "fsaf")
+
+
+@pytest.mark.parametrize("name", ["retinanet", "atss", "fcos", "paa"])
+def test_our_loss_leaves_out_the_same(name):
+    check(built_head(COVERED[name], ASL), False)
+
+
+def test_the_later_loss_of_tood_leaves_out_the_same():
+    MessageHub.get_current_instance().update_info("epoch", 10)
+    try:
+        head = built_head(COVERED["tood"])
+        head.epoch = 10
+        check(head, True)
+    finally:
+        MessageHub.get_current_instance().update_info("epoch", 0)
+
+
+@pytest.mark.parametrize("path", REFUSED)
+def test_other_heads_are_refused(path):
+    model = Config.fromfile(ROOT / path).model
+    head = model.bbox_head
+    if head.type not in ("DETRHead", "CenterNetHead"):
+        head.update(train_cfg=model.get("train_cfg"), test_cfg=model.get("test_cfg"))
+    with pytest.raises(ValueError, match=f"does not work with {head.type}.*{REFUSED[path]}.*RetinaHead"):
+        KnownClassesHook().before_train(runner_of(MODELS.build(head)))
