@@ -1,12 +1,15 @@
 """Rules about an annotation file as a whole: its lists, categories and classes."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, Entry, has_size, is_id
 from asl_mmdet.checks.finding import EXAMPLES, FAILS, Rule
+from asl_mmdet.known_classes.records import known_categories
+
+KNOWN_CLASSES = ("KnownClassesCoco", "KnownClassesLVIS")  # data sets whose classes go by name, and may lack some
 
 
 def _repeated(entries: list[Entry]) -> Iterator[str]:
@@ -32,12 +35,32 @@ def _missing_classes(coco: CocoSet) -> Iterator[str]:
         if name not in coco.names.values():
             folded = str(name).strip().lower()
             similar = next((n for n in coco.names.values() if n.strip().lower() == folded), None)
+            if coco.kind in KNOWN_CLASSES and not similar:
+                continue  # another data set of the config has it
             yield f"{name!r}, where the file has {similar!r}" if similar else f"{name!r}"
+
+
+def _unlabelled_boxes(coco: CocoSet) -> Iterator[str]:
+    if coco.kind not in KNOWN_CLASSES:
+        return
+    annotated: dict[Any, set[int]] = defaultdict(set)
+    for entry in coco.annotations:
+        annotated[repr(entry.get("image_id"))].add(entry.get("category_id"))
+    for image in coco.images:
+        try:
+            known_categories(image, annotated[repr(image.get("id"))], coco.names)
+        except ValueError as error:
+            yield str(error)
 
 
 def _other_order(coco: CocoSet) -> Iterator[str]:
     classes, in_file = coco.classes or [], list(coco.used.values())
-    if coco.classes is not None and sorted(in_file) == sorted(classes) and in_file != classes:
+    if (
+        coco.kind not in KNOWN_CLASSES
+        and coco.classes is not None
+        and sorted(in_file) == sorted(classes)
+        and in_file != classes
+    ):
         yield f"config {classes[:EXAMPLES]}, file {in_file[:EXAMPLES]}"
 
 
@@ -182,6 +205,14 @@ SET_RULES: list[Rule[CocoSet]] = [
         _other_order,
     ),
     Rule("D212", "error", "number of classes differs", "Labels and scores do not fit.", "", _other_number),
+    Rule(
+        "D212",
+        "error",
+        "image whose record and boxes disagree on the classes that it was labelled for",
+        FAILS,
+        "Correct known_categories.",
+        _unlabelled_boxes,
+    ),
     Rule(
         "D301",
         "error",

@@ -1,0 +1,192 @@
+import copy
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import DATASETS, METRICS
+from mmengine.config import Config
+from mmengine.dataset import ConcatDataset
+from torch import nn
+
+from asl_mmdet.checks import check_datasets
+from asl_mmdet.drop_boxes import drop_boxes
+from asl_mmdet.hooks.known_classes import KnownClassesHook, unknown_classes
+from asl_mmdet.known_classes.records import known_categories
+from asl_mmdet.marked_scores import MarkedScores, mark
+from asl_mmdet.shapes import make_shapes
+
+NAMES = {1: "cat", 2: "dog", 7: "cow"}
+CLASSES = ("cow", "dog", "cat", "car")
+
+
+def coco_file(path, categories, records=({}, {}), boxes=((1, 1), (2, 1))):
+    """Two images; boxes are (image id, category id)."""
+    images = [dict(id=i, file_name=f"{i}.jpg", width=64, height=64, **extra) for i, extra in enumerate(records, 1)]
+    annotations = [
+        dict(id=i, image_id=image, category_id=c, bbox=[4, 4, 20, 20], area=400, iscrowd=0)
+        for i, (image, c) in enumerate(boxes, 1)
+    ]
+    categories = [dict(id=i, name=name) for i, name in categories.items()]
+    path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+    return path
+
+
+def dataset(path, classes=CLASSES, **options):
+    pack = dict(type="mmdet.PackDetInputs", meta_keys=("img_id",))
+    pipeline = [lambda results: {**results, "img": np.zeros((64, 64, 3), np.uint8)}, pack]
+    block = dict(type="KnownClassesCoco", ann_file=str(path), metainfo=dict(classes=classes), pipeline=pipeline)
+    return DATASETS.build({**block, **options})
+
+
+@pytest.mark.parametrize(
+    "record, annotated, expected",
+    [
+        ({}, {1}, {1, 2, 7}),
+        (dict(known_categories=["cat", 7]), {7}, {1, 7}),
+        (dict(known_categories=[]), set(), set()),
+        (dict(neg_category_ids=[2]), {1}, {1, 2}),
+        (dict(neg_category_ids=[2], not_exhaustive_category_ids=[1]), {1}, {2}),
+        (dict(known_categories=["cat"], not_exhaustive_category_ids=[7]), {7}, {1}),
+    ],
+)
+def test_known_categories_of_a_record(record, annotated, expected):
+    assert known_categories(record, annotated, NAMES) == expected
+
+
+@pytest.mark.parametrize(
+    "record, message",
+    [
+        (dict(known_categories=["dog"]), "boxes of cat.*not_exhaustive_category_ids"),
+        (dict(known_categories=["horse"]), r"known_categories has \['horse'\].*cat, dog, cow"),
+        (dict(known_categories="cat"), "'cat' is not a list"),
+    ],
+)
+def test_a_record_that_cannot_be_is_an_error(record, message):
+    with pytest.raises(ValueError, match=message):
+        known_categories(record, {1}, NAMES)
+
+
+def test_two_sets_with_different_classes_are_merged_by_name(tmp_path):
+    animals = coco_file(tmp_path / "animals.json", NAMES, boxes=((1, 7), (2, 1)))
+    cars = coco_file(tmp_path / "cars.json", {1: "car"})
+    merged = ConcatDataset([dataset(animals), dataset(cars)])
+    samples = [merged[i]["data_samples"] for i in range(4)]
+    assert [sample.known_classes for sample in samples] == [(0, 1, 2), (0, 1, 2), (3,), (3,)]
+    infos = [merged.get_data_info(i)["instances"][0]["bbox_label"] for i in range(4)]
+    assert [CLASSES[label] for label in infos] == ["cow", "cat", "car", "car"]
+
+
+def test_a_set_without_any_of_the_classes_or_without_a_list_is_refused(tmp_path):
+    path = coco_file(tmp_path / "a.json", NAMES)
+    with pytest.raises(ValueError, match="has none of the 1 classes.*cat, dog, cow"):
+        dataset(path, ("plane",))
+    with pytest.raises(ValueError, match="write metainfo=dict"):
+        DATASETS.build(dict(type="KnownClassesCoco", ann_file=str(path)))
+
+
+def test_the_checks_allow_a_missing_class_and_find_boxes_of_an_unknown_one(tmp_path):
+    path = coco_file(tmp_path / "a.json", NAMES, records=({}, dict(known_categories=["dog"])))
+    block = dict(type="KnownClassesCoco", ann_file=str(path), metainfo=dict(classes=CLASSES))
+    codes = {
+        f.code: f
+        for f in check_datasets(Config(dict(train_dataloader=dict(dataset=block))), ["train"], False)[
+            "train_dataloader.dataset"
+        ]
+    }
+    assert "D209" not in codes
+    assert "boxes of cat" in codes["D212"].examples[0]
+
+
+def evaluate(path, predictions, classes, known):
+    metric = METRICS.build(dict(type="KnownClassesCocoMetric", ann_file=str(path)))
+    metric.dataset_meta = dict(classes=classes)
+    samples = [
+        dict(
+            img_id=image,
+            ori_shape=(64, 64),
+            known_classes=known[image],
+            pred_instances=dict(
+                bboxes=torch.tensor([[4.0, 4, 24, 24]] * len(labels)),
+                scores=torch.linspace(0.9, 0.8, len(labels)),
+                labels=torch.tensor(labels),
+            ),
+        )
+        for image, labels in predictions.items()
+    ]
+    metric.process({}, samples)
+    return metric.evaluate(len(samples))
+
+
+def test_ap_leaves_out_predictions_and_boxes_of_unknown_classes(tmp_path):
+    path = coco_file(tmp_path / "a.json", NAMES, boxes=((1, 1), (2, 2)))
+    predictions = {1: [1, 2], 2: [1]}  # dog and cat in the first, where the dog has no box
+    everything = {1: (0, 1, 2), 2: (0, 1, 2)}
+    assert evaluate(path, predictions, CLASSES, everything)["coco/bbox_mAP"] < 0.9
+    assert evaluate(path, predictions, CLASSES, {1: (2,), 2: (1,)})["coco/bbox_mAP"] == 1.0
+    path = coco_file(tmp_path / "b.json", NAMES, boxes=((1, 1), (2, 2), (2, 1)))
+    missed = {1: [2], 2: [1]}  # the cat in the second is not found
+    assert evaluate(path, missed, CLASSES, everything)["coco/bbox_mAP"] < 0.9
+    assert evaluate(path, missed, CLASSES, {1: (2,), 2: (1,)})["coco/bbox_mAP"] == 1.0
+
+
+def test_the_metric_says_what_is_missing(tmp_path):
+    path = coco_file(tmp_path / "a.json", NAMES)
+    metric = METRICS.build(dict(type="KnownClassesCocoMetric", ann_file=str(path)))
+    with pytest.raises(ValueError, match="no known_classes.*KnownClassesCoco"):
+        metric.process({}, [dict(img_id=1)])
+    with pytest.raises(ValueError, match="metric='proposal'"):
+        METRICS.build(dict(type="KnownClassesCocoMetric", ann_file=str(path), metric="proposal"))
+    with pytest.raises(ValueError, match="ann_file"):
+        METRICS.build(dict(type="KnownClassesCocoMetric"))
+
+
+def test_marks_follow_the_layout_and_nothing_else():
+    plain = torch.randn(2, 6, 3, 4, requires_grad=True)
+    scores = mark(plain, plain > 0)
+    flat = torch.cat([scores.permute(0, 2, 3, 1).reshape(2, -1, 3), scores.permute(0, 2, 3, 1).reshape(2, -1, 3)], 1)
+    rows = flat.view(-1, 3).contiguous()[torch.tensor([3, 5, 0])].float()
+    assert torch.equal(rows.marks, rows.as_subclass(torch.Tensor) > 0)
+    assert not isinstance(flat.sigmoid(), MarkedScores)
+    assert not isinstance(torch.cat([scores, plain]), MarkedScores)
+    rows.sum().backward()
+    assert plain.grad.sum() == 9
+
+
+def test_unknown_classes_need_the_meta_key_and_indices_of_the_head():
+    expected = torch.tensor([[False, True, False], [True, True, True]])
+    assert torch.equal(unknown_classes([dict(known_classes=(0, 2)), dict(known_classes=())], 3), expected)
+    with pytest.raises(ValueError, match="a.jpg has no known_classes.*KnownClassesCoco"):
+        unknown_classes([dict(img_path="a.jpg")], 3)
+    with pytest.raises(ValueError, match="up to 3.*num_classes=3"):
+        unknown_classes([dict(known_classes=(3,))], 3)
+
+
+@pytest.mark.parametrize("config", [dict(compile=True), dict(train_dataloader=dict(dataset=dict(type="MixUp")))])
+def test_mixed_images_and_compiled_models_are_refused(config):
+    with pytest.raises(ValueError, match=r"leave (it|compile) out"):
+        KnownClassesHook().before_train(SimpleNamespace(model=nn.Module(), cfg=Config(config)))
+
+
+def test_halves_of_classes_and_of_images(tmp_path):
+    coco = json.loads((make_shapes(tmp_path / "all", 40, 1) / "annotations/train.json").read_text())
+    before = copy.deepcopy(coco)
+    halves = drop_boxes(coco, "half_classes", seed=3)
+    assert coco == before
+    assert {tuple(image["known_categories"]) for image in halves["images"]} == {
+        tuple(range(1, 25, 2)),
+        tuple(range(2, 25, 2)),
+    }
+    known = {image["id"]: image["known_categories"] for image in halves["images"]}
+    kept = [a for a in coco["annotations"] if a["category_id"] in known[a["image_id"]]]
+    assert halves["annotations"] == kept
+    assert len(kept) + len(halves["dropped"]["annotations"]) == len(coco["annotations"])
+    images = drop_boxes(coco, "half_images", seed=3)
+    left = {image["id"] for image in images["images"]}
+    assert 10 < len(left) < 30
+    assert images["annotations"] == [a for a in coco["annotations"] if a["image_id"] in left]
+    made = make_shapes(tmp_path / "half", 40, 1, protocol="half_classes") / "annotations/train.json"
+    assert json.loads(made.read_text())["annotations"] == drop_boxes(coco, "half_classes", seed=0)["annotations"]
+    with pytest.raises(ValueError, match="missing_rate alone"):
+        make_shapes(tmp_path / "no", 40, 1, protocol="hard", missing_rate=0.1)
