@@ -2,8 +2,9 @@
 
 The protocols are those of Co-mining (https://arxiv.org/abs/2012.01950: easy, hard, extreme) and of SIOD
 (https://arxiv.org/abs/2203.15353: keep1); uniform is the usual share of all boxes, as in background recalibration
-(https://arxiv.org/abs/2002.05274: half of them). The last two are of this project: ``half_classes`` is what two data sets
-with different classes are when they are merged, and ``half_images`` what as many boxes give in complete images.
+(https://arxiv.org/abs/2002.05274: half of them). The last two are of this project: ``half_classes`` is what
+two data sets with different classes are when they are merged, and ``half_images`` what as many boxes give in complete
+images.
 """
 
 from collections import defaultdict
@@ -31,7 +32,7 @@ def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.
 
     Each image draws from its own generator, from the seed and its id, so the order of the file changes nothing, and
     with ``uniform`` a larger rate drops what a smaller one does and more. Crowd boxes, which mark regions to ignore,
-    stay.
+    stay, but for the last two, where they go with what they belong to.
 
     Args:
         coco: The content of an annotation file.

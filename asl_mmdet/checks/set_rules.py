@@ -43,7 +43,7 @@ def _missing_classes(coco: CocoSet) -> Iterator[str]:
 def _unlabelled_boxes(coco: CocoSet) -> Iterator[str]:
     if coco.kind not in KNOWN_CLASSES:
         return
-    annotated: dict[Any, set[int]] = defaultdict(set)
+    annotated: dict[str, set[Any]] = defaultdict(set)
     for entry in coco.annotations:
         annotated[repr(entry.get("image_id"))].add(entry.get("category_id"))
     for image in coco.images:
@@ -55,12 +55,8 @@ def _unlabelled_boxes(coco: CocoSet) -> Iterator[str]:
 
 def _other_order(coco: CocoSet) -> Iterator[str]:
     classes, in_file = coco.classes or [], list(coco.used.values())
-    if (
-        coco.kind not in KNOWN_CLASSES
-        and coco.classes is not None
-        and sorted(in_file) == sorted(classes)
-        and in_file != classes
-    ):
+    by_name = coco.kind in KNOWN_CLASSES or coco.classes is None
+    if not by_name and sorted(in_file) == sorted(classes) and in_file != classes:
         yield f"config {classes[:EXAMPLES]}, file {in_file[:EXAMPLES]}"
 
 
@@ -206,7 +202,7 @@ SET_RULES: list[Rule[CocoSet]] = [
     ),
     Rule("D212", "error", "number of classes differs", "Labels and scores do not fit.", "", _other_number),
     Rule(
-        "D212",
+        "D213",
         "error",
         "image whose record and boxes disagree on the classes that it was labelled for",
         FAILS,

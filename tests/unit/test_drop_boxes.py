@@ -45,10 +45,10 @@ def test_kept_and_dropped_are_the_file_and_the_seed_decides(coco, protocol):
     both = sorted(result["annotations"] + dropped["annotations"], key=lambda a: a["id"])
     assert both == coco["annotations"]
     assert result["annotations"] == [a for a in coco["annotations"] if a in result["annotations"]]  # their order
-    assert all(not a["iscrowd"] for a in dropped["annotations"])
-    assert {k: v for k, v in result.items() if k in ("images", "categories")} == {
-        k: v for k, v in coco.items() if k in ("images", "categories")
-    }
+    if not protocol.startswith("half"):
+        assert all(not a["iscrowd"] for a in dropped["annotations"])
+        assert result["images"] == coco["images"]
+    assert result["categories"] == coco["categories"]
     assert result == drop_boxes(coco, protocol, 0.4, seed=3)
     assert result["annotations"] != drop_boxes(coco, protocol, 0.4, seed=4)["annotations"]
 
