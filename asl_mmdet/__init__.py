@@ -2,8 +2,8 @@
 
 Importing the package, which a config does with ``custom_imports = dict(imports=['asl_mmdet'])``, registers
 ``AsymmetricLoss`` and ``AdaptiveAsymmetricLoss`` with MMDetection, and the hooks of :mod:`asl_mmdet.hooks` and
-the wrapper of :mod:`asl_mmdet.optim` with MMEngine. Where mmcv was installed without its compiled ops, torchvision's
-are the fallback (:mod:`asl_mmdet.mmcv_ops`).
+the wrapper of :mod:`asl_mmdet.optim` with MMEngine, whose ``Runner`` then adds the hook that a ``class_weight`` needs.
+Where mmcv was installed without its compiled ops, torchvision's are the fallback (:mod:`asl_mmdet.mmcv_ops`).
 
 With torch and nothing of OpenMMLab, nothing is registered, and the pure functions of
 :mod:`asl_mmdet.losses.functional` can be used. A config cannot be read there, so none trains without the loss.
@@ -33,6 +33,8 @@ if not _only_functions:
     mmcv_ops.install_fallback()
 
     from asl_mmdet import checkpoints, hooks, losses, optim, packaged_weights  # noqa: F401
+    from asl_mmdet.hooks.class_weight import add_to_runners
 
     if checkpoints.loader_is_broken():
         checkpoints.only_weights()
+    add_to_runners()

@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.label_counts import count_labels
 from asl_mmdet.logs import read_log
 from asl_mmdet.task import DETECTION, task_of
 
@@ -131,8 +132,7 @@ def class_frequency(cfg: Config) -> tuple[list[str], list[int]]:
         for _, node in find_datasets(cfg.train_dataloader, "train_dataloader"):
             dataset = DATASETS.build({**node, "pipeline": []})
             names = list(dataset.metainfo["classes"])
-            for i in range(len(dataset)):
-                numbers.update(int(label) for label in dataset.get_cat_ids(i))
+            numbers.update(dict(enumerate(count_labels(dataset, len(names)))))
     if not names:
         raise ValueError("train_dataloader has no data set with an ann_file, a data_prefix or a data_root")
     return names, [numbers[label] for label in range(len(names))]

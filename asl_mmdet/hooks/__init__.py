@@ -1,6 +1,7 @@
 """Hooks for MMEngine's runner, a file each."""
 
 from asl_mmdet.hooks.adaptive_asymmetry import AdaptiveAsymmetryHook
+from asl_mmdet.hooks.class_weight import ClassWeightHook
 from asl_mmdet.hooks.evaluate_on_resume import EvaluateOnResumeHook
 from asl_mmdet.hooks.known_classes import KnownClassesHook
 from asl_mmdet.hooks.nonfinite_loss import NonFiniteLossHook
@@ -9,6 +10,7 @@ from asl_mmdet.hooks.probability_gap import ProbabilityGapHook
 
 __all__ = [
     "AdaptiveAsymmetryHook",
+    "ClassWeightHook",
     "EvaluateOnResumeHook",
     "KnownClassesHook",
     "NonFiniteLossHook",

@@ -13,7 +13,7 @@ Without a margin 1 - p_m is q, so CE' = p and L' = p^gamma (p + gamma q CE).
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from torch import Tensor
 from asl_mmdet.losses._device import is_compiling
 
 Side = tuple[Tensor, Tensor | None]  # loss, and its derivative for the logit where wanted
+PER_CLASS = ("gamma_neg", "clip", "pos_weight", "neg_weight")  # the parameters that may be tensors
 
 
 class Asymmetry(NamedTuple):
@@ -35,8 +36,8 @@ class Asymmetry(NamedTuple):
     gamma_pos: float
     gamma_neg: float | Tensor  # a tensor has no or one dimension
     clip: float | Tensor
-    pos_weight: float
-    neg_weight: float
+    pos_weight: float | Tensor  # a tensor has one dimension, that of the classes
+    neg_weight: float | Tensor
     detach: bool
     highest: float  # the logit above which a negative is ignored
 
@@ -50,9 +51,9 @@ class Asymmetry(NamedTuple):
 
     def of_columns(self, columns: Tensor) -> "Asymmetry":
         """For elements of these columns instead of whole rows."""
-        values = (self.gamma_neg, self.clip)
-        gamma_neg, clip = (v[columns] if isinstance(v, Tensor) and v.dim() else v for v in values)
-        return self._replace(gamma_neg=gamma_neg, clip=clip)
+        values = {name: getattr(self, name) for name in PER_CLASS}
+        chosen: Any = {k: v[columns] for k, v in values.items() if isinstance(v, Tensor) and v.dim()}
+        return self._replace(**chosen)
 
 
 def _tiny(z: Tensor) -> float:

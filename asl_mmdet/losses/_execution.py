@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from asl_mmdet.losses._device import is_compiling, is_cpu
-from asl_mmdet.losses._elementwise import Asymmetry, Side, both_sides, one_side
+from asl_mmdet.losses._elementwise import PER_CLASS, Asymmetry, Side, both_sides, one_side
 
 _SMALL = 2**14  # labels of the logits' shape so few that finding the positives costs more than it saves
 
@@ -197,7 +197,7 @@ def _compiled(a: Asymmetry, want_grad: bool, reduce: bool, tensors: tuple[str, .
 
 def _fused(z: Tensor, labels: Tensor, weight: Tensor | None, a: Asymmetry, want_grad: bool, reduce: bool) -> Side:
     """What :func:`_whole` is compiled to, and the few positives of class indices beside it."""
-    values = {name: v for name in ("gamma_neg", "clip") if isinstance(v := getattr(a, name), Tensor)}
+    values = {name: v for name in PER_CLASS if isinstance(v := getattr(a, name), Tensor)}
     constant: dict[str, Any] = dict.fromkeys(values, 0.0)
     function = _compiled(a._replace(**constant), want_grad, reduce, tuple(values))
     loss, grad = function(z, labels, weight, *values.values())

@@ -114,3 +114,18 @@ def align_parameter(name: str, value: float | Tensor, z: Tensor, as_number: bool
     if value.shape != z.shape[1:]:
         raise ValueError(f"{name} of shape {tuple(value.shape)} does not fit {z.shape[1]} classes: give 1 or C values")
     return value.detach().to(z)
+
+
+def align_class_weight(class_weight: Tensor, z: Tensor) -> Tensor:
+    """A factor for every column of the logits.
+
+    Example:
+        >>> align_class_weight(torch.tensor([1, 2]), torch.zeros(3, 2))
+        tensor([1., 2.])
+    """
+    if class_weight.shape != z.shape[1:]:
+        raise ValueError(
+            f"class_weight of shape {tuple(class_weight.shape)} does not fit {z.shape[1]} classes: give (C,) for "
+            "logits (N, C)"
+        )
+    return class_weight.detach().to(z)

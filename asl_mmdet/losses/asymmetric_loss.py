@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from asl_mmdet.losses._validation import IMPLS, REDUCTIONS, check_choice, check_number
+from asl_mmdet.losses.class_weight import SIDES, check_class_weight, weights_of
 from asl_mmdet.losses.functional import asymmetric_loss, asymmetric_softmax_loss
 
 
@@ -35,6 +37,15 @@ class AsymmetricLoss(nn.Module):
             function's is None. Sigmoid only.
         ignore_above: For missing labels: background with p above it, in (``clip``, 1], is taken for an object that has
             no label, and has no loss and no gradient; 1 ignores none. With labels (N, C) any negative. Sigmoid only.
+        class_weight: Factors >= 0 for the classes: a list with one for each; a dict of class names and factors, where
+            other classes have 1; or 'inverse_frequency', 'effective_number' or ``dict(type='effective_number',
+            beta=0.999, normalize=...)``, computed from the training annotations by
+            :func:`asl_mmdet.losses.class_weight.frequency_weights`. Names and frequencies are those of the training
+            set, which :class:`asl_mmdet.hooks.ClassWeightHook` looks at when training starts; MMEngine's runner gets
+            that hook by itself. Checkpoints do not hold the weights. ``normalize`` is 'labels' for positives and else
+            'classes' unless given.
+        class_weight_on: What they multiply: 'positive', 'negative' or 'both'. The softmax form weighs a sample by its
+            class, and takes 'positive' only.
         reduction: 'none', 'mean' or 'sum'.
         loss_weight: Factor for the loss, >= 0.
         activated: The predictions are probabilities already (as in TOOD), not logits. Sigmoid only.
@@ -60,6 +71,8 @@ class AsymmetricLoss(nn.Module):
         clip: float = 0.0,
         alpha: float | None = 0.25,
         ignore_above: float = 1.0,
+        class_weight: Any = None,
+        class_weight_on: str = "positive",
         reduction: str = "mean",
         loss_weight: float = 1.0,
         activated: bool = False,
@@ -93,6 +106,11 @@ class AsymmetricLoss(nn.Module):
                 f"AsymmetricLoss got ignore_above={ignore_above} and clip={clip}: no negative is between them, so none "
                 "would be learned"
             )
+        self.class_weight = check_class_weight(class_weight, owner)
+        self.class_weight_on = check_choice("class_weight_on", class_weight_on, SIDES, owner)
+        # No buffer: checkpoints are the same with and without it, and a copy made for an average of the weights before
+        # training starts has as many buffers as the model.
+        self._class_weights = torch.tensor(self.class_weight) if type(self.class_weight) is tuple else None
         self.reduction = check_choice("reduction", reduction, REDUCTIONS, owner)
         self.loss_weight = check_number("loss_weight", loss_weight, 0, math.inf, owner)
         self.activated = check_choice("activated", activated, (True, False), owner)
@@ -109,12 +127,42 @@ class AsymmetricLoss(nn.Module):
             ("clip", clip, 0),
             ("alpha", alpha, None),
             ("ignore_above", ignore_above, 1),
+            ("class_weight_on", class_weight_on, "positive"),
         ):
             if not use_sigmoid and value != neutral:
                 raise ValueError(
-                    f"AsymmetricLoss got {name}={value} with use_sigmoid=False: the softmax form has no {name}; write "
-                    f"{name}={neutral}"
+                    f"AsymmetricLoss got {name}={value!r} with use_sigmoid=False: the softmax form has no {name}; "
+                    f"write {name}={neutral!r}"
                 )
+
+    def set_classes(self, classes: Sequence[str], count: Callable[[], Sequence[int]]) -> Tensor | None:
+        """Find the factors that ``class_weight`` means, as :class:`asl_mmdet.hooks.ClassWeightHook` does.
+
+        Args:
+            classes: The names of the classes, in the order of the labels.
+            count: Gives the number of training labels of every class; called where ``class_weight`` needs it.
+
+        Returns:
+            The factors, (C,); None without a ``class_weight``.
+
+        Raises:
+            ValueError: If a name is no class, or the number of factors is not that of the classes.
+
+        Example:
+            >>> loss_cls = AsymmetricLoss(use_sigmoid=True, class_weight='inverse_frequency')
+            >>> loss_cls.set_classes(['cat', 'dog'], lambda: [100, 10])
+            tensor([0.5500, 5.5000])
+        """
+        if self.class_weight is not None:
+            side, owner = self.class_weight_on, type(self).__name__
+            self._class_weights = weights_of(self.class_weight, classes, count, side, owner)
+        return self._class_weights
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> nn.Module:
+        super()._apply(fn, *args, **kwargs)
+        if self._class_weights is not None:
+            self._class_weights = fn(self._class_weights)
+        return self
 
     def forward(
         self,
@@ -138,17 +186,26 @@ class AsymmetricLoss(nn.Module):
 
         Raises:
             ValueError: As :func:`asl_mmdet.losses.asymmetric_loss`.
+            RuntimeError: If ``class_weight`` needs the classes of the training set and was not given them.
         """
+        if self.class_weight is not None and self._class_weights is None:
+            raise RuntimeError(
+                f"{type(self).__name__} does not know the classes that class_weight={self.class_weight!r} is for. When "
+                "MMEngine's Runner trains it learns them by itself; other runners need "
+                "custom_hooks=[dict(type='ClassWeightHook')]; outside of a runner, call set_classes, or give a list"
+            )
         common: dict[str, Any] = dict(
             gamma_pos=self.gamma_pos,
             gamma_neg=self.gamma_neg,
             detach_focusing=self.detach_focusing,
             reduction=reduction_override or self.reduction,
             avg_factor=avg_factor,
+            class_weight=self._class_weights,
         )
         if self.use_sigmoid:
             logits = _logit(pred) if self.activated else pred
             common.update(clip=self.clip, alpha=self.alpha, ignore_above=self.ignore_above, impl=self.impl)
+            common.update(class_weight_on=self.class_weight_on)
             loss = asymmetric_loss(logits, target, weight, **common)
         else:
             loss = asymmetric_softmax_loss(pred, target, weight, label_smoothing=self.label_smoothing, **common)

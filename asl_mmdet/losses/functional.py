@@ -12,13 +12,16 @@ from asl_mmdet.losses._execution import ClosedForm, Eager
 from asl_mmdet.losses._validation import (
     IMPLS,
     REDUCTIONS,
+    align_class_weight,
     align_parameter,
     align_weight,
     as_matrix,
+    check_choice,
     check_class_indices,
     check_impl,
     check_reduction,
 )
+from asl_mmdet.losses.class_weight import SIDES
 
 __all__ = [
     "IMPLS",
@@ -74,6 +77,8 @@ def asymmetric_loss(
     clip: float | Tensor,
     alpha: float | None = None,
     ignore_above: float = 1.0,
+    class_weight: Tensor | None = None,
+    class_weight_on: str = "positive",
     detach_focusing: bool = False,
     reduction: str = "mean",
     avg_factor: float | Tensor | None = None,
@@ -113,8 +118,13 @@ def asymmetric_loss(
             both at 1. The class ``AsymmetricLoss`` has 0.25 here if nothing is given.
         ignore_above: In (0, 1]; a negative with p above it has no loss and no gradient, unless its row has a class.
             1 ignores none.
+        class_weight: (C,) factors w_c >= 0 for the columns of logits (N, C): of their positives, negatives or both.
+            None: all 1. :func:`asl_mmdet.losses.class_weight.frequency_weights` makes them of counts. They get no
+            gradient.
+        class_weight_on: 'positive', 'negative' or 'both'. With 'positive' and ``alpha``, class c has :math:`\alpha w_c`
+            where it is the label and :math:`1 - \alpha` elsewhere.
         detach_focusing: Take the focusing weights as constants in the backward pass, as the authors train.
-        reduction: 'none', 'mean' (over all elements, or by ``avg_factor``) or 'sum'.
+        reduction: 'none', 'mean' (over all elements, or by ``avg_factor``; never by weights) or 'sum'.
         avg_factor: What 'mean' divides the sum by, usually the number of positives of all images.
         impl: 'eager', 'compile' (``torch.compile``, with dynamic shapes), or 'auto': compiled on an accelerator where
             that is possible, else eager. An :class:`Eager` says how the eager form works.
@@ -143,7 +153,7 @@ def asymmetric_loss(
     z, labels = as_matrix(pred), (as_matrix(target) if target.shape == pred.shape else target)
     if weight is not None:
         weight = align_weight(weight, pred).to(z.dtype)
-    pos_weight, neg_weight = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    pos_weight, neg_weight = _weights_of_sides(z, alpha, class_weight, class_weight_on)
     as_number = not is_compiling() and (impl.select if isinstance(impl, Eager) else impl != "compile")
     gamma_neg = align_parameter("gamma_neg", gamma_neg, z, as_number)
     clip = align_parameter("clip", clip, z, as_number)
@@ -157,6 +167,21 @@ def asymmetric_loss(
     return loss.view(pred.shape) if reduction == "none" else _average(loss, reduction, avg_factor, pred.numel())
 
 
+def _weights_of_sides(
+    z: Tensor, alpha: float | None, class_weight: Tensor | None, class_weight_on: str
+) -> tuple[float | Tensor, float | Tensor]:
+    """The factors of positives and of negatives, numbers or (C,)."""
+    check_choice("class_weight_on", class_weight_on, SIDES, "asymmetric_loss")
+    positive, negative = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    if class_weight is None:
+        return positive, negative
+    weights = align_class_weight(class_weight, z)
+    return (
+        positive if class_weight_on == "negative" else positive * weights,
+        negative if class_weight_on == "positive" else negative * weights,
+    )
+
+
 def asymmetric_softmax_loss(
     pred: Tensor,
     target: Tensor,
@@ -165,6 +190,7 @@ def asymmetric_softmax_loss(
     gamma_pos: float,
     gamma_neg: float,
     label_smoothing: float = 0.0,
+    class_weight: Tensor | None = None,
     detach_focusing: bool = False,
     reduction: str = "mean",
     avg_factor: float | Tensor | None = None,
@@ -186,6 +212,8 @@ def asymmetric_softmax_loss(
         gamma_pos: Focusing parameter of the true class, >= 0.
         gamma_neg: Focusing parameter of the other classes, >= 0.
         label_smoothing: :math:`\epsilon`, in [0, 1).
+        class_weight: Factors >= 0 for the samples by their true class, (C,); (C - 1,) leaves the last class, in a box
+            head the background, at 1. They get no gradient.
         detach_focusing: Take the focusing weights as constants in the backward pass.
         reduction: 'none' gives (N,), 'mean' is over samples (or by ``avg_factor``), 'sum'.
         avg_factor: What 'mean' divides the sum by.
@@ -212,7 +240,16 @@ def asymmetric_softmax_loss(
         if weight.numel() != loss.numel():
             raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit {loss.numel()} samples")
         loss = loss * weight.reshape(loss.shape)
+    if class_weight is not None:
+        loss = loss * _of_samples(class_weight, log_p, target)
     return loss if reduction == "none" else _average(loss.sum(), reduction, avg_factor, loss.numel())
+
+
+def _of_samples(class_weight: Tensor, log_p: Tensor, target: Tensor) -> Tensor:
+    """(N,): the weight of the true class."""
+    if class_weight.dim() == 1 and len(class_weight) == log_p.shape[1] - 1:
+        class_weight = F.pad(class_weight, (0, 1), value=1.0)
+    return align_class_weight(class_weight, log_p)[target.long()]
 
 
 def _constant_if(detach: bool, x: Tensor) -> Tensor:
