@@ -27,8 +27,7 @@ def _count(dataset: Any) -> Counter[int]:
             raise _cannot_count(dataset) from error
     elif parts := getattr(dataset, "datasets", None) or [part for part in [getattr(dataset, "dataset", None)] if part]:
         for part in parts:
-            for label, number in _count(part).items():
-                found[label] += number * getattr(dataset, "times", 1)
+            found += _count(part)
     else:
         raise _cannot_count(dataset)
     return found
