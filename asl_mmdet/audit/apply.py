@@ -1,0 +1,55 @@
+"""Missing labels that were found, added to an annotation file."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+
+from asl_mmdet.audit.files import Row
+from asl_mmdet.config_tree import find_typed_blocks
+
+SOURCE = "audit_labels"
+
+
+def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_ignore: bool = False) -> dict[str, Any]:
+    """A copy of a COCO-format content with missing labels added, each object by its best class.
+
+    A new annotation has the next free id, ``source='audit_labels'``, ``score``, and for a box ``area`` (of the box)
+    and an empty ``segmentation``: nobody drew a mask.
+
+    Args:
+        coco: The content of an annotation file; it is not changed.
+        rows: Findings; those of other kinds are passed over.
+        min_score: Findings of at least this score are added.
+        as_ignore: Add boxes with ``iscrowd=1``, as regions that nothing is known about.
+
+    Raises:
+        ValueError: If ``min_score`` is not in [0, 1], or ``as_ignore`` is asked for labels without boxes.
+    """
+    if not 0 <= min_score <= 1:
+        raise ValueError(f"--apply {min_score}: use a score in [0, 1]")
+    chosen = [
+        row for row in rows if row["kind"] == "missing" and not row.get("alternative") and row["score"] >= min_score
+    ]
+    if as_ignore and any("bbox" not in row for row in chosen):
+        raise ValueError("--as-ignore: a label of a whole image has no region to ignore; leave it out")
+    first = max((a["id"] for a in coco["annotations"]), default=0) + 1
+    added = []
+    for number, row in enumerate(chosen, first):
+        annotation = dict(id=number, image_id=row["image_id"], category_id=row["category_id"], iscrowd=int(as_ignore))
+        if "bbox" in row:
+            annotation |= dict(bbox=row["bbox"], area=row["bbox"][2] * row["bbox"][3], segmentation=[])
+        added.append({**annotation, "source": SOURCE, "score": row["score"]})
+    record = dict(min_score=min_score, as_ignore=as_ignore, added=len(added))
+    return {**coco, "annotations": [*coco["annotations"], *added], SOURCE: record}
+
+
+def deaf_assigners(cfg: Config) -> Iterator[str]:
+    """The options that make a detector's assigners leave ignored regions out, where they do not yet.
+
+    MMDetection's default, ``ignore_iof_thr=-1``, takes such a region for background.
+    """
+    for key, block in find_typed_blocks(cfg.model.get("train_cfg") or {}, "model.train_cfg"):
+        is_assigner = str(block.type).rpartition(".")[2] in ("ATSSAssigner", "ApproxMaxIoUAssigner", "MaxIoUAssigner")
+        if is_assigner and block.get("ignore_iof_thr", -1) <= 0:
+            yield f"{key}.ignore_iof_thr=0.5"

@@ -1,0 +1,240 @@
+"""What is doubtful about the labels of one image, by what a detector or a classifier says of it.
+
+Functions on NumPy arrays; nothing here knows a model or a file. Every finding has a score, from 0 to 1, by which those of
+one kind are ranked, best first:
+
+================  ==========================================================  ===========================================
+kind              what it is                                                  score
+================  ==========================================================  ===========================================
+``missing``       a detection that overlaps no annotation                     s, lowered by its overlap with annotations
+``wrong_class``   an annotation where another class scores higher             s of that class, less that of its own
+``badly_placed``  an annotation whose own class is found beside it            s times (1 - IoU)
+``doubted``       an annotation whose class is hardly found, or not at all    1 - the highest s of its class at it
+================  ==========================================================  ===========================================
+
+s is the detector's score. An annotation is of one kind at most, the first of the last three that fits.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+KINDS = ("missing", "wrong_class", "badly_placed", "doubted")
+TAG_KINDS = ("missing", "doubted")  # of an image-level label
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From where something is a finding.
+
+    Args:
+        min_score: Of a detection that is looked at, and of a finding that is kept; in [0, 1].
+        missing_iou: A detection with a larger IoU with an annotation of any class is no missing object; in (0, 1).
+        same_iou: Two detections with a larger IoU are the same missing object, whatever their classes; in (0, 1).
+        placed_iou: An annotation is well placed if a detection of its class has at least this IoU with it; in (0, 1).
+        doubt_below: An annotation whose class scores less at it is doubted; in [0, 1].
+
+    Raises:
+        ValueError: If one is out of range, or ``missing_iou`` is above ``placed_iou``.
+    """
+
+    min_score: float = 0.05
+    missing_iou: float = 0.5
+    same_iou: float = 0.5
+    placed_iou: float = 0.6
+    doubt_below: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            closed = name in ("min_score", "doubt_below")
+            if not (0 <= value <= 1 if closed else 0 < value < 1):
+                raise ValueError(f"{name}={value}: use a number in {'[0, 1]' if closed else '(0, 1)'}")
+        if self.missing_iou > self.placed_iou:
+            raise ValueError(
+                f"missing_iou={self.missing_iou} is above placed_iou={self.placed_iou}: a box would be missing where it "
+                "is well placed. Use a smaller missing_iou"
+            )
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes of one image.
+
+    Args:
+        xyxy: (N, 4) corners in pixels.
+        labels: (N,) class indices.
+        scores: (N,) the detector's scores; none for annotations.
+        ids: (N,) ids of annotations; none for detections.
+    """
+
+    xyxy: Array
+    labels: Array
+    scores: Array | None = None
+    ids: Array | None = None
+
+
+@dataclass(frozen=True)
+class LabelFinding:
+    """One doubtful label, or the lack of one.
+
+    Args:
+        kind: One of :data:`KINDS`.
+        score: From 0 to 1; findings of a kind are ranked by it.
+        label: Class index: for ``doubted`` that of the annotation, else the model's.
+        box: (x1, y1, x2, y2) in pixels: for ``doubted`` that of the annotation, else the detector's. None for a tag.
+        annotation_id: Of the annotation that it is about. None where it is about none, or about a tag.
+        annotated_label: The class index of that annotation.
+        iou: The largest IoU of ``box`` with an annotation that counts for the kind. None for a tag.
+        alternative: 0 for the best class of a missing object, then 1, 2, ... for the other classes at the same place.
+    """
+
+    kind: str
+    score: float
+    label: int
+    box: tuple[float, float, float, float] | None = None
+    annotation_id: int | None = None
+    annotated_label: int | None = None
+    iou: float | None = None
+    alternative: int = 0
+
+
+def overlaps(a: Array, b: Array, of_first: bool = False) -> Array:
+    """IoU of boxes (N, 4) and (M, 4) as corners, (N, M); ``of_first``: the share of the first that lies in the second.
+
+    A box without area overlaps nothing.
+
+    Example:
+        >>> overlaps(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [5, 5, 6, 6]])).round(2).tolist()
+        [[0.33, 0.0]]
+    """
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=2)
+    area_a, area_b = (np.prod(np.maximum(x[:, 2:] - x[:, :2], 0), axis=1) for x in (a, b))
+    whole = np.broadcast_to(area_a[:, None], shared.shape) if of_first else area_a[:, None] + area_b[None] - shared
+    return np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0)
+
+
+def find_in_boxes(
+    detections: Boxes, annotations: Boxes, limits: Limits, ignored: Array | None = None
+) -> list[LabelFinding]:
+    """The findings of one image of a detection set.
+
+    Args:
+        detections: With ``scores``.
+        annotations: With ``ids``.
+        limits: From where something is a finding.
+        ignored: (K, 4) regions that nothing is known about, such as crowds: a detection with more than half of its
+            area in one is not looked at.
+
+    Returns:
+        The findings in no order.
+    """
+    assert detections.scores is not None and annotations.ids is not None
+    xyxy, scores = np.asarray(detections.xyxy, float).reshape(-1, 4), np.asarray(detections.scores, float)
+    looked_at = scores >= limits.min_score
+    if ignored is not None and len(ignored):
+        looked_at &= overlaps(xyxy, ignored, of_first=True).max(axis=1, initial=0) <= 0.5
+    found = Boxes(xyxy[looked_at], np.asarray(detections.labels, int)[looked_at], scores[looked_at])
+    given = Boxes(
+        np.asarray(annotations.xyxy, float).reshape(-1, 4),
+        np.asarray(annotations.labels, int),
+        ids=np.asarray(annotations.ids, int),
+    )
+    iou = overlaps(found.xyxy, given.xyxy)
+    findings = [*_missing(found, iou, limits), *_of_annotations(found, given, iou, limits)]
+    return [finding for finding in findings if finding.score >= limits.min_score]
+
+
+def _missing(found: Boxes, iou: Array, limits: Limits) -> list[LabelFinding]:
+    """Detections that overlap no annotation, each object once for every class that it may have."""
+    assert found.scores is not None
+    nearest = iou.max(axis=1, initial=0)
+    ranked = found.scores * (1 - nearest)
+    left = [int(i) for i in np.argsort(-ranked, kind="stable") if nearest[i] < limits.missing_iou]
+    same = overlaps(found.xyxy, found.xyxy)
+    findings: list[LabelFinding] = []
+    while left:
+        best = left[0]
+        classes: list[int] = []
+        for i in left:
+            label = int(found.labels[i])
+            if label not in classes and (i == best or same[best, i] > limits.same_iou):
+                about = dict(iou=float(nearest[i]), alternative=len(classes))
+                findings.append(LabelFinding("missing", float(ranked[i]), label, _box(found, i), **about))
+                classes.append(label)
+        left = [i for i in left if i != best and same[best, i] <= limits.same_iou]
+    return findings
+
+
+def _of_annotations(found: Boxes, given: Boxes, iou: Array, limits: Limits) -> list[LabelFinding]:
+    assert given.ids is not None
+    nearest = iou.argmax(axis=1) if iou.shape[1] else np.zeros(0, int)  # a detection speaks of one annotation
+    findings = []
+    for k, annotation_id in enumerate(given.ids):
+        about = dict(annotation_id=int(annotation_id), annotated_label=int(given.labels[k]))
+        near = np.flatnonzero((nearest == k) & (iou[:, k] >= _BESIDE)) if len(iou) else np.zeros(0, int)
+        finding = _of_annotation(found, iou[:, k], near, int(given.labels[k]), limits, about)
+        if finding is None:
+            continue
+        if finding.kind == "doubted":
+            finding = LabelFinding(**{**asdict(finding), "box": _box(given, k)})
+        findings.append(finding)
+    return findings
+
+
+_BESIDE = 0.3  # IoU from which a detection can be about an annotation
+
+
+def _of_annotation(
+    found: Boxes, iou: Array, near: Array, label: int, limits: Limits, about: dict[str, Any]
+) -> LabelFinding | None:
+    """What is doubtful about one annotation, by the detections that are about it (``near``)."""
+    assert found.scores is not None
+    own = near[found.labels[near] == label]
+    others = near[(found.labels[near] != label) & (iou[near] >= limits.missing_iou)]
+    own_score = float(found.scores[own].max(initial=0))
+    if len(others):
+        i = others[found.scores[others].argmax()]
+        if found.scores[i] > own_score:
+            score = float(found.scores[i]) - own_score
+            return LabelFinding("wrong_class", score, int(found.labels[i]), _box(found, i), iou=float(iou[i]), **about)
+    if len(own) and iou[own].max() < limits.placed_iou:
+        i = own[found.scores[own].argmax()]
+        score = float(found.scores[i] * (1 - iou[i]))
+        return LabelFinding("badly_placed", score, label, _box(found, i), iou=float(iou[i]), **about)
+    if own_score < limits.doubt_below:
+        best = float(iou[own].max(initial=0))
+        return LabelFinding("doubted", 1 - own_score, label, iou=best, **about)
+    return None
+
+
+def find_in_tags(scores: Array, tags: Array, limits: Limits) -> list[LabelFinding]:
+    """The findings of one image of a multi-label set: ``missing`` and ``doubted``.
+
+    Args:
+        scores: (C,) the classifier's, in [0, 1].
+        tags: (C,) 1 where the image has the label, 0 where it has not, -1 where that is not known.
+        limits: ``min_score`` and ``doubt_below`` count.
+
+    Returns:
+        The findings in the order of the classes; a missing tag has the classifier's score s, a doubted one 1 - s.
+    """
+    findings = []
+    for label, (score, tag) in enumerate(
+        zip(np.asarray(scores, float).tolist(), np.asarray(tags).tolist(), strict=True)
+    ):
+        if tag == 0 and score >= limits.min_score:
+            findings.append(LabelFinding("missing", score, label))
+        elif tag == 1 and score < limits.doubt_below:
+            findings.append(LabelFinding("doubted", 1 - score, label, annotated_label=label))
+    return findings
+
+
+def _box(boxes: Boxes, i: int) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = boxes.xyxy[i].tolist()
+    return x1, y1, x2, y2

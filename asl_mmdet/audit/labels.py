@@ -1,0 +1,127 @@
+"""The labels of a data set as the audit needs them: by image, with ids and names."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config, ConfigDict
+
+from asl_mmdet.audit.findings import Array, Boxes
+from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
+from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.task import MULTI_LABEL, task_of
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image and its annotations.
+
+    Args:
+        id: In the annotation file.
+        file_name: In the annotation file.
+        path: Where it is.
+        annotations: Its entries of the annotation file.
+    """
+
+    id: int
+    file_name: str
+    path: str
+    annotations: tuple[dict[str, Any], ...]
+
+
+class Labels:
+    """The training annotations of a config.
+
+    Args:
+        cfg: The config; its ``train_dataloader`` must have one data set in COCO format, in wrappers or not.
+
+    Raises:
+        ValueError: If it has another number of them or another kind, or if the file is not there, is not in COCO format
+            or lacks what an audit needs. The message names the file and the key.
+    """
+
+    def __init__(self, cfg: Config) -> None:
+        self.is_tags = task_of(cfg) is MULTI_LABEL
+        self.dataset = _only_dataset(cfg)
+        self.path = os.path.join(self.dataset.get("data_root") or "", str(self.dataset.get("ann_file")))
+        file = AnnotationFile(self.path)
+        if file.error is not None:
+            raise ValueError(f"{self.path} cannot be read: {file.error}")
+        if missing := file.missing_lists():
+            raise ValueError(f"{self.path} has no list {', '.join(missing)}: it must be in COCO format")
+        self.content: dict[str, Any] = file.content
+        coco = CocoSet(self.dataset, file, None)
+        self.names = _used_in_order(coco, self.is_tags)
+        self.index = {category: i for i, category in enumerate(self.names)}
+        self.images = self._images(coco)
+
+    def _images(self, coco: CocoSet) -> dict[int, Image]:
+        by_image: dict[int, list[dict[str, Any]]] = {number: [] for number in coco.image_paths}
+        needed = ("id", "image_id", "category_id") if self.is_tags else ("id", "image_id", "category_id", "bbox")
+        for i, entry in enumerate(coco.annotations):
+            if lacking := [key for key in needed if key not in entry]:
+                raise ValueError(f"{self.path}: annotations[{i}] has no {lacking[0]}, which the audit needs")
+            if not self.is_tags and not _is_box(entry["bbox"]):
+                raise ValueError(f"{self.path}: annotations[{i}].bbox={entry['bbox']!r} must be [x, y, width, height]")
+            if entry["image_id"] in by_image:
+                by_image[entry["image_id"]].append(entry)
+        if len(by_image) < len(coco.images):
+            raise ValueError(f"{self.path}: some of its images have no id of their own, or no file_name")
+        names = {image["id"]: image["file_name"] for image in coco.images}
+        return {
+            number: Image(number, names[number], path, tuple(by_image[number]))
+            for number, path in coco.image_paths.items()
+        }
+
+    def boxes_of(self, image: Image) -> tuple[Boxes, Array]:
+        """The annotations of the trained classes, and the regions (K, 4) that nothing is known about."""
+        boxes, labels, ids, ignored = [], [], [], []
+        for entry in image.annotations:
+            x, y, width, height = entry["bbox"]
+            corners = (x, y, x + width, y + height)
+            if entry.get("iscrowd") or entry.get("ignore"):
+                ignored.append(corners)
+            elif entry["category_id"] in self.index:
+                boxes.append(corners)
+                labels.append(self.index[entry["category_id"]])
+                ids.append(entry["id"])
+        given = Boxes(np.array(boxes, float).reshape(-1, 4), np.array(labels, int), ids=np.array(ids, int))
+        return given, np.array(ignored, float).reshape(-1, 4)
+
+    def tags_of(self, image: Image) -> Array:
+        """(C,): 1 where the image has a label, else 0."""
+        tags = np.zeros(len(self.names), int)
+        tags[[self.index[a["category_id"]] for a in image.annotations if a["category_id"] in self.index]] = 1
+        return tags
+
+
+def _only_dataset(cfg: Config) -> ConfigDict:
+    found = list(find_datasets(cfg.get("train_dataloader"), "train_dataloader"))
+    if len(found) != 1:
+        keys = ", ".join(key for key, _ in found) or "none"
+        raise ValueError(
+            f"train_dataloader has {len(found)} data sets ({keys}), and one is audited at a time: write a config with one"
+        )
+    key, dataset = found[0]
+    wanted = "CocoMultiLabel" if task_of(cfg) is MULTI_LABEL else "CocoDataset"
+    if kind_of(dataset) != wanted:
+        raise ValueError(
+            f"{key}.type={dataset.get('type')!r}: only {wanted}, which reads COCO's format, can be audited"
+        )
+    return dataset
+
+
+def _used_in_order(coco: CocoSet, is_tags: bool) -> dict[int, str]:
+    """The names of the trained categories by id, in the order of the model's classes."""
+    used = coco.used
+    if not used:
+        raise ValueError(f"{coco.path} has none of the classes that metainfo.classes names: {coco.classes}")
+    if is_tags:  # in the order of the config, else of the ids
+        order = coco.classes or []
+        return dict(sorted(used.items(), key=lambda item: (order.index(item[1]) if order else 0, item[0])))
+    return {entry["id"]: used[entry["id"]] for entry in coco.categories if entry["id"] in used}  # as MMDetection
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(is_number(v) for v in value)

@@ -1,0 +1,136 @@
+"""Predictions for the training images, kept in a file: what is there is not predicted again."""
+
+import json
+import os
+from collections.abc import Iterable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from mmengine.utils import ProgressBar
+from torch.utils.data import Subset
+
+from asl_mmdet.audit.labels import Labels
+from asl_mmdet.config_tree import find_datasets
+
+Prediction = dict[str, Any]  # boxes (N, 4), scores (N,) and labels (N,), or of a classifier scores (C,) alone
+
+
+class PredictionFile:
+    """Predictions, an image a line; a line that a stop left incomplete is dropped.
+
+    Args:
+        path: The file; it need not exist.
+        source: What the predictions depend on. It is the first line of the file.
+
+    Raises:
+        ValueError: If the file is of another source.
+    """
+
+    def __init__(self, path: Path, source: dict[str, Any]) -> None:
+        self.path = path
+        self.predictions: dict[int, Prediction] = {}
+        self._first = dict(source=source)
+        if not path.exists():
+            return
+        good = 0
+        for number, line in enumerate(path.read_bytes().splitlines(keepends=True)):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                break
+            if not line.endswith(b"\n"):
+                break
+            if number == 0:
+                self._compare(entry.get("source"))
+            else:
+                self.predictions[entry.pop("image_id")] = entry
+            good += len(line)
+        with path.open("r+b") as file:
+            file.truncate(good)
+
+    def _compare(self, found: Any) -> None:
+        source = self._first["source"]
+        if found != source:
+            differing = [key for key in source if not isinstance(found, dict) or found.get(key) != source[key]]
+            raise ValueError(
+                f"{self.path} has predictions of another {', '.join(differing)}. Remove it, or name another folder by "
+                "--out"
+            )
+
+    def append(self, predictions: dict[int, Prediction]) -> None:
+        """Add predictions, to the file as well."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a") as file:
+            if file.tell() == 0:
+                file.write(json.dumps(self._first) + "\n")
+            for image_id, prediction in predictions.items():
+                file.write(json.dumps(dict(image_id=image_id, **prediction)) + "\n")
+        self.predictions.update(predictions)
+
+
+def source_of(cfg: Config, checkpoint: str, labels: Labels, tta: bool) -> dict[str, Any]:
+    """What predictions depend on: the checkpoint, the model, the images' folder, the classes and the options."""
+    stat = os.stat(checkpoint)
+    return dict(
+        checkpoint=f"{os.path.abspath(checkpoint)}, {stat.st_size} bytes, {stat.st_mtime_ns}",
+        model=json.loads(json.dumps(cfg.model.to_dict(), default=str)),
+        images=os.path.abspath(os.path.dirname(next(iter(labels.images.values())).path)) if labels.images else "",
+        classes=list(labels.names.values()),
+        tta=tta,
+    )
+
+
+def test_on_training_images(cfg: Config, labels: Labels) -> None:
+    """Have the config test its model on all training images, those without a label too, by the pipeline of its test."""
+    pipeline = next(dataset.pipeline for _, dataset in find_datasets(cfg.test_dataloader, "test_dataloader"))
+    dataset = deepcopy(labels.dataset)
+    dataset.pop("indices", None)
+    dataset.update(pipeline=pipeline, test_mode=True, filter_cfg=dict(filter_empty_gt=False))
+    cfg.test_dataloader.dataset = dataset
+
+
+def predict(runner: Runner, cfg: Config, file: PredictionFile, wanted: Iterable[int]) -> None:
+    """Predict the ``wanted`` images that ``file`` has not; batch by batch they go into the file.
+
+    Args:
+        runner: With the model, which gets the weights of ``cfg.load_from``.
+        cfg: After :func:`test_on_training_images`.
+        file: Where the predictions go.
+        wanted: Ids of images.
+    """
+    left = set(wanted) - file.predictions.keys()
+    if not left:
+        return
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    dataset.full_init()
+    ids = [int(dataset.get_data_info(i)["img_id"]) for i in range(len(dataset))]
+    places = [i for i, image_id in enumerate(ids) if image_id in left]
+    waiting = iter([ids[i] for i in places])  # mmpretrain's samples do not say which image they are of
+    loader = Runner.build_dataloader({**cfg.test_dataloader, "dataset": Subset(dataset, places)})
+    runner.load_or_resume()
+    runner.model.eval()
+    bar = ProgressBar(len(places))
+    with torch.no_grad():
+        for batch in loader:
+            samples = runner.model.test_step(batch)
+            file.append({next(waiting): _plain(sample) for sample in samples})
+            bar.update(len(samples))
+    print()
+
+
+def _plain(sample: Any) -> Prediction:
+    """A prediction as rounded numbers: boxes in 0.01 pixels, scores in 0.00001."""
+    if "pred_score" in sample:
+        return dict(scores=_rounded(sample.pred_score, 5))
+    found = sample.pred_instances
+    return dict(boxes=_rounded(found.bboxes, 2), scores=_rounded(found.scores, 5), labels=found.labels.tolist())
+
+
+def _rounded(values: Any, digits: int) -> list[Any]:
+    return np.round(torch.as_tensor(values).double().cpu().numpy(), digits).tolist()

@@ -1,0 +1,147 @@
+"""List doubtful training labels by what a trained model says: python tools/audit_labels.py CONFIG CHECKPOINT."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+
+from asl_mmdet.audit.apply import add_missing, deaf_assigners
+from asl_mmdet.audit.files import Row, read_findings, row_of, write_findings
+from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
+from asl_mmdet.audit.labels import Labels
+from asl_mmdet.audit.predict import Prediction, PredictionFile, predict, source_of, test_on_training_images
+from asl_mmdet.checkpoints import load_checkpoint
+from asl_mmdet.checks import preflight
+from asl_mmdet.cli.common import add_common_arguments, build_runner, check_data, fail, load_config, need, stop_on, tell
+from asl_mmdet.cli.test import add_test_time_augmentation
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Predict the training images, and list the labels that are missing or doubtful, best first."
+    )
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", nargs="?", help="checkpoint file; not needed with --findings")
+    parser.add_argument("--out", type=Path, help="folder to write; <work dir>/audit by default")
+    parser.add_argument("--min-score", type=float, default=Limits.min_score, help="least score of a finding")
+    parser.add_argument("--crops", type=int, default=500, help="number of crops on the page; 0: no page")
+    parser.add_argument("--tta", action="store_true", help="test-time augmentation")
+    parser.add_argument("--findings", type=Path, metavar="FILE.json", help="with --apply: add these; predict nothing")
+    parser.add_argument("--apply", type=float, metavar="SCORE", help="write annotations with the missing labels added")
+    parser.add_argument(
+        "--apply-to", type=Path, metavar="FILE.json", help="for --apply; <out>/annotations.json by default"
+    )
+    parser.add_argument("--as-ignore", action="store_true", help="with --apply: add regions to ignore, not boxes")
+    parser.add_argument("--force", action="store_true", help="with --apply: overwrite an annotation file of before")
+    add_common_arguments(parser)
+    args = parser.parse_args(argv)
+    if args.launcher != "none":
+        parser.error("--launcher: the audit runs in one process; leave it out")
+    if args.findings is None and args.checkpoint is None:
+        parser.error("name a checkpoint, or the findings of an earlier audit by --findings")
+    if args.apply is None and (args.findings or args.apply_to or args.as_ignore):
+        parser.error("--findings, --apply-to and --as-ignore go with --apply SCORE")
+    if args.crops < 0:
+        parser.error(f"--crops {args.crops}: use a whole number from 0")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Predict what is not predicted yet, and write the findings."""
+    args = parse(argv)
+    cfg = load_config(args)
+    out: Path = args.out or Path(cfg.work_dir) / "audit"
+    try:
+        limits = Limits(min_score=args.min_score)
+        labels = Labels(cfg)
+        target = _target(args, out, labels)
+        if args.findings:
+            rows = read_findings(args.findings, labels)
+        else:
+            rows = audit(cfg, args, out, labels, limits)
+        if target:
+            content = add_missing(labels.content, rows, args.apply, args.as_ignore)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(json.dumps(content))
+            print(f"{target}: {len(content['annotations']) - len(labels.content['annotations'])} labels added")
+    except ValueError as error:
+        fail(str(error))
+    if args.as_ignore and (options := list(deaf_assigners(cfg))):
+        tell(f"warning: by this config ignored regions are background. Train with --cfg-options {' '.join(options)}")
+
+
+def _target(args: argparse.Namespace, out: Path, labels: Labels) -> Path | None:
+    """The annotation file to write."""
+    if args.apply is None:
+        return None
+    if not 0 <= args.apply <= 1:
+        raise ValueError(f"--apply {args.apply}: use a score in [0, 1]")
+    if args.as_ignore and labels.is_tags:
+        raise ValueError("--as-ignore: a label of a whole image has no region to ignore; leave it out")
+    target: Path = args.apply_to or out / "annotations.json"
+    if target.exists() and target.samefile(labels.path):
+        raise ValueError(f"--apply-to {target} is the annotation file itself: name another")
+    if target.exists() and not args.force:
+        raise ValueError(f"{target} exists: name another by --apply-to, or overwrite it by --force")
+    return target
+
+
+def audit(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels, limits: Limits) -> list[Row]:
+    """Predict, and write the lists and the page."""
+    if args.crops:
+        need("jinja2")
+    stop_on(preflight.check_checkpoint(args.checkpoint))
+    _check_classes(args.checkpoint, labels)
+    check_data(cfg, "train")
+    file = PredictionFile(out / "predictions.jsonl", source_of(cfg, args.checkpoint, labels, args.tta))
+    if labels.images.keys() - file.predictions.keys():
+        test_on_training_images(cfg, labels)
+        cfg.load_from, cfg.resume, cfg.work_dir = args.checkpoint, False, str(out / "logs")
+        if args.tta:
+            add_test_time_augmentation(cfg)
+        runner = build_runner(cfg)
+        bare = getattr(runner.model, "module", runner.model)
+        stop_on(preflight.check_checkpoint(args.checkpoint, bare))
+        predict(runner, cfg, file, labels.images)
+    rows = findings_of(file.predictions, labels, limits)
+    out.mkdir(parents=True, exist_ok=True)
+    write_findings(rows, out)
+    written = [out / "findings.csv", out / "findings.json"]
+    if args.crops:
+        from asl_mmdet.audit.page import write_page
+
+        write_page(rows, labels, out / "index.html", args.crops)
+        written.append(out / "index.html")
+    numbers = Counter(row["kind"] for row in rows if not row.get("alternative"))
+    print(f"{labels.path}: {', '.join(f'{n} {kind}' for kind, n in numbers.most_common()) or 'nothing found'}")
+    print(", ".join(map(str, written)))
+    return rows
+
+
+def _check_classes(checkpoint: str, labels: Labels) -> None:
+    """ValueError if the checkpoint says that it is of other classes."""
+    state = load_checkpoint(checkpoint)
+    classes = ((state.get("meta") or {}).get("dataset_meta") or {}).get("classes")
+    if classes is not None and sorted(classes) != sorted(labels.names.values()):
+        raise ValueError(
+            f"{checkpoint} is of the classes {', '.join(classes)}, and {labels.path} is audited for "
+            f"{', '.join(labels.names.values())}: use a checkpoint of this config"
+        )
+
+
+def findings_of(predictions: dict[int, Prediction], labels: Labels, limits: Limits) -> list[Row]:
+    """The findings of all images, best first."""
+    rows = []
+    for image in labels.images.values():
+        found = predictions[image.id]
+        if labels.is_tags:
+            findings = find_in_tags(found["scores"], labels.tags_of(image), limits)
+        else:
+            given, ignored = labels.boxes_of(image)
+            findings = find_in_boxes(Boxes(found["boxes"], found["labels"], found["scores"]), given, limits, ignored)
+        rows += [row_of(finding, image, labels) for finding in findings]
+    return sorted(rows, key=lambda row: (-row["score"], row["image_id"]))
