@@ -164,8 +164,10 @@ def _missing(found: Boxes, iou: Array, limits: Limits) -> list[LabelFinding]:
         for i in left:
             label = int(found.labels[i])
             if label not in classes and (i == best or same[best, i] > limits.same_iou):
-                about = dict(iou=float(nearest[i]), alternative=len(classes))
-                findings.append(LabelFinding("missing", float(ranked[i]), label, _box(found, i), **about))
+                box, score = _box(found, i), float(ranked[i])
+                findings.append(
+                    LabelFinding("missing", score, label, box, iou=float(nearest[i]), alternative=len(classes))
+                )
                 classes.append(label)
         left = [i for i in left if i != best and same[best, i] <= limits.same_iou]
     return findings

@@ -101,7 +101,7 @@ def _only_dataset(cfg: Config) -> ConfigDict:
     if len(found) != 1:
         keys = ", ".join(key for key, _ in found) or "none"
         raise ValueError(
-            f"train_dataloader has {len(found)} data sets ({keys}), and one is audited at a time: write a config with one"
+            f"train_dataloader has {len(found)} data sets ({keys}), and one is audited at a time: name one alone"
         )
     key, dataset = found[0]
     wanted = "CocoMultiLabel" if task_of(cfg) is MULTI_LABEL else "CocoDataset"

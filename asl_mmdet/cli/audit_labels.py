@@ -59,10 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         limits = Limits(min_score=args.min_score)
         labels = Labels(cfg)
         target = _target(args, out, labels)
-        if args.findings:
-            rows = read_findings(args.findings, labels)
-        else:
-            rows = audit(cfg, args, out, labels, limits)
+        rows = read_findings(args.findings, labels) if args.findings else audit(cfg, args, out, labels, limits)
         if target:
             content = add_missing(labels.content, rows, args.apply, args.as_ignore)
             target.parent.mkdir(parents=True, exist_ok=True)

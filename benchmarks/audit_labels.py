@@ -1,0 +1,84 @@
+"""How good the ranking of missing boxes is, where it is known what is missing.
+
+    python tools/drop_boxes.py data/mine/annotations/train.json data/mine/annotations/half.json
+    python tools/audit_labels.py CONFIG CHECKPOINT --out work_dirs/audit          # trained and audited on half.json
+    python benchmarks/audit_labels.py work_dirs/audit/findings.json data/mine/annotations/half.json
+
+A finding is right if it has an IoU of at least 0.5 with a dropped box of its class that no finding before it had. The
+average precision is the area under the precision that is made monotone, over all dropped boxes.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asl_mmdet.audit.findings import overlaps
+from asl_mmdet.cli.common import fail
+
+
+def corners(boxes: list[list[float]]) -> Any:
+    """COCO's boxes as corners, (N, 4)."""
+    array = np.array(boxes, float).reshape(-1, 4)
+    return np.concatenate([array[:, :2], array[:, :2] + array[:, 2:]], axis=1)
+
+
+def hits(findings: list[dict[str, Any]], dropped: list[dict[str, Any]], any_class: bool = False) -> Any:
+    """Whether each finding, best first, is right; (N,) bool."""
+    truth = defaultdict(list)
+    for box in dropped:
+        truth[box["image_id"]].append(box)
+    free = {image: np.ones(len(boxes), bool) for image, boxes in truth.items()}
+    right = []
+    for finding in sorted(findings, key=lambda finding: -finding["score"]):
+        boxes = truth.get(finding["image_id"], [])
+        iou = overlaps(corners([finding["bbox"]]), corners([box["bbox"] for box in boxes]))[0]
+        same = [any_class or box["category_id"] == finding["category_id"] for box in boxes]
+        iou = iou * free.get(finding["image_id"], 1) * np.array(same, bool)
+        right.append(bool(len(iou)) and iou.max() >= 0.5)
+        if right[-1]:
+            free[finding["image_id"]][iou.argmax()] = False
+    return np.array(right, bool)
+
+
+def average_precision(right: Any, number: int) -> float:
+    """Of a ranking (N,) in which ``number`` could be right."""
+    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
+    monotone = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((monotone * right).sum() / number)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="How good the ranking of missing boxes is.")
+    parser.add_argument("findings", type=Path, help="findings.json of tools/audit_labels.py")
+    parser.add_argument("annotations", type=Path, help="what was audited; a file of tools/drop_boxes.py")
+    parser.add_argument("--complete", type=Path, help="the file with all boxes, where nothing is recorded")
+    args = parser.parse_args()
+    rows = [row for row in json.loads(args.findings.read_text()) if row["kind"] == "missing"]
+    coco = json.loads(args.annotations.read_text())
+    if args.complete:
+        kept = {a["id"] for a in coco["annotations"]}
+        dropped = [a for a in json.loads(args.complete.read_text())["annotations"] if a["id"] not in kept]
+    elif "dropped" in coco:
+        dropped = coco["dropped"]["annotations"]
+    else:
+        fail(f"{args.annotations} does not record what was dropped: name the file with all boxes by --complete")
+    if not rows or not dropped:
+        fail(f"{len(rows)} findings of missing boxes and {len(dropped)} dropped boxes: nothing to measure")
+    best = [row for row in rows if not row.get("alternative")]
+    for title, chosen, any_class in (
+        ("all classes of an object", rows, False),
+        ("its best class alone", best, False),
+        ("its place, any class", best, True),
+    ):
+        right = hits(chosen, dropped, any_class)
+        first = "  ".join(f"first {n}: {100 * right[:n].mean():.1f} %" for n in (1000, len(dropped)))
+        print(f"{title:25} AP {average_precision(right, len(dropped)):.3f}  {first}  {len(chosen)} findings")
+
+
+if __name__ == "__main__":
+    main()

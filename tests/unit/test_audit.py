@@ -1,0 +1,224 @@
+"""The audit of labels, on images where it is known what is wrong."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from commands import call, message_of
+from mmengine.config import Config
+
+from asl_mmdet.audit.apply import add_missing, deaf_assigners
+from asl_mmdet.audit.files import read_findings
+from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
+from asl_mmdet.audit.page import chosen_for_page
+from asl_mmdet.audit.predict import PredictionFile
+from asl_mmdet.shapes import make_shapes
+
+CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
+
+
+def find(detections, annotations, ignored=None, **limits):
+    """Of rows (x1, y1, x2, y2, label, score) and (x1, y1, x2, y2, label)."""
+    d = np.array(detections, float).reshape(-1, 6)
+    a = np.array(annotations, float).reshape(-1, 5)
+    found = Boxes(d[:, :4], d[:, 4].astype(int), d[:, 5])
+    given = Boxes(a[:, :4], a[:, 4].astype(int), ids=np.arange(len(a)) + 10)
+    return find_in_boxes(found, given, Limits(**limits), ignored)
+
+
+def test_confident_detection_apart_from_annotations_is_missing():
+    (finding,) = find([(0, 0, 10, 10, 1, 0.9), (50, 50, 60, 60, 2, 0.7)], [(0, 0, 10, 10, 1)])
+    assert (finding.kind, finding.label, finding.score, finding.box) == ("missing", 2, 0.7, (50, 50, 60, 60))
+
+
+def test_every_detection_is_missing_in_an_image_without_annotations():
+    assert [f.kind for f in find([(0, 0, 9, 9, 0, 0.8), (20, 20, 29, 29, 0, 0.6)], [])] == ["missing"] * 2
+    assert find([], []) == []
+
+
+def test_object_found_as_two_classes_is_one_with_an_alternative():
+    box = (0, 0, 10, 10)
+    findings = find([(*box, 3, 0.4), (*box, 1, 0.6), (1, 0, 11, 10, 1, 0.5)], [])
+    assert [(f.label, f.score, f.alternative) for f in findings] == [(1, 0.6, 0), (3, 0.4, 1)]
+
+
+def test_overlap_with_an_annotation_lowers_the_score_of_a_missing_box():
+    findings = find([(5, 0, 15, 10, 0, 0.9), (50, 0, 60, 10, 0, 0.9), (0, 0, 10, 10, 1, 0.9)], [(0, 0, 10, 10, 1)])
+    assert sorted(f.score for f in findings) == pytest.approx([0.9 * 2 / 3, 0.9])
+
+
+def test_other_class_that_scores_higher_is_a_wrong_class():
+    box = (0, 0, 10, 10)
+    (finding,) = find([(*box, 4, 0.8), (*box, 2, 0.3)], [(*box, 2)])
+    assert (finding.kind, finding.label, finding.annotated_label, finding.annotation_id) == ("wrong_class", 4, 2, 10)
+    assert finding.score == pytest.approx(0.5)
+    assert find([(*box, 4, 0.3), (*box, 2, 0.8)], [(*box, 2)]) == []
+
+
+def test_own_class_beside_an_annotation_is_badly_placed_unless_it_is_there_too():
+    beside, there = (0, 0, 10, 14, 2, 0.8), (0, 0, 10, 10, 2, 0.5)
+    (finding,) = find([(0, 0, 10, 20, 2, 0.8)], [(0, 0, 10, 10, 2)])
+    assert (finding.kind, finding.iou, finding.score) == ("badly_placed", 0.5, pytest.approx(0.4))
+    assert find([(0, 0, 10, 20, 2, 0.8), there], [(0, 0, 10, 10, 2)]) == []
+    assert find([beside], [(0, 0, 10, 10, 2)]) == []
+
+
+def test_annotation_that_is_not_found_is_doubted():
+    (finding,) = find([(50, 50, 60, 60, 0, 0.01)], [(0, 0, 10, 10, 2)])
+    assert (finding.kind, finding.score, finding.box, finding.label) == ("doubted", 1.0, (0, 0, 10, 10), 2)
+    (finding,) = find([(0, 0, 10, 10, 2, 0.07)], [(0, 0, 10, 10, 2)])
+    assert (finding.kind, finding.score) == ("doubted", pytest.approx(0.93))
+
+
+def test_detection_inside_of_an_ignored_region_is_not_looked_at():
+    detection = [(0, 0, 10, 10, 0, 0.9)]
+    assert find(detection, [], ignored=np.array([[0, 0, 100, 100.0]])) == []
+    assert len(find(detection, [], ignored=np.array([[6, 0, 100, 100.0]]))) == 1
+
+
+def test_tags_are_missing_doubted_or_unknown():
+    findings = find_in_tags(np.array([0.9, 0.9, 0.01, 0.01, 0.9]), np.array([0, 1, 1, 0, -1]), Limits())
+    assert [(f.kind, f.label, f.score) for f in findings] == [("missing", 0, 0.9), ("doubted", 2, 0.99)]
+
+
+@pytest.mark.parametrize(
+    "limits, message",
+    [
+        (dict(min_score=2), r"min_score=2: use a number in \[0, 1\]"),
+        (dict(same_iou=0), r"same_iou=0: use a number in \(0, 1\)"),
+        (dict(missing_iou=0.7), "Use a smaller missing_iou"),
+    ],
+)
+def test_limits_out_of_range_are_refused(limits, message):
+    with pytest.raises(ValueError, match=message):
+        Limits(**limits)
+
+
+def row(score, kind="missing", **more):
+    return dict(kind=kind, score=score, image_id=1, category_id=2, bbox=[1, 2, 30, 4], **more)
+
+
+@pytest.mark.parametrize("as_ignore", [False, True])
+def test_missing_boxes_above_the_score_are_added_and_marked(as_ignore):
+    coco = dict(images=[dict(id=1)], annotations=[dict(id=7)], categories=[dict(id=2)])
+    before = json.dumps(coco)
+    rows = [row(0.9), row(0.8, alternative=1), row(0.7, "doubted"), row(0.4), row(0.5)]
+    result = add_missing(coco, rows, 0.5, as_ignore)
+    assert json.dumps(coco) == before
+    assert result["annotations"][0] == dict(id=7)
+    assert [(a["id"], a["score"], a["source"]) for a in result["annotations"][1:]] == [
+        (8, 0.9, "audit_labels"),
+        (9, 0.5, "audit_labels"),
+    ]
+    assert {(a["iscrowd"], a["area"]) for a in result["annotations"][1:]} == {(int(as_ignore), 120)}
+
+
+def test_assigners_that_take_ignored_regions_for_background_are_named():
+    cfg = Config(dict(model=dict(train_cfg=dict(assigner=dict(type="ATSSAssigner", topk=9)))))
+    assert list(deaf_assigners(cfg)) == ["model.train_cfg.assigner.ignore_iof_thr=0.5"]
+    cfg.model.train_cfg.assigner.ignore_iof_thr = 0.5
+    assert list(deaf_assigners(cfg)) == []
+
+
+def test_page_shows_every_kind_in_its_turn():
+    rows = [row(0.9), row(0.8), row(0.7), row(0.1, "doubted"), row(0.95, alternative=1)]
+    assert [(r["kind"], r["score"]) for r in chosen_for_page(rows, 3)] == [
+        ("missing", 0.9),
+        ("missing", 0.8),
+        ("doubted", 0.1),
+    ]
+
+
+def test_predictions_go_on_after_an_incomplete_line_and_refuse_another_source(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    PredictionFile(path, dict(checkpoint="a")).append({1: dict(scores=[0.5]), 2: dict(scores=[0.25])})
+    path.write_bytes(path.read_bytes()[:-4])
+    file = PredictionFile(path, dict(checkpoint="a"))
+    assert file.predictions == {1: dict(scores=[0.5])}
+    file.append({2: dict(scores=[0.75])})
+    assert PredictionFile(path, dict(checkpoint="a")).predictions == {1: dict(scores=[0.5]), 2: dict(scores=[0.75])}
+    with pytest.raises(ValueError, match="another checkpoint"):
+        PredictionFile(path, dict(checkpoint="b"))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A data set, options that name it, and a checkpoint of random weights."""
+    import torch
+    from mmdet.registry import MODELS
+    from mmdet.utils import register_all_modules
+
+    folder = tmp_path_factory.mktemp("audit")
+    data = make_shapes(folder / "shapes", num_train=6, num_val=1)
+    register_all_modules()
+    cfg = Config.fromfile(CONFIG)
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), folder / "random.pth")
+    keys = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
+    keys += [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
+    return data, folder / "random.pth", ["--cfg-options", *keys, "test_dataloader.num_workers=0"]
+
+
+def test_tool_audits_every_image_and_predicts_once(tiny, tmp_path):
+    data, checkpoint, options = tiny
+    annotations = data / "annotations" / "train.json"
+    coco = json.loads(annotations.read_text())
+    done = call("audit_labels", CONFIG, checkpoint, "--out", tmp_path, "--min-score", "0", *options)
+    assert done.returncode == 0, done.stderr
+    predicted = (tmp_path / "predictions.jsonl").read_text()
+    assert len(predicted.splitlines()) == 1 + 6
+    rows = json.loads((tmp_path / "findings.json").read_text())
+    with (tmp_path / "findings.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(rows)
+    assert {r["annotation_id"] for r in rows if r["kind"] != "missing"} == {a["id"] for a in coco["annotations"]}
+    page = (tmp_path / "index.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == sum(not r.get("alternative") for r in rows)
+    again = call("audit_labels", CONFIG, checkpoint, "--out", tmp_path, "--crops", "0", *options)
+    assert again.returncode == 0, again.stderr
+    assert "Load checkpoint" not in again.stdout + again.stderr
+    assert (tmp_path / "predictions.jsonl").read_text() == predicted
+
+
+def test_tool_applies_reviewed_findings_and_spares_what_is_there(tiny, tmp_path):
+    data, _, options = tiny
+    annotations = data / "annotations" / "train.json"
+    before = annotations.read_bytes()
+    found = [dict(row(0.9), file_name="000001.jpg")]
+    findings, target = tmp_path / "findings.json", tmp_path / "new.json"
+    findings.write_text(json.dumps(found))
+    arguments = [CONFIG, "--findings", findings, "--apply", "0.5", "--apply-to"]
+    done = call("audit_labels", *arguments, target, "--as-ignore", *options)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(target.read_text())["annotations"][-1]["iscrowd"] == 1
+    assert "model.train_cfg.assigner.ignore_iof_thr=0.5" in done.stderr
+    assert "--force" in message_of("audit_labels", *arguments, target, *options)
+    assert "itself" in message_of("audit_labels", *arguments, annotations, "--force", *options)
+    findings.write_text(json.dumps([dict(found[0], file_name="other.jpg")]))
+    other = message_of("audit_labels", *arguments, tmp_path / "none.json", *options)
+    assert "'other.jpg'" in other and "of other images" in other
+    assert not (tmp_path / "none.json").exists()
+    assert annotations.read_bytes() == before
+
+
+def test_tool_refuses_a_checkpoint_of_other_classes_and_an_annotation_without_a_box(tiny, tmp_path):
+    import torch
+
+    data, checkpoint, options = tiny
+    out = tmp_path / "out"
+    meta = dict(dataset_meta=dict(classes=("cat", "dog")))
+    torch.save(dict(state_dict={}, meta=meta), tmp_path / "pets.pth")
+    message = message_of("audit_labels", CONFIG, tmp_path / "pets.pth", "--out", out, *options)
+    assert "is of the classes cat, dog" in message
+    coco = json.loads((data / "annotations" / "train.json").read_text())
+    del coco["annotations"][3]["bbox"]
+    (tmp_path / "wrong.json").write_text(json.dumps(coco))
+    wrong = f"train_dataloader.dataset.ann_file={tmp_path}/wrong.json"
+    message = message_of("audit_labels", CONFIG, checkpoint, "--out", out, *options, wrong)
+    assert "annotations[3] has no bbox" in message
+    assert not out.exists()
+
+
+def test_findings_that_are_no_list_are_refused(tmp_path):
+    (tmp_path / "findings.json").write_text("{}")
+    with pytest.raises(ValueError, match="no list of findings"):
+        read_findings(tmp_path / "findings.json", None)
