@@ -1,16 +1,16 @@
 """What is doubtful about the labels of one image, by what a detector or a classifier says of it.
 
-Functions on NumPy arrays; nothing here knows a model or a file. Every finding has a score, from 0 to 1, by which those of
-one kind are ranked, best first:
+Functions on NumPy arrays; nothing here knows a model or a file. Every finding has a score, from 0 to 1, by which those
+of one kind are ranked, best first:
 
-================  ==========================================================  ===========================================
+================  ==========================================================  ==========================================
 kind              what it is                                                  score
-================  ==========================================================  ===========================================
+================  ==========================================================  ==========================================
 ``missing``       a detection that overlaps no annotation                     s, lowered by its overlap with annotations
 ``wrong_class``   an annotation where another class scores higher             s of that class, less that of its own
 ``badly_placed``  an annotation whose own class is found beside it            s times (1 - IoU)
 ``doubted``       an annotation whose class is hardly found, or not at all    1 - the highest s of its class at it
-================  ==========================================================  ===========================================
+================  ==========================================================  ==========================================
 
 s is the detector's score. An annotation is of one kind at most, the first of the last three that fits.
 """
@@ -55,8 +55,8 @@ class Limits:
                 raise ValueError(f"{name}={value}: use a number in {'[0, 1]' if closed else '(0, 1)'}")
         if self.missing_iou > self.placed_iou:
             raise ValueError(
-                f"missing_iou={self.missing_iou} is above placed_iou={self.placed_iou}: a box would be missing where it "
-                "is well placed. Use a smaller missing_iou"
+                f"missing_iou={self.missing_iou} is above placed_iou={self.placed_iou}: a box would be missing where "
+                "it is well placed. Use a smaller missing_iou"
             )
 
 
@@ -116,7 +116,7 @@ def overlaps(a: Array, b: Array, of_first: bool = False) -> Array:
     shared = np.prod(np.maximum(high - low, 0), axis=2)
     area_a, area_b = (np.prod(np.maximum(x[:, 2:] - x[:, :2], 0), axis=1) for x in (a, b))
     whole = np.broadcast_to(area_a[:, None], shared.shape) if of_first else area_a[:, None] + area_b[None] - shared
-    return np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0)
+    return np.divide(shared, whole, out=np.zeros(shared.shape), where=shared > 0)
 
 
 def find_in_boxes(

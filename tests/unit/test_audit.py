@@ -179,6 +179,31 @@ def test_tool_audits_every_image_and_predicts_once(tiny, tmp_path):
     assert (tmp_path / "predictions.jsonl").read_text() == predicted
 
 
+def test_tool_audits_the_tags_of_a_classifier(tiny, tmp_path):
+    import torch
+    from mmpretrain.registry import MODELS
+    from mmpretrain.utils import register_all_modules
+
+    register_all_modules()
+    data, _, options = tiny
+    config = "configs/shapes/tagger_r18_bce_shapes.py"
+    model = MODELS.build(Config.fromfile(config).model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / "random.pth")
+    options = [option for option in options if "evaluator" not in option]
+    arguments = ["--out", tmp_path, "--min-score", "0", "--apply", "0"]
+    done = call("audit_labels", config, tmp_path / "random.pth", *arguments, *options)
+    assert done.returncode == 0, done.stderr
+    coco = json.loads((data / "annotations" / "train.json").read_text())
+    tags = {(a["image_id"], a["category_id"]) for a in coco["annotations"]}
+    rows = json.loads((tmp_path / "findings.json").read_text())
+    missing = {(r["image_id"], r["category_id"]) for r in rows if r["kind"] == "missing"}
+    assert not missing & tags and len(missing) == 6 * 24 - len(tags)  # all of them, as --min-score 0 asks for
+    added = json.loads((tmp_path / "annotations.json").read_text())["annotations"][len(coco["annotations"]) :]
+    assert {(a["image_id"], a["category_id"]) for a in added} == missing
+    message = message_of("audit_labels", config, "x.pth", "--apply", "0", "--as-ignore", *options)
+    assert "has no region to ignore" in message
+
+
 def test_tool_applies_reviewed_findings_and_spares_what_is_there(tiny, tmp_path):
     data, _, options = tiny
     annotations = data / "annotations" / "train.json"
