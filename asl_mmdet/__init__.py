@@ -32,7 +32,7 @@ if not _only_functions:
 
     mmcv_ops.install_fallback()
 
-    from asl_mmdet import checkpoints, hooks, losses, optim, packaged_weights  # noqa: F401
+    from asl_mmdet import checkpoints, hooks, losses, optim, packaged_weights, thresholds  # noqa: F401
     from asl_mmdet.hooks.class_weight import add_to_runners
 
     if checkpoints.loader_is_broken():

@@ -38,7 +38,8 @@ MULTI_LABEL = Task("multi-label", "loss", {"multi-label/mAP": "mAP"}, "mAP", 1)
 
 def task_of(cfg: Config) -> Task:
     """The task of a config: mmpretrain's models are classifiers, all others detectors."""
-    model_type = str((cfg.get("model") or {}).get("type", ""))
+    model = cfg.get("model") or {}
+    model_type = str(model.get("model_type") or model.get("type", ""))  # the first where it has thresholds
     is_classifier = cfg.get("default_scope") == "mmpretrain" or model_type.startswith("mmpretrain.")
     return MULTI_LABEL if is_classifier else DETECTION
 

@@ -13,6 +13,8 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
+from asl_mmdet.thresholds.model import APPLIED
+
 WHITE = (255, 255, 255)
 SCORE_THR = 0.3
 
@@ -63,7 +65,9 @@ def draw_detections(cfg: Config, predictions: dict[str, list[dict[str, Any]]], n
             instances.bboxes = instances.bboxes * scale
             is_truth = instances is truth
             sample = DetDataSample(**{"gt_instances" if is_truth else "pred_instances": instances})
-            options = dict(draw_gt=is_truth, draw_pred=not is_truth, pred_score_thr=SCORE_THR)
+            is_cut = not is_truth and predictions[title][i].get(APPLIED)
+            threshold = 0.0 if is_cut else SCORE_THR
+            options = dict(draw_gt=is_truth, draw_pred=not is_truth, pred_score_thr=threshold)
             visualizer.add_datasample("", image, sample, **options)
             picture = mmcv.impad(visualizer.get_image()[..., ::-1], padding=(2, 20, 2, 2), pad_val=WHITE)
             cv2.putText(picture, title, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)

@@ -7,9 +7,12 @@ from copy import deepcopy
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
+from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.model import BaseTTAModel
+from mmengine.registry import DATASETS, DefaultScope
+from mmengine.runner import Runner
 
 from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import (
@@ -17,10 +20,14 @@ from asl_mmdet.cli.common import (
     build_runner,
     check_data,
     end_processes,
+    fail,
     load_config,
     stop_on,
+    tell,
 )
-from asl_mmdet.task import MULTI_LABEL, task_of
+from asl_mmdet.task import DETECTION, MULTI_LABEL, task_of
+from asl_mmdet.thresholds import ThresholdFile
+from asl_mmdet.thresholds.model import wrap_model
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -34,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--show-dir", help="save the images with ground truth and prediction drawn in this folder")
     parser.add_argument("--wait-time", type=float, default=2, help="seconds between images for --show")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation")
+    parser.add_argument(
+        "--thresholds", metavar="FILE.json", help="of tools/tune_thresholds.py; cut the predictions by it"
+    )
     add_common_arguments(parser)
     args = parser.parse_args(argv)
 
@@ -41,16 +51,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"--out {args.out}: the file must end in .pkl or .pickle")
     if args.dump_only and not args.out:
         parser.error("--dump-only: name the file by --out FILE.pkl")
+    if args.thresholds and args.tta:
+        parser.error("--thresholds: they were chosen without --tta; leave one of them out")
     cfg = load_config(args)
     stop_on(preflight.check_checkpoint(args.checkpoint))
     check_data(cfg, "test")
-    cfg.load_from = args.checkpoint
+    if args.thresholds:
+        use_thresholds(cfg, args.thresholds)
     is_classifier = task_of(cfg) is MULTI_LABEL
     if is_classifier and args.tta and (args.show or args.show_dir):
         parser.error("--tta: mmpretrain draws no pictures with it; leave out --tta, or --show and --show-dir")
-    backbone = cfg.model.get("backbone", {})
-    if backbone.get("pretrained") is True:  # timm would download weights that the checkpoint then replaces
-        backbone.pretrained = False
     if args.show or args.show_dir:
         if args.show_dir:  # MMDetection's hook puts a relative folder below itself again at every batch
             args.show_dir = os.path.abspath(args.show_dir)
@@ -59,18 +69,55 @@ def main(argv: Sequence[str] | None = None) -> None:
             cfg.default_hooks.visualization.update(options)
         else:
             cfg = trigger_visualization_hook(cfg, args)
+            if args.thresholds:  # they decide what is drawn
+                cfg.default_hooks.visualization.score_thr = 0.0
+    backbone = cfg.model.get("backbone", {})
     if args.tta:
         add_test_time_augmentation(cfg)
-    runner = build_runner(cfg)
-    model = getattr(runner.model, "module", runner.model)  # without DistributedDataParallel
-    bare_model = model.module if isinstance(model, BaseTTAModel) else model
-    stop_on(preflight.check_checkpoint(args.checkpoint, bare_model))
+    runner = runner_of(cfg, args.checkpoint, backbone)
     if args.out:
         dump = DumpResults if is_classifier else DumpDetResults
         metrics = [] if args.dump_only else runner.test_evaluator.metrics
         runner.test_evaluator.metrics = [*metrics, dump(out_file_path=args.out)]
     runner.test()
     end_processes()
+
+
+def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) -> Runner:
+    """The runner that tests a checkpoint, or an error if the checkpoint is of another model.
+
+    Args:
+        cfg: The config.
+        checkpoint: The file.
+        backbone: The model's block of that name, where the model is wrapped.
+    """
+    cfg.load_from = checkpoint
+    backbone = cfg.model.get("backbone", {}) if backbone is None else backbone
+    if backbone.get("pretrained") is True:  # timm would download weights that the checkpoint then replaces
+        backbone.pretrained = False
+    runner = build_runner(cfg)
+    model = getattr(runner.model, "module", runner.model)  # without DistributedDataParallel
+    stop_on(preflight.check_checkpoint(checkpoint, model.module if isinstance(model, BaseTTAModel) else model))
+    return runner
+
+
+def use_thresholds(cfg: Config, path: str) -> None:
+    """Have the model cut its predictions by a thresholds file that is for the classes of the test set."""
+    if cfg.model.type == "WithThresholds":
+        fail(f"--thresholds {path}: the config has model.thresholds={cfg.model.thresholds!r} already; leave one out")
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmdet")):
+        classes = DATASETS.build(cfg.test_dataloader.dataset).metainfo["classes"]
+    try:
+        content = ThresholdFile.read(path)
+        if content.task != task_of(cfg).name:
+            raise ValueError(f"task={content.task!r}: the config is for {task_of(cfg).name}")
+        content.check_classes(classes, "the test set")
+    except ValueError as error:
+        fail(f"--thresholds {path}: {error}")
+    wrap_model(cfg.model, path)
+    if content.task == DETECTION.name:
+        tell("--thresholds: AP needs the detections below the thresholds too, so it is lower than without them")
 
 
 def add_test_time_augmentation(cfg: Config) -> None:

@@ -13,6 +13,8 @@ from mmpretrain.structures import label_to_onehot
 from terminaltables import AsciiTable
 from torch import Tensor
 
+from asl_mmdet.thresholds.model import APPLIED
+
 
 @METRICS.register_module()
 class MultiLabelTable(BaseMetric):
@@ -26,7 +28,8 @@ class MultiLabelTable(BaseMetric):
     ======== ==========================================================================================
 
     The last six come twice: for the scores of at least ``thr``, and, with the suffix ``_top3``, for the ``topk``
-    highest scores of every image. mmpretrain's metrics count; labels of -1 (unannotated, or difficult in VOC) are
+    highest scores of every image. A model with thresholds (``WithThresholds``) has a third row of the labels that it gave,
+    with the suffix ``_thresholds``. mmpretrain's metrics count; labels of -1 (unannotated, or difficult in VOC) are
     left out of all. A class without a positive has no average precision or recall: the means leave it out, and the
     table says how many there are.
 
@@ -56,7 +59,10 @@ class MultiLabelTable(BaseMetric):
         for sample in data_samples:
             score = sample["pred_score"].float()
             target = sample["gt_score"] if "gt_score" in sample else label_to_onehot(sample["gt_label"], len(score))
-            self.results.append(dict(pred_score=score.cpu(), gt_score=target.to("cpu", torch.int8)))
+            kept = dict(pred_score=score.cpu(), gt_score=target.to("cpu", torch.int8))
+            if sample.get(APPLIED):
+                kept["pred_label"] = label_to_onehot(sample["pred_label"], len(score)).to("cpu", torch.int8)
+            self.results.append(kept)
 
     def compute_metrics(self, results: list[dict[str, Tensor]]) -> dict[str, float]:
         """Compute all columns and print the table."""
@@ -65,6 +71,7 @@ class MultiLabelTable(BaseMetric):
         present = (target == 1).any(0)
         if not present.any():
             raise ValueError(f"none of the {len(results)} samples has a positive label")
+        labels = [result["pred_label"] for result in results if "pred_label" in result]
         pred, target = pred[:, present], target[:, present]
         metrics = dict(
             mAP=AveragePrecision.calculate(pred, target).item(),
@@ -72,12 +79,15 @@ class MultiLabelTable(BaseMetric):
         )
         rows = [["", "CP", "CR", "CF1", "OP", "OR", "OF1"]]
         topk = min(self.topk, pred.shape[1])
-        for name, suffix, positive in (
-            (f"score >= {self.thr:g}", "", dict(thr=self.thr)),
-            (f"top {topk}", f"_top{self.topk}", dict(topk=topk)),
-        ):
+        lines: list[tuple[str, str, Tensor, dict[str, Any]]] = [
+            (f"score >= {self.thr:g}", "", pred, dict(thr=self.thr)),
+            (f"top {topk}", f"_top{self.topk}", pred, dict(topk=topk)),
+        ]
+        if labels:
+            lines.append(("thresholds", "_thresholds", torch.stack(labels)[:, present].float(), dict(thr=0.5)))
+        for name, suffix, values, positive in lines:
             # As float: of whole numbers, mmpretrain's counting would overwrite the labels of -1 in place.
-            args = (pred, target.float())
+            args = (values, target.float())
             for letter, average in (("C", "macro"), ("O", "micro")):
                 precision, recall = (
                     v.item() for v in MultiLabelMetric.calculate(*args, average=average, **positive)[:2]

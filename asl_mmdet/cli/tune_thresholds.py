@@ -1,0 +1,250 @@
+"""Choose thresholds and calibrate scores on the validation set: python tools/tune_thresholds.py CONFIG CHECKPOINT."""
+
+import argparse
+import csv
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmdet.evaluation import DumpDetResults
+from mmdet.utils import register_all_modules
+from mmengine import load
+from mmengine.config import Config
+from mmengine.evaluator import DumpResults
+from mmengine.registry import DATASETS, DefaultScope
+from terminaltables import AsciiTable
+
+from asl_mmdet import __version__
+from asl_mmdet.checks import preflight
+from asl_mmdet.cli.common import add_common_arguments, check_data, end_processes, fail, load_config, stop_on, tell
+from asl_mmdet.cli.test import runner_of
+from asl_mmdet.task import DETECTION, MULTI_LABEL, task_of
+from asl_mmdet.thresholds.calibration import METHODS, errors_of
+from asl_mmdet.thresholds.choose import CrossFitted, Objective, Settings, calibrated, counts, cross_fit, f_score, fit
+from asl_mmdet.thresholds.file import ThresholdFile
+from asl_mmdet.thresholds.matching import Scored, match_detections, match_labels
+from asl_mmdet.thresholds.model import lower_score_thr, wrap_model
+
+BEFORE = (0.5, 0.3)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Predict unless that is done, choose, print the tables and write the files."""
+    args, settings = parse(argv)
+    if missing := [name for name in ("sklearn", "matplotlib") if find_spec(name) is None]:
+        fail(f"this needs {' and '.join(missing)}, not installed here: pip install 'scikit-learn>=1.5' matplotlib")
+    cfg = load_config(args)
+    if cfg.model.type == "WithThresholds":
+        fail(f"model.type='WithThresholds' in {args.config}: tune by the config without it")
+    cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+    stop_on(preflight.check_checkpoint(args.checkpoint))
+    check_data(cfg, "test")
+    out = args.out or Path(cfg.work_dir) / "thresholds"
+    if args.predictions:
+        predictions = load_predictions(args.predictions)
+    else:
+        if cfg.model.get("test_cfg"):
+            cfg.model.test_cfg = lower_score_thr(cfg.model.test_cfg, args.score_thr)
+        predictions = load_predictions(predict(cfg, args.checkpoint, out))
+    try:
+        scored = score(cfg, predictions, args.iou)
+        cross_fitted = cross_fit(scored, settings)
+        thresholds, calibration = fit(scored, settings)
+    except ValueError as error:
+        fail(str(error))
+    rows = table(scored, thresholds.of_class, cross_fitted)
+    summary = macro(scored, cross_fitted)
+    errors = calibration_errors(scored, cross_fitted) if calibration else {}
+    made = dict(
+        objective=str(settings.objective),
+        per_class=settings.per_class,
+        overall=thresholds.overall,
+        shrinkage=settings.shrinkage,
+        folds=settings.folds,
+        seed=settings.seed,
+        iou=args.iou if task_of(cfg) is DETECTION else None,
+        images=scored.num_images,
+        config=str(args.config),
+        checkpoint=str(args.checkpoint),
+        version=__version__,
+        macro_f1=summary,
+        calibration_errors=errors,
+    )
+    lowest = score_thr_of(cfg.model.get("test_cfg"))
+    content = ThresholdFile(
+        task_of(cfg).name, scored.classes, thresholds.of_class, calibration, lowest, json.loads(json.dumps(made))
+    )
+    write(out, content, scored, cross_fitted, rows)
+    show(args, cfg, out, rows, summary, errors)
+
+
+def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Settings]:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Choose thresholds, and calibrate scores, on the validation set.")
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", help="checkpoint file")
+    goal = parser.add_mutually_exclusive_group()
+    goal.add_argument("--beta", type=float, default=1.0, help="best F-beta (the default, with 1)")
+    goal.add_argument("--precision", type=float, help="a wanted precision, with the most recall")
+    goal.add_argument("--recall", type=float, help="a wanted recall, with the highest threshold")
+    scope = parser.add_mutually_exclusive_group()
+    scope.add_argument("--per-class", dest="per_class", action="store_true", default=True, help="one a class (default)")
+    scope.add_argument("--global", dest="per_class", action="store_false", help="one threshold for all classes")
+    parser.add_argument("--shrinkage", type=float, default=10.0, help="objects a class needs to count half by itself")
+    parser.add_argument("--calibration", choices=[*METHODS, "none"], default="none", help="calibrate the scores first")
+    parser.add_argument("--calibration-per-class", action="store_true", help="a calibration of its own for each class")
+    parser.add_argument("--iou", type=float, default=0.5, help="the least IoU of a right detection")
+    parser.add_argument("--score-thr", type=float, default=0.01, help="the detector's score_thr while it predicts")
+    parser.add_argument("--predictions", type=Path, help="what tools/test.py --out wrote for the validation set")
+    parser.add_argument("--folds", type=int, default=5, help="parts of the images for the cross-fitting")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the parts")
+    parser.add_argument("--out", type=Path, help="folder for the results; <work dir>/thresholds by default")
+    add_common_arguments(parser)
+    args = parser.parse_args(argv)
+    if not 0 < args.iou <= 1:
+        parser.error(f"--iou {args.iou:g}: use a number in (0, 1]")
+    if not 0 <= args.score_thr < 1:
+        parser.error(f"--score-thr {args.score_thr:g}: use a number in [0, 1)")
+    if not args.shrinkage >= 0:
+        parser.error(f"--shrinkage {args.shrinkage:g}: use a number from 0")
+    kind, value = next(
+        ((kind, getattr(args, kind)) for kind in ("precision", "recall") if getattr(args, kind) is not None),
+        ("f", args.beta),
+    )
+    method = None if args.calibration == "none" else args.calibration
+    try:
+        objective = Objective(kind, value)
+        return args, Settings(
+            objective, args.per_class, args.shrinkage, method, args.calibration_per_class, args.folds, args.seed
+        )
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def predict(cfg: Config, checkpoint: str, out: Path) -> Path:
+    """The predictions on the validation set; those of an earlier call are taken where nothing changed."""
+    path, key = out / "predictions.pkl", out / "predictions.key"
+    stat = Path(checkpoint).stat()
+    text = f"{cfg.pretty_text}{Path(checkpoint).resolve()}{stat.st_size}{stat.st_mtime_ns}"
+    wanted = hashlib.sha256(text.encode()).hexdigest()
+    if path.is_file() and key.is_file() and key.read_text() == wanted:
+        tell(f"reusing {path}")
+        return path
+    runner = runner_of(cfg, checkpoint)
+    out.mkdir(parents=True, exist_ok=True)
+    key.unlink(missing_ok=True)
+    dump = DumpResults if task_of(cfg) is MULTI_LABEL else DumpDetResults
+    runner.test_evaluator.metrics = [dump(out_file_path=str(path))]
+    runner.test()
+    end_processes()
+    key.write_text(wanted)
+    return path
+
+
+def load_predictions(path: Path) -> list[dict[str, Any]]:
+    """Read a file of predictions, or end with a message."""
+    try:
+        predictions = load(str(path))
+    except Exception as error:  # a pickle can raise anything
+        fail(f"the predictions {path} cannot be read: {type(error).__name__}: {error}")
+    if not isinstance(predictions, list) or not predictions or not all(isinstance(one, dict) for one in predictions):
+        fail(f"{path} holds no predictions: use the file that tools/test.py --out wrote")
+    return predictions
+
+
+def score(cfg: Config, predictions: list[dict[str, Any]], iou_thr: float) -> Scored:
+    """Compare the predictions with the validation set."""
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmdet")):
+        dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    if task_of(cfg) is MULTI_LABEL:
+        return match_labels(dataset, predictions)
+    return match_detections(dataset, predictions, iou_thr)
+
+
+def table(scored: Scored, thresholds: Any, cross_fitted: CrossFitted) -> list[dict[str, Any]]:
+    """A row for every class: precision, recall and F1 at 0.5, and cross-fitted at its threshold."""
+    before = [counts(scored, thr) for thr in BEFORE]
+    rows = []
+    for i, name in enumerate(scored.classes):
+        right, kept, truths = cross_fitted.counts[:, i].tolist()
+        row = dict(name=name, objects=truths, threshold=float(thresholds[i]))
+        for thr, numbers in zip(BEFORE, before, strict=True):
+            row[f"f1_at_{thr:g}"] = float(f_score(numbers[0, i], numbers[1, i], numbers[2, i]))
+        row["precision"] = right / kept if kept else float("nan")
+        row["recall"] = right / truths if truths else float("nan")
+        row["f1"] = float(f_score(right, kept, truths)) if truths else float("nan")
+        rows.append(row)
+    return rows
+
+
+def macro(scored: Scored, cross_fitted: CrossFitted) -> dict[str, float]:
+    """The mean F1 over the classes with objects: at 0.5 and 0.3, at one threshold, at those of the classes."""
+    found = {f"score {thr:g}": counts(scored, thr) for thr in BEFORE}
+    found |= {"one threshold": cross_fitted.overall_counts, "chosen": cross_fitted.counts}
+    has = scored.truths() > 0
+    return {name: float(f_score(*numbers)[has].mean()) for name, numbers in found.items()}
+
+
+def calibration_errors(scored: Scored, cross_fitted: CrossFitted) -> dict[str, dict[str, float]]:
+    """ECE and LaECE before and after, of all scores and of those that the thresholds keep."""
+    return {
+        f"{name}, {when}": errors_of(scored, values, kept)
+        for name, kept in (("all", np.ones(len(scored.score), bool)), ("kept", cross_fitted.is_kept))
+        for when, values in (("before", scored.score), ("after", cross_fitted.score))
+    }
+
+
+def score_thr_of(test_cfg: Any) -> float | None:
+    """The ``score_thr`` in a ``test_cfg``, also below ``rcnn``, or None."""
+    if not isinstance(test_cfg, dict):
+        return None
+    values = [test_cfg.get("score_thr"), *(score_thr_of(one) for one in test_cfg.values())]
+    return next((value for value in values if value is not None), None)
+
+
+def write(out: Path, content: ThresholdFile, scored: Scored, cross_fitted: CrossFitted, rows: list[Any]) -> None:
+    """The JSON file, the CSV and the pictures."""
+    from asl_mmdet.thresholds.plots import plot_precision_recall, plot_reliability
+
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "thresholds.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    plot_precision_recall(calibrated(scored, content.calibration), content.thresholds, out / "precision_recall.png")
+    scores = {"before": scored.score} | ({"after": cross_fitted.score} if content.calibration else {})
+    plot_reliability(scored.is_right, scores, out / "reliability.png")
+    content.write(out / "thresholds.json")
+
+
+def show(
+    args: argparse.Namespace,
+    cfg: Config,
+    out: Path,
+    rows: list[dict[str, Any]],
+    summary: dict[str, float],
+    errors: dict[str, dict[str, float]],
+) -> None:
+    """Print the tables, and how to use the file."""
+    header = list(rows[0])
+    print(AsciiTable([header, *([_text(key, row[key]) for key in header] for row in rows)]).table)
+    print("macro F1: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in summary.items()))
+    for name, values in errors.items():
+        print(f"{name}: " + ", ".join(f"{key} {100 * value:.1f}" for key, value in values.items()))
+    print("precision, recall, f1, 'one threshold', 'chosen' and 'after' are cross-fitted: no image chose for itself")
+    used: dict[str, Any] = dict(type=cfg.model.type)
+    wrap_model(used, str(out / "thresholds.json"))
+    print(f"\n{out / 'thresholds.json'}, thresholds.csv, precision_recall.png, reliability.png")
+    print(f"in a config: model = dict({', '.join(f'{key}={value!r}' for key, value in used.items())})")
+    print(f"or: python tools/test.py {args.config} {args.checkpoint} --thresholds {out / 'thresholds.json'}")
+
+
+def _text(key: str, value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3f}" if key == "threshold" else f"{100 * value:.1f}"

@@ -1,0 +1,72 @@
+"""Precision against recall, and what scores say against what is right."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+
+from asl_mmdet.thresholds.matching import Scored
+
+Array = NDArray[Any]
+_BINS = 10
+
+
+def plot_precision_recall(scored: Scored, thresholds: Array, path: Path) -> None:
+    """One curve a class with objects, with a point at its threshold.
+
+    Args:
+        scored: The scores that the thresholds are of, and what is right.
+        thresholds: (C,).
+        path: The picture to write.
+    """
+    figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
+    shown = np.flatnonzero(scored.truths())
+    colors = plt.get_cmap("turbo")(np.linspace(0, 1, max(len(shown), 2)))
+    for color, label in zip(colors, shown, strict=False):
+        part = scored.of_class(int(label))
+        order = np.argsort(-part.score, kind="stable")
+        right, number = np.cumsum(part.is_right[order]), np.arange(1, len(order) + 1)
+        recall, precision = right / len(part.truth_label), right / number
+        axes.plot(recall, precision, color=color, linewidth=0.9)
+        kept = int((part.score >= thresholds[label]).sum())
+        if kept:
+            axes.plot(recall[kept - 1], precision[kept - 1], "o", color=color, markersize=4)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    axes.set_title(f"{len(shown)} classes; points: their thresholds")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def plot_reliability(is_right: Array, scores: dict[str, Array], path: Path) -> None:
+    """The share of right scores in ten bins against the mean score there, and how many scores each bin has.
+
+    Args:
+        is_right: (N,) bool.
+        scores: Scores (N,) by the name to show, such as 'before' and 'after'.
+        path: The picture to write.
+    """
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(5, 5.2), sharex=True, height_ratios=[3, 1], layout="constrained"
+    )
+    top.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
+    for name, score in scores.items():
+        index = np.minimum((score * _BINS).astype(int), _BINS - 1)
+        number = np.bincount(index, minlength=_BINS)
+        used = number > 0
+        share, mean = (np.bincount(index, v, _BINS)[used] / number[used] for v in (is_right, score))
+        top.plot(mean, share, marker="o", label=name)
+        bottom.stairs(number, np.linspace(0, 1, _BINS + 1), label=name)
+    top.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    bottom.set(xlabel="score", ylabel="number", yscale="log")
+    top.legend()
+    for axes in (top, bottom):
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
