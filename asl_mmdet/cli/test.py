@@ -41,18 +41,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--show-dir", help="save the images with ground truth and prediction drawn in this folder")
     parser.add_argument("--wait-time", type=float, default=2, help="seconds between images for --show")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation")
-    parser.add_argument(
-        "--thresholds", metavar="FILE.json", help="of tools/tune_thresholds.py; cut the predictions by it"
-    )
+    parser.add_argument("--thresholds", metavar="FILE.json", help="of tools/tune_thresholds.py; cuts predictions")
     add_common_arguments(parser)
     args = parser.parse_args(argv)
 
-    if args.out and not args.out.endswith((".pkl", ".pickle")):
-        parser.error(f"--out {args.out}: the file must end in .pkl or .pickle")
-    if args.dump_only and not args.out:
-        parser.error("--dump-only: name the file by --out FILE.pkl")
-    if args.thresholds and args.tta:
-        parser.error("--thresholds: they were chosen without --tta; leave one of them out")
+    _check_options(parser, args)
     cfg = load_config(args)
     stop_on(preflight.check_checkpoint(args.checkpoint))
     check_data(cfg, "test")
@@ -81,6 +74,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         runner.test_evaluator.metrics = [*metrics, dump(out_file_path=args.out)]
     runner.test()
     end_processes()
+
+
+def _check_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if args.out and not args.out.endswith((".pkl", ".pickle")):
+        parser.error(f"--out {args.out}: the file must end in .pkl or .pickle")
+    if args.dump_only and not args.out:
+        parser.error("--dump-only: name the file by --out FILE.pkl")
+    if args.thresholds and args.tta:
+        parser.error("--thresholds: they were chosen without --tta; leave one of them out")
 
 
 def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) -> Runner:

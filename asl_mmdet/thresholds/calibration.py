@@ -1,6 +1,6 @@
 """Calibration of scores, and how far scores are from what they say.
 
-A calibrated score of 0.7 is right in 70 % of the cases: of a detection, that it has IoU 0.5 with an object of its class.
+Of calibrated scores of 0.7, 70 % are right. A detection is right if it has IoU 0.5 with an object of its class.
 Fitting needs scikit-learn, applying needs NumPy alone.
 """
 
@@ -181,9 +181,9 @@ def laece(score: Array, label: Array, iou: Array, bins: int = BINS) -> float:
     """Localisation-aware ECE: the mean over the classes with detections of their :func:`calibration_error` to IoUs.
 
     In a bin, precision times the mean IoU of the true positives is the sum of their IoUs by the number of detections.
-    With true positives at a certain IoU this is LaECE of Oksuz et al., 'Towards Building Self-Aware Object Detectors via
-    Reliable Uncertainty Quantification and Calibration', CVPR 2023 (arXiv 2307.00934); with every overlap above 0 it is
-    LaECE_0 of Kuzucu et al., 'On Calibration of Object Detectors', ECCV 2024 (arXiv 2405.20459).
+    With true positives at a certain IoU this is LaECE of Oksuz et al., 'Towards Building Self-Aware Object Detectors
+    via Reliable Uncertainty Quantification and Calibration', CVPR 2023 (arXiv 2307.00934); with every overlap above 0 it
+    is LaECE_0 of Kuzucu et al., 'On Calibration of Object Detectors', ECCV 2024 (arXiv 2405.20459).
 
     Args:
         score: (N,) in [0, 1].

@@ -87,8 +87,8 @@ class Thresholds:
 def choose(scored: Scored, objective: Objective, per_class: bool = True, shrinkage: float = 10.0) -> Thresholds:
     """Choose the thresholds on all of ``scored``.
 
-    The global threshold has the best mean F-beta over the classes with objects, or the wanted precision or recall of all
-    scores together. A class with n objects gets, on the logit scale, w * its own + (1 - w) * the global threshold with
+    The global threshold has the best mean F-beta over the classes with objects, or the wanted precision or recall of
+    all scores together. A class with n objects gets, on the logit scale, w * its own + (1 - w) * the global threshold with
     w = n / (n + shrinkage): half of each where it has ``shrinkage`` objects, and the global one without objects.
 
     Args:
@@ -108,7 +108,9 @@ def choose(scored: Scored, objective: Objective, per_class: bool = True, shrinka
     number = len(scored.classes)
     own = np.array([_own(scored.of_class(label), objective) if per_class else np.nan for label in range(number)])
     weight = np.where(np.isnan(own), 0.0, truths / np.maximum(truths + shrinkage, 1e-12))
-    mixed = weight * calibrations.logit(np.nan_to_num(own, nan=0.5)) + (1 - weight) * calibrations.logit(overall)
+    mixed = weight * calibrations.logit(np.nan_to_num(own, nan=0.5)) + (1 - weight) * calibrations.logit(
+        np.array(overall)
+    )
     of_class = np.where(weight > 0, calibrations.sigmoid(mixed), overall)
     return Thresholds(of_class, overall, own)
 

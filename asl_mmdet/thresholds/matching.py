@@ -156,7 +156,7 @@ def _match_image(
             f"the predictions have the label {labels.max()}, and the data set has {num_classes} classes: they are of a "
             "model for other classes"
         )
-    rows = []
+    rows: list[tuple[Array, ...]] = []
     for label in np.unique(labels):
         mine, theirs = labels == label, truth_labels == label
         arguments = (boxes[mine], scores[mine], truth[theirs], is_ignored[theirs])

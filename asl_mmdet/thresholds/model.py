@@ -16,11 +16,11 @@ APPLIED = "thresholds_applied"  # a meta key of the data samples
 def with_thresholds(model_type: str, thresholds: str, **model: Any) -> nn.Module:
     """Build a detector or a multi-label classifier that predicts by a ``thresholds.json``.
 
-    In a config: ``model = dict(type='WithThresholds', model_type='ATSS', thresholds='thresholds.json', ...)``, where the
-    rest is what the model itself takes. What comes back is the model itself, with the same weights and methods; a forward
-    hook changes its predictions. A detector's scores are calibrated and sorted anew, and detections below the threshold of
-    their class are left out. A classifier's ``pred_score`` is calibrated, and ``pred_label`` are the classes at or above
-    their threshold. Training and losses are as before.
+    In a config: ``model = dict(type='WithThresholds', model_type='ATSS', thresholds='thresholds.json', ...)``, where
+    the rest is what the model itself takes. What comes back is the model itself, with the same weights and methods; a
+    forward hook changes its predictions. A detector's scores are calibrated and sorted anew, and detections below the
+    threshold of their class are left out. A classifier's ``pred_score`` is calibrated, and ``pred_label`` are the classes
+    at or above their threshold. Training and losses are as before.
 
     A detector's ``test_cfg.score_thr`` above that of the thresholds file is lowered to it, as detections that are cut
     before could not be kept here.
@@ -31,8 +31,8 @@ def with_thresholds(model_type: str, thresholds: str, **model: Any) -> nn.Module
         **model: What the model takes.
 
     Raises:
-        ValueError: If the file cannot be read or has wrong values; with the first prediction, if its classes are not the
-            model's.
+        ValueError: If the file cannot be read or has wrong values; with the first prediction, if its classes are not
+            the model's.
     """
     content = ThresholdFile.read(thresholds)
     if content.score_thr is not None and model.get("test_cfg"):
