@@ -29,8 +29,8 @@ class MultiLabelTable(BaseMetric):
 
     The last six come twice: for the scores of at least ``thr``, and, with the suffix ``_top3``, for the ``topk``
     highest scores of every image. A model with thresholds (``WithThresholds``) has a third row of the labels that it
-    gave, with the suffix ``_thresholds``. mmpretrain's metrics count; labels of -1 (unannotated, or difficult in VOC) are
-    left out of all. A class without a positive has no average precision or recall: the means leave it out, and the
+    gave, with the suffix ``_thresholds``. mmpretrain's metrics count; labels of -1 (unannotated, or difficult in VOC)
+    are left out of all. A class without a positive has no average precision or recall: the means leave it out, and the
     table says how many there are.
 
     Args:

@@ -182,8 +182,8 @@ def laece(score: Array, label: Array, iou: Array, bins: int = BINS) -> float:
 
     In a bin, precision times the mean IoU of the true positives is the sum of their IoUs by the number of detections.
     With true positives at a certain IoU this is LaECE of Oksuz et al., 'Towards Building Self-Aware Object Detectors
-    via Reliable Uncertainty Quantification and Calibration', CVPR 2023 (arXiv 2307.00934); with every overlap above 0 it
-    is LaECE_0 of Kuzucu et al., 'On Calibration of Object Detectors', ECCV 2024 (arXiv 2405.20459).
+    via Reliable Uncertainty Quantification and Calibration', CVPR 2023 (arXiv 2307.00934); with every overlap above 0
+    it is LaECE_0 of Kuzucu et al., 'On Calibration of Object Detectors', ECCV 2024 (arXiv 2405.20459).
 
     Args:
         score: (N,) in [0, 1].

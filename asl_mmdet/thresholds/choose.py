@@ -88,8 +88,8 @@ def choose(scored: Scored, objective: Objective, per_class: bool = True, shrinka
     """Choose the thresholds on all of ``scored``.
 
     The global threshold has the best mean F-beta over the classes with objects, or the wanted precision or recall of
-    all scores together. A class with n objects gets, on the logit scale, w * its own + (1 - w) * the global threshold with
-    w = n / (n + shrinkage): half of each where it has ``shrinkage`` objects, and the global one without objects.
+    all scores together. A class with n objects gets, on the logit scale, w * its own + (1 - w) * the global threshold,
+    with w = n / (n + shrinkage): half of each where it has ``shrinkage`` objects, and the global one without objects.
 
     Args:
         scored: The scores and what is right.
