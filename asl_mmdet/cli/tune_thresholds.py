@@ -59,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = table(scored, thresholds.of_class, cross_fitted)
     summary = macro(scored, cross_fitted)
     errors = calibration_errors(scored, cross_fitted) if calibration else {}
+    lacks = np.isnan(thresholds.own) if settings.per_class else np.zeros(len(scored.classes), bool)
+    at_overall = [name for name, lack in zip(scored.classes, lacks, strict=True) if lack]
     made = dict(
         objective=str(settings.objective),
         per_class=settings.per_class,
@@ -68,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         seed=settings.seed,
         iou=args.iou if task_of(cfg) is DETECTION else None,
         images=scored.num_images,
+        classes_at_overall=at_overall,
         config=str(args.config),
         checkpoint=str(args.checkpoint),
         version=__version__,
@@ -79,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         task_of(cfg).name, scored.classes, thresholds.of_class, calibration, lowest, json.loads(json.dumps(made))
     )
     write(out, content, scored, cross_fitted, rows)
+    if at_overall:
+        tell(f"no own threshold (no object, or out of reach), the global one stands in: {', '.join(at_overall)}")
     show(args, cfg, out, rows, summary, errors)
 
 
@@ -236,7 +241,7 @@ def show(
     print("macro F1: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in summary.items()))
     for name, values in errors.items():
         print(f"{name}: " + ", ".join(f"{key} {100 * value:.1f}" for key, value in values.items()))
-    print("precision, recall, f1, 'one threshold', 'chosen' and 'after' are cross-fitted: no image chose for itself")
+    print("precision, recall, f1, 'one threshold', 'chosen' and 'after' are cross-fitted over images")
     used: dict[str, Any] = dict(type=cfg.model.type)
     wrap_model(used, str(out / "thresholds.json"))
     print(f"\n{out / 'thresholds.json'}, thresholds.csv, precision_recall.png, reliability.png")
