@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not train or not val:
         fail(f"there is no log of a training run with evaluation in {args.work_dir}")
     loss = " and ".join(dict.fromkeys(str(node.type) for node in loss_nodes(cfg).values()))
-    title = f"{Path(args.config).stem}: {cfg.model.type} with {loss}"
+    title = f"{Path(args.config).stem}: {cfg.model.get('model_type', cfg.model.type)} with {loss}"
     plot_curve(train, val, task, title, args.work_dir / "curve.png")
     predictions, pictures = args.work_dir / "predictions.pkl", args.work_dir / "pictures.jpg"
     has_pictures = task is DETECTION and predictions.is_file()
