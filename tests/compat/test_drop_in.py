@@ -19,6 +19,9 @@ from mmdet.testing import demo_mm_inputs
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.model import BaseModule
+from torch import nn
+from torch.nn import functional as F
 
 from asl_mmdet.losses import AsymmetricLoss
 
@@ -42,8 +45,29 @@ def blocks(node):
             yield from blocks(child)
 
 
+@MODELS.register_module()
+class PooledImage(BaseModule):
+    """In place of a backbone: maps of the same channels and sizes, each one convolution of the pooled image."""
+
+    def __init__(self, maps):
+        super().__init__()
+        self.strides = [stride for _, stride in maps]
+        self.convolutions = nn.ModuleList(nn.Conv2d(3, channels, 1) for channels, _ in maps)
+
+    def forward(self, image):
+        return [conv(F.avg_pool2d(image, stride)) for conv, stride in zip(self.convolutions, self.strides, strict=True)]
+
+
+def pooled(backbone):
+    """The replacement of a backbone, whose maps are looked up without computing them."""
+    model = MODELS.build(copy.deepcopy(backbone)).to("meta")
+    model.eval()
+    maps = model(torch.empty(2, 3, 128, 128, device="meta"))
+    return dict(type="PooledImage", maps=[(map.shape[1], 128 // map.shape[2]) for map in maps])
+
+
 def small(model):
-    """No download, no large image, and no more queries than such an image has places."""
+    """No download, no backbone, no large image, and no more queries than such an image has places."""
     if model.get("num_queries"):
         model["num_queries"] = min(model["num_queries"], 100)
     for block in blocks(model):
@@ -51,6 +75,12 @@ def small(model):
             block["init_cfg"] = None
         if block.get("type") == "DetDataPreprocessor":
             block["batch_augments"] = None  # these pad to 1024 x 1024
+        if "backbone" in block:
+            block["backbone"] = pooled(block["backbone"])
+        if "num_proposals" in block:
+            block["num_proposals"] = 20
+        if "num_grids" in block:
+            block["num_grids"] = [number // 3 for number in block["num_grids"]]
     return model
 
 

@@ -1,13 +1,12 @@
 """The loss that adapts itself in several processes, and over a restart."""
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from processes import Started
 
 from asl_mmdet.cli.common import end_processes
 from asl_mmdet.losses import AdaptiveAsymmetricLoss
@@ -51,7 +50,7 @@ def train_half(rank, world_size, folder):
 
 def test_two_processes_equal_one_with_the_joined_batch(tmp_path):
     train_half(0, 1, tmp_path)
-    torch.multiprocessing.spawn(train_half, (2, tmp_path), nprocs=2)
+    torch.multiprocessing.start_processes(train_half, (2, tmp_path), nprocs=2, start_method="forkserver")
     one, first, second = (torch.load(tmp_path / f"{name}.pth") for name in ("1_0", "2_0", "2_1"))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     torch.testing.assert_close(first, one)
@@ -60,7 +59,7 @@ def test_two_processes_equal_one_with_the_joined_batch(tmp_path):
 
 @pytest.mark.parametrize("config", ["atss_r18_adaptive_shapes.py", "tagger_r18_adaptive_shapes.py"])
 def test_killed_and_resumed_adaptive_run_equals_undisturbed(config, tmp_path):
-    data = make_shapes(tmp_path / "shapes", num_train=64, num_val=16)
+    data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
     loaders = ("train_dataloader", "val_dataloader", "test_dataloader")
     lines = [
         f"_base_ = '{ROOT}/configs/shapes/{config}'",
@@ -69,29 +68,20 @@ def test_killed_and_resumed_adaptive_run_equals_undisturbed(config, tmp_path):
     if config.startswith("atss"):
         lines += [f"val_evaluator = dict(ann_file='{data}/annotations/val.json')", "test_evaluator = val_evaluator"]
     (tmp_path / "config.py").write_text("\n".join(lines))
-    options = ["--cfg-options", "train_cfg.max_epochs=3", "default_hooks.logger.interval=1"]
+    options = ["train_dataloader.batch_size=4", "train_cfg.max_epochs=3", "default_hooks.logger.interval=1"]
 
-    def command(folder, *flags):
-        return [
-            sys.executable,
-            "tools/train.py",
-            tmp_path / "config.py",
-            "--work-dir",
-            tmp_path / folder,
-            *flags,
-            *options,
-        ]
+    def train(folder, *flags):
+        work_dir = ["--work-dir", tmp_path / folder]
+        return Started("tools/train.py", tmp_path / "config.py", *work_dir, *flags, "--cfg-options", *options)
 
-    subprocess.run(command("whole"), cwd=ROOT, check=True, capture_output=True)
-    process = subprocess.Popen(command("cut"), cwd=ROOT, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL)
-    for line in process.stdout:
-        if "Epoch(train)  [2][2/" in line or "Epoch(train) [2][2/" in line:
-            break
-    process.kill()
-    process.wait()
+    assert train("whole").finish().returncode == 0
+    cut = train("cut")
+    cut.wait_for(r"Epoch\(train\) +\[2\]\[2/4\]")
+    cut.process.kill()
+    cut.finish()
     assert not (tmp_path / "cut" / "epoch_2.pth").exists()
     time.sleep(1)  # the new log folder is named by the second
-    subprocess.run(command("cut", "--resume"), cwd=ROOT, check=True, capture_output=True)
+    assert train("cut", "--resume").finish().returncode == 0
     whole, cut = (torch.load(tmp_path / f / "epoch_3.pth", weights_only=False)["state_dict"] for f in ("whole", "cut"))
     gammas = [name for name in whole if name.endswith("gamma_neg")]
     assert len(gammas) == 1

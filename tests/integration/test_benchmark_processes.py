@@ -3,12 +3,11 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from processes import Started
 
 from asl_mmdet.benchmark.processes import locked
 
@@ -22,7 +21,9 @@ Path(sys.argv[0]).with_name(f"pids_{os.getpid()}").write_text(f"{os.getpid()} {w
 worker.wait()
 """
 BENCHMARK = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what nohup or a shell's background took away
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 from asl_mmdet.benchmark import Plan, run
 folder = Path(sys.argv[1])
@@ -50,19 +51,13 @@ def until(condition, seconds=120):
         time.sleep(0.1)
 
 
-def heed_signals():
-    """Undo what nohup or a shell's background does to all processes below it."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
 @pytest.fixture
 def benchmark(tmp_path):
     """A benchmark of two cells that has started both, and the processes of these."""
     (tmp_path / "train.py").write_text(TRAINING)
     (tmp_path / "plan.py").write_text(PLAN)
     (tmp_path / "run.py").write_text(BENCHMARK)
-    process = subprocess.Popen([sys.executable, tmp_path / "run.py", tmp_path], cwd=ROOT, preexec_fn=heed_signals)
+    process = Started(tmp_path / "run.py", tmp_path).process
     until(lambda: len(list(tmp_path.glob("pids_*"))) == 2)
     time.sleep(0.2)
     pids = [int(pid) for path in tmp_path.glob("pids_*") for pid in path.read_text().split()]
@@ -70,7 +65,7 @@ def benchmark(tmp_path):
     for pid in (process.pid, *pids):
         if is_alive(pid):
             os.kill(pid, signal.SIGKILL)
-    process.wait()
+    process.join()
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes by /proc")
@@ -78,8 +73,9 @@ def benchmark(tmp_path):
 def test_signal_ends_the_trainings_and_their_workers_too(number, benchmark):
     process, pids = benchmark
     assert len(pids) == 4 and all(is_alive(pid) for pid in pids)
-    process.send_signal(number)
-    assert process.wait(60) != 0
+    os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode not in (None, 0)
     until(lambda: not any(is_alive(pid) for pid in pids), 10)
 
 
@@ -89,7 +85,7 @@ def test_folder_is_held_by_a_benchmark_and_by_what_it_left_behind(benchmark, tmp
     with pytest.raises(BlockingIOError, match=f"out is in use: by process {process.pid} on "), locked(tmp_path / "out"):
         pass
     process.kill()
-    process.wait()
+    process.join()
     assert all(is_alive(pid) for pid in pids)
     with pytest.raises(BlockingIOError, match="or by a run that it left behind"), locked(tmp_path / "out"):
         pass

@@ -1,16 +1,13 @@
 """The benchmark, run."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from commands import call
 
 import asl_mmdet
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
 PLAN = """
 _asl = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, alpha=None)
 configs = dict(tagger="configs/shapes/tagger_r18_bce_shapes.py")
@@ -18,11 +15,6 @@ losses = dict(bce=None, asl=_asl)
 baseline = "bce"
 seeds = (0, 1)
 """
-
-
-def tool(*args):
-    command = [sys.executable, "tools/benchmark.py", *map(str, args)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path):
@@ -33,10 +25,10 @@ def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path
         + "options = {'train_cfg.max_epochs': 1, 'default_hooks.logger.interval': 1}\n"
     )
     out = tmp_path / "out"
-    dry = tool(tmp_path / "plan.py", "--out", out, "--dry-run")
+    dry = call("benchmark", tmp_path / "plan.py", "--out", out, "--dry-run")
     assert "= 2 runs, of which 0 are finished" in dry.stdout
     assert not out.exists()
-    done = tool(tmp_path / "plan.py", "--out", out)
+    done = call("benchmark", tmp_path / "plan.py", "--out", out)
     assert done.returncode == 1
     assert "1 runs failed, 1 are finished" in done.stderr
     assert "use_sigmoid=None" in done.stderr  # the log's last line
@@ -50,7 +42,7 @@ def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path
     assert result["asl_mmdet"] == asl_mmdet.__version__
     assert "| bce | 1 |" in (out / "report.md").read_text()
     before = finished.stat().st_mtime_ns
-    again = tool(tmp_path / "plan.py", "--out", out)
+    again = call("benchmark", tmp_path / "plan.py", "--out", out)
     assert "= 2 runs, of which 1 are finished" in again.stdout
     assert finished.stat().st_mtime_ns == before
-    assert tool(tmp_path / "plan.py", "--out", out, "--report").returncode == 0
+    assert call("benchmark", tmp_path / "plan.py", "--out", out, "--report").returncode == 0

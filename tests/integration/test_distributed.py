@@ -77,7 +77,7 @@ def gradients(rank, world_size, folder, name, objects):
 @pytest.mark.parametrize("objects", [(3, 1), (4, 0), (0, 0)], ids=["both", "one without", "none"])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_gradients_and_gamma_equal_those_of_the_joined_batch(name, objects, tmp_path):
-    torch.multiprocessing.spawn(gradients, (2, tmp_path, name, objects), nprocs=2)
+    torch.multiprocessing.start_processes(gradients, (2, tmp_path, name, objects), nprocs=2, start_method="forkserver")
     first, second = (torch.load(tmp_path / f"2_{rank}.pth") for rank in (0, 1))
     torch.testing.assert_close(first["grad"], second["grad"], rtol=0, atol=0)
     torch.testing.assert_close(first["gamma"], second["gamma"], rtol=0, atol=0)
@@ -95,10 +95,11 @@ def test_gradients_and_gamma_equal_those_of_the_joined_batch(name, objects, tmp_
 
 
 def test_death_of_one_process_ends_the_run_and_it_resumes(tmp_path):
-    data = make_shapes(tmp_path / "shapes", num_train=64, num_val=16)
+    data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
     roots = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
     files = [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
     options = ["--cfg-options", *roots, *files, "train_cfg.max_epochs=2", "default_hooks.logger.interval=1"]
+    options += ["train_dataloader.batch_size=4"]
     work_dir = tmp_path / "work"
     launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", "--nproc_per_node=2"]
     launch += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]

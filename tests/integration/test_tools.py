@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 import torch
 from commands import call, message_of
 from mmengine import load
+from processes import Started, python
 
 from asl_mmdet.logs import read_log
 from asl_mmdet.shapes import make_shapes
@@ -25,10 +25,11 @@ CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
 MMDET_TOOLS = Path(mmdet.__file__).parent / ".mim" / "tools"
 
 
-def python(*args, cwd=ROOT, **env):
+def new_python(*args, **env):
+    """``python ARGS`` from its first line on, imports and all."""
     command = [sys.executable, *map(str, args)]
     return subprocess.run(
-        command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=600
+        command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=600
     )
 
 
@@ -49,7 +50,7 @@ def options(data):
 def run(options, tmp_path_factory):
     """The work directory of three undisturbed epochs."""
     work_dir = tmp_path_factory.mktemp("run")
-    done = python("tools/train.py", CONFIG, "--work-dir", work_dir, *options)
+    done = new_python("tools/train.py", CONFIG, "--work-dir", work_dir, *options)
     assert done.returncode == 0, done.stderr
     return work_dir
 
@@ -108,7 +109,7 @@ def test_config_that_cannot_be_read_is_explained(tmp_path):
 def test_failed_custom_import_shows_its_cause_first(tmp_path):
     (tmp_path / "config.py").write_text("custom_imports = dict(imports=['mine'], allow_failed_imports=False)\n")
     (tmp_path / "mine.py").write_text("import nothing_of_that_name\n")
-    done = python("tools/train.py", tmp_path / "config.py", PYTHONPATH=str(tmp_path))
+    done = new_python("tools/train.py", tmp_path / "config.py", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     first, then, *_ = done.stderr[done.stderr.index("error: ") :].splitlines()  # after warnings of others, if any
     assert first.endswith("cannot be read: ModuleNotFoundError: No module named 'nothing_of_that_name'")
@@ -137,16 +138,20 @@ def test_checkpoint_of_another_model_is_refused_instead_of_evaluated_as_zero(opt
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and MMEngine's mixed precision")
-def test_amp_on_a_cpu_trains_in_bfloat16(options, run, tmp_path):
-    # One epoch, without evaluation: a CPU without instructions for bfloat16 takes a minute a step.
-    short = [*options, "train_cfg.max_epochs=1", "train_cfg.val_begin=2"]
-    done = python("tools/train.py", CONFIG, "--amp", "--work-dir", tmp_path, *short)
-    assert done.returncode == 0, done.stderr
-    assert "mixed precision on a CPU: bfloat16" in done.stderr
-    ours, theirs = ([row["loss"] for row in read_log(folder)[0].values()] for folder in (tmp_path, run))
-    assert 0 < len(ours) < len(theirs)
-    assert ours == pytest.approx(theirs[: len(ours)], rel=0.1)
-    assert ours != theirs[: len(ours)]
+def test_amp_on_a_cpu_trains_in_bfloat16(options, tmp_path):
+    # Two steps of four images, without evaluation: a CPU without instructions for bfloat16 is slow.
+    few = ["train_dataloader.dataset.indices=8", "train_dataloader.batch_size=4"]
+    changes = [*options, *few, "train_cfg.max_epochs=1", "train_cfg.val_begin=2"]
+    losses = []
+    for folder, *flags in (("float32",), ("bfloat16", "--amp")):
+        done = python("tools/train.py", CONFIG, *flags, "--work-dir", tmp_path / folder, *changes)
+        assert done.returncode == 0, done.stderr
+        assert ("mixed precision on a CPU: bfloat16" in done.stderr) == bool(flags)
+        losses.append([row["loss"] for row in read_log(tmp_path / folder)[0].values()])
+    exact, rounded = losses
+    assert len(exact) == 2
+    assert rounded == pytest.approx(exact, rel=0.1)
+    assert rounded != exact
 
 
 def test_unknown_labels_without_their_loss_are_explained():
@@ -260,11 +265,9 @@ def test_tagger_evaluates_as_after_training(tagger, tmp_path, flags):
     assert found.keys() == trained.keys()
 
 
-def test_tagger_predicts_by_mmpretrains_inferencer(tagger, data):
+def test_tagger_predicts_by_mmpretrains_inferencer(tagger, data, tmp_path):
     work_dir, _ = tagger
-    done = python(
-        "-c",
-        f"""
+    (tmp_path / "predict.py").write_text(f"""
 import mmengine
 from mmpretrain import ImageClassificationInferencer
 
@@ -272,8 +275,8 @@ inferencer = ImageClassificationInferencer("{work_dir}/tagger.py", "{work_dir}/r
 images = [f"{data}/val/{{name}}" for name in sorted(mmengine.scandir("{data}/val", ".jpg"))]
 for image, sample in zip(images, inferencer(images, batch_size=4, return_datasamples=True)):
     print("\\nTAGS", image, [inferencer.classes[i] for i in sample.pred_label])  # a progress bar may end without one
-""",
-    )
+""")
+    done = python(tmp_path / "predict.py")
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"^TAGS .*/val/0000\d\d.jpg \[(?:'\w+ \w+'|(?:, ))*\]$", done.stdout, re.MULTILINE)) == 16
 
@@ -282,14 +285,10 @@ for image, sample in zip(images, inferencer(images, batch_size=4, return_datasam
 @pytest.mark.every_stack
 def test_killed_and_resumed_training_equals_undisturbed(run, options, tmp_path):
     command = ["tools/train.py", CONFIG, "--work-dir", str(tmp_path)]
-    process = subprocess.Popen(
-        [sys.executable, *command, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
-    )
-    for line in process.stdout:
-        if re.search(r"Epoch\(train\) +\[2\]\[2/3\]", line):
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    training = Started(*command, *options)
+    training.wait_for(r"Epoch\(train\) +\[2\]\[2/3\]")
+    training.process.kill()
+    training.finish()
     assert not (tmp_path / "epoch_2.pth").exists()
     log = next(tmp_path.glob("*/vis_data/scalars.json"))  # as if the evaluation of epoch 1 had been killed
     log.write_text("\n".join(line for line in log.read_text().splitlines() if "bbox_mAP" not in line)[:-9])
@@ -311,7 +310,8 @@ def test_killed_and_resumed_training_equals_undisturbed(run, options, tmp_path):
 def test_two_processes_train_and_evaluate_by_the_launch_scripts(options, tmp_path):
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "MASTER_PORT": "29611"}
     env["OMP_NUM_THREADS"] = "1"
-    common = ["2", "--work-dir", str(tmp_path), *options, "train_cfg.max_epochs=1"]
+    few = ["train_dataloader.dataset.indices=8", "train_dataloader.batch_size=4"]
+    common = ["2", "--work-dir", str(tmp_path), *options, *few, "train_cfg.max_epochs=1"]
     for loop, *command in (
         ("Epoch(val) [1][1/1]", "dist_train.sh", CONFIG),
         ("Epoch(test) [1/1]", "dist_test.sh", CONFIG, str(tmp_path / "epoch_1.pth")),
@@ -374,7 +374,7 @@ default_hooks = dict(logger=dict(interval=1))
 
 
 def test_wheel_has_configs_and_tools_and_requires_no_distribution(tmp_path):
-    done = python("-m", "pip", "wheel", ROOT, "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path)
+    done = new_python("-m", "pip", "wheel", ROOT, "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path)
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(next(tmp_path.glob("asl_mmdet-*.whl"))) as wheel:
         names = wheel.namelist()

@@ -4,8 +4,6 @@ import json
 import math
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -214,22 +212,18 @@ def test_tool_and_training_end_with_the_findings(clean, tmp_path):
     root = shutil.copytree(clean, tmp_path / "shapes")
     config_of(root).dump(tmp_path / "config.py")
 
-    def tool(*args):
-        command = [sys.executable, *map(str, args)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-
-    done = tool("tools/check_dataset.py", tmp_path / "config.py")
+    done = call("check_dataset", tmp_path / "config.py")
     assert done.returncode == 0, done.stderr
     assert "train_dataloader.dataset: no kinds of defects" in done.stdout
     planter = Planter(root)
     planter.annotations[0]["bbox"][3] = -1
     planter.save()
-    warned = tool("tools/check_dataset.py", tmp_path / "config.py", "--fast")
+    warned = call("check_dataset", tmp_path / "config.py", "--fast")
     assert (warned.returncode, "D407 box of zero or negative size: 1" in warned.stdout) == (0, True)
-    assert tool("tools/check_dataset.py", tmp_path / "config.py", "--fast", "--strict").returncode == 1
+    assert call("check_dataset", tmp_path / "config.py", "--fast", "--strict").returncode == 1
     planter.image(3).unlink()
-    assert tool("tools/check_dataset.py", tmp_path / "config.py").returncode == 1
-    refused = tool("tools/train.py", tmp_path / "config.py", "--work-dir", tmp_path / "work")
+    assert call("check_dataset", tmp_path / "config.py").returncode == 1
+    refused = call("train", tmp_path / "config.py", "--work-dir", tmp_path / "work")
     assert refused.returncode == 1
     assert "D310 image file not found: 1" in refused.stderr
     assert "tools/check_dataset.py" in refused.stderr

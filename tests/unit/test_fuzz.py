@@ -192,7 +192,7 @@ def labels_fit(dataset):
 
 @given(damaged(CSV))
 @example(b"\0\r" + CSV[1:])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=100)
 def test_damaged_nus_wide_file_is_read_or_refused_with_its_name(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "damaged.csv"
     path.write_bytes(data)
