@@ -1,5 +1,8 @@
+import ctypes
+import gc
 import os
 import sys
+from pathlib import Path
 
 # Tensors here are small: a second thread costs more than it gives, above all beside a second worker of pytest-xdist.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -27,3 +30,13 @@ def _restore_default_scope():
 
 _scope_of_file = pytest.fixture(_restore_default_scope, autouse=True, scope="module")
 _scope_of_test = pytest.fixture(_restore_default_scope, autouse=True)
+
+
+@pytest.fixture(autouse=True)
+def _return_memory():
+    """Give what a large model took back to the system: two workers run beside trainings."""
+    yield
+    pages = Path("/proc/self/statm")
+    if pages.exists() and int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > 1_500_000_000:
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
