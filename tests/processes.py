@@ -32,8 +32,8 @@ class Started:
 
     def __init__(self, *args, cwd=ROOT, **env):
         self.args = [str(arg) for arg in args]
-        folder = Path(tempfile.mkdtemp())
-        self.out, self.err = folder / "out", folder / "err"
+        self._folder = tempfile.TemporaryDirectory()  # gone with this object
+        self.out, self.err = (Path(self._folder.name) / name for name in ("out", "err"))
         self.out.touch()
         self.err.touch()
         options = (str(cwd), {**os.environ, **env}, str(self.out), str(self.err))

@@ -57,7 +57,8 @@ def benchmark(tmp_path):
     (tmp_path / "train.py").write_text(TRAINING)
     (tmp_path / "plan.py").write_text(PLAN)
     (tmp_path / "run.py").write_text(BENCHMARK)
-    process = Started(tmp_path / "run.py", tmp_path).process
+    started = Started(tmp_path / "run.py", tmp_path)
+    process = started.process
     until(lambda: len(list(tmp_path.glob("pids_*"))) == 2)
     time.sleep(0.2)
     pids = [int(pid) for path in tmp_path.glob("pids_*") for pid in path.read_text().split()]
