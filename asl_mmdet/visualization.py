@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
-from asl_mmdet.thresholds.model import APPLIED
+from asl_mmdet.thresholds.matching import APPLIED
 
 WHITE = (255, 255, 255)
 SCORE_THR = 0.3

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from asl_mmdet.audit.findings import overlaps
+from asl_mmdet.boxes import overlaps
 from asl_mmdet.cli.common import fail
 
 

@@ -2,5 +2,5 @@
 
 ``findings`` compares predictions with the labels of an image, ``predict`` makes the predictions and keeps them,
 ``labels`` reads the annotations, ``files`` writes and reads lists of findings, ``apply`` adds findings to an annotation
-file, ``folds`` trains a model for every part of the images, and ``page`` shows crops (it needs jinja2).
+file, and ``page`` shows crops (it needs jinja2).
 """

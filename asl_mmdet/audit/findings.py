@@ -19,9 +19,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from asl_mmdet.boxes import Array, overlaps
 
 KINDS = ("missing", "wrong_class", "badly_placed", "doubted")
 TAG_KINDS = ("missing", "doubted")  # of an image-level label
@@ -102,23 +101,6 @@ class LabelFinding:
     alternative: int = 0
 
 
-def overlaps(a: Array, b: Array, of_first: bool = False) -> Array:
-    """IoU of boxes (N, 4) and (M, 4) as corners, (N, M); ``of_first``: the share of the first that lies in the second.
-
-    A box without area overlaps nothing.
-
-    Example:
-        >>> overlaps(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [5, 5, 6, 6]])).round(2).tolist()
-        [[0.33, 0.0]]
-    """
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=2)
-    area_a, area_b = (np.prod(np.maximum(x[:, 2:] - x[:, :2], 0), axis=1) for x in (a, b))
-    whole = np.broadcast_to(area_a[:, None], shared.shape) if of_first else area_a[:, None] + area_b[None] - shared
-    return np.divide(shared, whole, out=np.zeros(shared.shape), where=shared > 0)
-
-
 def find_in_boxes(
     detections: Boxes, annotations: Boxes, limits: Limits, ignored: Array | None = None
 ) -> list[LabelFinding]:
@@ -138,7 +120,7 @@ def find_in_boxes(
     xyxy, scores = np.asarray(detections.xyxy, float).reshape(-1, 4), np.asarray(detections.scores, float)
     looked_at = scores >= limits.min_score
     if ignored is not None and len(ignored):
-        looked_at &= overlaps(xyxy, ignored, of_first=True).max(axis=1, initial=0) <= 0.5
+        looked_at &= overlaps(xyxy, ignored, is_region=True).max(axis=1, initial=0) <= 0.5
     found = Boxes(xyxy[looked_at], np.asarray(detections.labels, int)[looked_at], scores[looked_at])
     given = Boxes(
         np.asarray(annotations.xyxy, float).reshape(-1, 4),
@@ -174,29 +156,23 @@ def _missing(found: Boxes, iou: Array, limits: Limits) -> list[LabelFinding]:
 
 
 def _of_annotations(found: Boxes, given: Boxes, iou: Array, limits: Limits) -> list[LabelFinding]:
-    assert given.ids is not None
     nearest = iou.argmax(axis=1) if iou.shape[1] else np.zeros(0, int)  # a detection speaks of one annotation
     findings = []
-    for k, annotation_id in enumerate(given.ids):
-        about = dict(annotation_id=int(annotation_id), annotated_label=int(given.labels[k]))
+    for k in range(len(given.labels)):
         near = np.flatnonzero((nearest == k) & (iou[:, k] >= _BESIDE)) if len(iou) else np.zeros(0, int)
-        finding = _of_annotation(found, iou[:, k], near, int(given.labels[k]), limits, about)
-        if finding is None:
-            continue
-        if finding.kind == "doubted":
-            finding = LabelFinding(**{**asdict(finding), "box": _box(given, k)})
-        findings.append(finding)
+        if finding := _of_annotation(found, given, k, iou[:, k], near, limits):
+            findings.append(finding)
     return findings
 
 
 _BESIDE = 0.3  # IoU from which a detection can be about an annotation
 
 
-def _of_annotation(
-    found: Boxes, iou: Array, near: Array, label: int, limits: Limits, about: dict[str, Any]
-) -> LabelFinding | None:
-    """What is doubtful about one annotation, by the detections that are about it (``near``)."""
-    assert found.scores is not None
+def _of_annotation(found: Boxes, given: Boxes, k: int, iou: Array, near: Array, limits: Limits) -> LabelFinding | None:
+    """What is doubtful about the k-th annotation, by the detections that are about it (``near``)."""
+    assert found.scores is not None and given.ids is not None
+    label = int(given.labels[k])
+    about: dict[str, Any] = dict(annotation_id=int(given.ids[k]), annotated_label=label)
     own = near[found.labels[near] == label]
     others = near[(found.labels[near] != label) & (iou[near] >= limits.missing_iou)]
     own_score = float(found.scores[own].max(initial=0))
@@ -211,7 +187,7 @@ def _of_annotation(
         return LabelFinding("badly_placed", score, label, _box(found, i), iou=float(iou[i]), **about)
     if own_score < limits.doubt_below:
         best = float(iou[own].max(initial=0))
-        return LabelFinding("doubted", 1 - own_score, label, iou=best, **about)
+        return LabelFinding("doubted", 1 - own_score, label, _box(given, k), iou=best, **about)
     return None
 
 

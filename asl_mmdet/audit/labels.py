@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config, ConfigDict
 
-from asl_mmdet.audit.findings import Array, Boxes
+from asl_mmdet.audit.findings import Boxes
+from asl_mmdet.boxes import Array
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.config_tree import find_datasets
 from asl_mmdet.task import MULTI_LABEL, task_of

@@ -13,7 +13,7 @@ from mmpretrain.structures import label_to_onehot
 from terminaltables import AsciiTable
 from torch import Tensor
 
-from asl_mmdet.thresholds.model import APPLIED
+from asl_mmdet.thresholds.matching import APPLIED
 
 
 @METRICS.register_module()

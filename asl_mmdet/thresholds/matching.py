@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from pycocotools import mask
 
-Array = NDArray[Any]
+from asl_mmdet.boxes import Array, overlaps
+
+APPLIED = "thresholds_applied"  # a meta key of the data samples that thresholds have cut
 
 
 @dataclass(frozen=True)
@@ -89,22 +89,17 @@ def match_boxes(boxes: Array, scores: Array, truth: Array, is_ignored: Array, io
     found, counts = np.zeros(len(boxes)), np.ones(len(boxes), bool)
     if not len(boxes) or not len(truth):
         return found, counts
-    overlaps = np.asarray(mask.iou(_xywh(boxes), _xywh(truth), is_ignored.astype(np.uint8).tolist()))
+    iou = overlaps(boxes, truth, is_ignored)
     is_free = ~is_ignored
     for i in np.argsort(-scores, kind="stable"):
-        enough = (overlaps[i] >= iou_thr) & (overlaps[i] > 0)
+        enough = (iou[i] >= iou_thr) & (iou[i] > 0)
         if (open_ := enough & is_free).any():
             # of equal overlaps COCO's loop keeps the last
-            best = len(truth) - 1 - int(np.argmax(np.where(open_, overlaps[i], -1.0)[::-1]))
-            found[i], is_free[best] = overlaps[i, best], False
+            best = len(truth) - 1 - int(np.argmax(np.where(open_, iou[i], -1.0)[::-1]))
+            found[i], is_free[best] = iou[i, best], False
         elif (enough & is_ignored).any():
             counts[i] = False
     return found, counts
-
-
-def _xywh(boxes: Array) -> Array:
-    boxes = np.asarray(boxes, np.float64)
-    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
 
 
 def match_detections(dataset: Any, predictions: Sequence[dict[str, Any]], iou_thr: float = 0.5) -> Scored:
@@ -168,15 +163,19 @@ def _match_image(
     return rows
 
 
-def _by_image_id(predictions: Sequence[dict[str, Any]], wanted: Sequence[Any]) -> dict[Any, dict[str, Any]]:
-    without = next((key for record in predictions for key in ("img_id", "pred_instances") if key not in record), None)
-    if without:
-        raise ValueError(f"a record of the predictions has no {without}: use the file that tools/test.py --out wrote")
-    if any(record.get("thresholds_applied") for record in predictions):
+def _check_not_cut(predictions: Sequence[dict[str, Any]]) -> None:
+    if any(record.get(APPLIED) for record in predictions):
         raise ValueError(
             "thresholds were applied to these predictions already: make them without --thresholds, by a config "
             "without WithThresholds"
         )
+
+
+def _by_image_id(predictions: Sequence[dict[str, Any]], wanted: Sequence[Any]) -> dict[Any, dict[str, Any]]:
+    without = next((key for record in predictions for key in ("img_id", "pred_instances") if key not in record), None)
+    if without:
+        raise ValueError(f"a record of the predictions has no {without}: use the file that tools/test.py --out wrote")
+    _check_not_cut(predictions)
     by_id = {record["img_id"]: record for record in predictions}
     missing, strange = [i for i in wanted if i not in by_id], sorted(set(by_id) - set(wanted), key=str)
     if missing or strange:
@@ -202,8 +201,7 @@ def match_labels(dataset: Any, predictions: Sequence[dict[str, Any]]) -> Scored:
     for key in ("pred_score", "gt_score or gt_label"):
         if any(not set(key.split(" or ")) & record.keys() for record in predictions):
             raise ValueError(f"a record of the predictions has no {key}: use the file that tools/test.py --out wrote")
-    if any(record.get("thresholds_applied") for record in predictions):
-        raise ValueError("thresholds were applied to these predictions already: make them without --thresholds")
+    _check_not_cut(predictions)
     if len(predictions) != len(dataset):
         raise ValueError(f"there are predictions of {len(predictions)} images, and the data set has {len(dataset)}")
     for index, record in enumerate(predictions):

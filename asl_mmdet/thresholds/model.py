@@ -8,8 +8,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from asl_mmdet.thresholds.file import ThresholdFile
-
-APPLIED = "thresholds_applied"  # a meta key of the data samples
+from asl_mmdet.thresholds.matching import APPLIED
 
 
 @MODELS.register_module(name="WithThresholds")
