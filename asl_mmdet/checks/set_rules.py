@@ -7,7 +7,7 @@ from typing import Any
 
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, Entry, has_size, is_id
 from asl_mmdet.checks.finding import EXAMPLES, FAILS, Rule
-from asl_mmdet.known_classes.records import known_categories
+from asl_mmdet.known_categories import known_categories
 
 KNOWN_CLASSES = ("KnownClassesCoco", "KnownClassesLVIS")  # data sets whose classes go by name, and may lack some
 

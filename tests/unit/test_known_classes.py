@@ -10,10 +10,11 @@ from mmengine.config import Config
 from mmengine.dataset import ConcatDataset
 from torch import nn
 
+import asl_mmdet.known_classes  # noqa: F401  (registers the data sets and the metric)
 from asl_mmdet.checks import check_datasets
 from asl_mmdet.drop_boxes import drop_boxes
 from asl_mmdet.hooks.known_classes import KnownClassesHook, unknown_classes
-from asl_mmdet.known_classes.records import known_categories
+from asl_mmdet.known_categories import known_categories
 from asl_mmdet.marked_scores import MarkedScores, mark
 from asl_mmdet.shapes import make_shapes
 
