@@ -60,12 +60,12 @@ def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.
         raise ValueError(f"rate={rate}: use a number in [0, 1]")
     if seed < 0:
         raise ValueError(f"seed={seed}: use a whole number from 0")
+    if protocol in ("half_classes", "half_images"):
+        return _halved(coco, protocol, seed)
     by_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for annotation in coco["annotations"]:
         if not annotation.get("iscrowd"):
             by_image[annotation["image_id"]].append(annotation)
-    if protocol in ("half_classes", "half_images"):
-        return _halved(coco, protocol, seed)
     gone: set[int] = set()
     for image in coco["images"]:
         boxes = sorted(by_image[image["id"]], key=lambda box: box["id"])

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS, DefaultScope
 
 
 @dataclass(frozen=True)
@@ -96,3 +98,10 @@ def set_loss(cfg: Config, loss: dict[str, Any]) -> None:
     for part in parents:
         parent = parent[int(part)] if part.isdigit() else parent[part]
     parent[last] = ConfigDict(loss)
+
+
+def build_dataset(cfg: Config, node: dict[str, Any]) -> Any:
+    """A data set of the config, without a runner."""
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmdet")):
+        return DATASETS.build(node)

@@ -26,13 +26,10 @@ def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_igno
     Raises:
         ValueError: If ``min_score`` is not in [0, 1], or ``as_ignore`` is asked for labels without boxes.
     """
-    if not 0 <= min_score <= 1:
-        raise ValueError(f"--apply {min_score}: use a score in [0, 1]")
     chosen = [
         row for row in rows if row["kind"] == "missing" and not row.get("alternative") and row["score"] >= min_score
     ]
-    if as_ignore and any("bbox" not in row for row in chosen):
-        raise ValueError("--as-ignore: a label of a whole image has no region to ignore; leave it out")
+    check_options(min_score, as_ignore and any("bbox" not in row for row in chosen))
     first = max((a["id"] for a in coco["annotations"]), default=0) + 1
     added = []
     for number, row in enumerate(chosen, first):
@@ -42,6 +39,14 @@ def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_igno
         added.append({**annotation, "source": SOURCE, "score": row["score"]})
     record = dict(min_score=min_score, as_ignore=as_ignore, added=len(added))
     return {**coco, "annotations": [*coco["annotations"], *added], SOURCE: record}
+
+
+def check_options(min_score: float, ignores_tags: bool) -> None:
+    """ValueError if the score is out of range, or labels without boxes are to be ignored."""
+    if not 0 <= min_score <= 1:
+        raise ValueError(f"--apply {min_score}: use a score in [0, 1]")
+    if ignores_tags:
+        raise ValueError("--as-ignore: a label of a whole image has no region to ignore; leave it out")
 
 
 def deaf_assigners(cfg: Config) -> Iterator[str]:

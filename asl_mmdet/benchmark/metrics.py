@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmdet.utils import register_all_modules
 from mmengine import load
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
 
 from asl_mmdet.config_tree import find_datasets
 from asl_mmdet.label_counts import count_labels
 from asl_mmdet.logs import read_log
-from asl_mmdet.task import DETECTION, task_of
+from asl_mmdet.task import DETECTION, build_dataset, task_of
 
 COCO_STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
@@ -125,14 +123,12 @@ def class_frequency(cfg: Config) -> tuple[list[str], list[int]]:
     Raises:
         ValueError: If no data set is found.
     """
-    register_all_modules(init_default_scope=False)
     numbers: Counter[int] = Counter()
     names: list[str] = []
-    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmdet")):
-        for _, node in find_datasets(cfg.train_dataloader, "train_dataloader"):
-            dataset = DATASETS.build({**node, "pipeline": []})
-            names = list(dataset.metainfo["classes"])
-            numbers.update(dict(enumerate(count_labels(dataset, len(names)))))
+    for _, node in find_datasets(cfg.train_dataloader, "train_dataloader"):
+        dataset = build_dataset(cfg, {**node, "pipeline": []})
+        names = list(dataset.metainfo["classes"])
+        numbers.update(dict(enumerate(count_labels(dataset, len(names)))))
     if not names:
         raise ValueError("train_dataloader has no data set with an ann_file, a data_prefix or a data_root")
     return names, [numbers[label] for label in range(len(names))]

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import add_missing, deaf_assigners
+from asl_mmdet.audit.apply import add_missing, check_options, deaf_assigners
 from asl_mmdet.audit.files import Row, read_findings, row_of, write_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import Prediction, PredictionFile, predict, source_of, test_on_training_images
 from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.checks import preflight
-from asl_mmdet.cli.common import add_common_arguments, build_runner, check_data, fail, load_config, need, stop_on, tell
-from asl_mmdet.cli.test import add_test_time_augmentation
+from asl_mmdet.cli.common import add_common_arguments, check_data, fail, load_config, need, stop_on, tell
+from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -75,10 +75,7 @@ def _target(args: argparse.Namespace, out: Path, labels: Labels) -> Path | None:
     """The annotation file to write."""
     if args.apply is None:
         return None
-    if not 0 <= args.apply <= 1:
-        raise ValueError(f"--apply {args.apply}: use a score in [0, 1]")
-    if args.as_ignore and labels.is_tags:
-        raise ValueError("--as-ignore: a label of a whole image has no region to ignore; leave it out")
+    check_options(args.apply, args.as_ignore and labels.is_tags)
     target: Path = args.apply_to or out / "annotations.json"
     if target.exists() and target.samefile(labels.path):
         raise ValueError(f"--apply-to {target} is the annotation file itself: name another")
@@ -97,12 +94,11 @@ def audit(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels, limi
     file = PredictionFile(out / "predictions.jsonl", source_of(cfg, args.checkpoint, labels, args.tta))
     if labels.images.keys() - file.predictions.keys():
         test_on_training_images(cfg, labels)
-        cfg.load_from, cfg.resume, cfg.work_dir = args.checkpoint, False, str(out / "logs")
+        cfg.resume, cfg.work_dir = False, str(out / "logs")
+        backbone = cfg.model.get("backbone", {})
         if args.tta:
             add_test_time_augmentation(cfg)
-        runner = build_runner(cfg)
-        bare = getattr(runner.model, "module", runner.model)
-        stop_on(preflight.check_checkpoint(args.checkpoint, bare))
+        runner = runner_of(cfg, args.checkpoint, backbone)
         predict(runner, cfg, file, labels.images)
     rows = findings_of(file.predictions, labels, limits)
     out.mkdir(parents=True, exist_ok=True)

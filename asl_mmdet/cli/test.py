@@ -4,14 +4,13 @@ import argparse
 import os
 from collections.abc import Sequence
 from copy import deepcopy
+from pathlib import Path
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
-from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.model import BaseTTAModel
-from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 
 from asl_mmdet.checks import preflight
@@ -25,7 +24,7 @@ from asl_mmdet.cli.common import (
     stop_on,
     tell,
 )
-from asl_mmdet.task import DETECTION, MULTI_LABEL, task_of
+from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet.thresholds.model import wrap_model
 
@@ -69,9 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         add_test_time_augmentation(cfg)
     runner = runner_of(cfg, args.checkpoint, backbone)
     if args.out:
-        dump = DumpResults if is_classifier else DumpDetResults
         metrics = [] if args.dump_only else runner.test_evaluator.metrics
-        runner.test_evaluator.metrics = [*metrics, dump(out_file_path=args.out)]
+        runner.test_evaluator.metrics = [*metrics, dump_to(args.out, cfg)]
     runner.test()
     end_processes()
 
@@ -103,13 +101,16 @@ def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) 
     return runner
 
 
+def dump_to(path: str | Path, cfg: Config) -> DumpResults:
+    """The metric that writes the predictions of the config's task."""
+    return (DumpResults if task_of(cfg) is MULTI_LABEL else DumpDetResults)(out_file_path=str(path))
+
+
 def use_thresholds(cfg: Config, path: str) -> None:
     """Have the model cut its predictions by a thresholds file that is for the classes of the test set."""
     if cfg.model.type == "WithThresholds":
         fail(f"--thresholds {path}: the config has model.thresholds={cfg.model.thresholds!r} already; leave one out")
-    register_all_modules(init_default_scope=False)
-    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmdet")):
-        classes = DATASETS.build(cfg.test_dataloader.dataset).metainfo["classes"]
+    classes = build_dataset(cfg, cfg.test_dataloader.dataset).metainfo["classes"]
     try:
         content = ThresholdFile.read(path)
         if content.task != task_of(cfg).name:

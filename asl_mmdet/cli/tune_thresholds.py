@@ -3,26 +3,29 @@
 import argparse
 import csv
 import hashlib
-import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmdet.evaluation import DumpDetResults
-from mmdet.utils import register_all_modules
 from mmengine import load
 from mmengine.config import Config
-from mmengine.evaluator import DumpResults
-from mmengine.registry import DATASETS, DefaultScope
 from terminaltables import AsciiTable
 
 from asl_mmdet import __version__
 from asl_mmdet.checks import preflight
-from asl_mmdet.cli.common import add_common_arguments, check_data, end_processes, fail, load_config, stop_on, tell
-from asl_mmdet.cli.test import runner_of
-from asl_mmdet.task import DETECTION, MULTI_LABEL, task_of
+from asl_mmdet.cli.common import (
+    add_common_arguments,
+    check_data,
+    end_processes,
+    fail,
+    load_config,
+    stop_on,
+    tell,
+)
+from asl_mmdet.cli.test import dump_to, runner_of
+from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.thresholds.calibration import METHODS, errors_of
 from asl_mmdet.thresholds.choose import CrossFitted, Objective, Settings, calibrated, counts, cross_fit, f_score, fit
 from asl_mmdet.thresholds.file import ThresholdFile
@@ -78,9 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         calibration_errors=errors,
     )
     lowest = score_thr_of(cfg.model.get("test_cfg"))
-    content = ThresholdFile(
-        task_of(cfg).name, scored.classes, thresholds.of_class, calibration, lowest, json.loads(json.dumps(made))
-    )
+    content = ThresholdFile(task_of(cfg).name, scored.classes, thresholds.of_class, calibration, lowest, made)
     write(out, content, scored, cross_fitted, rows)
     if at_overall:
         tell(f"no own threshold (no object, or out of reach), the global one stands in: {', '.join(at_overall)}")
@@ -142,8 +143,7 @@ def predict(cfg: Config, checkpoint: str, out: Path) -> Path:
     runner = runner_of(cfg, checkpoint)
     out.mkdir(parents=True, exist_ok=True)
     key.unlink(missing_ok=True)
-    dump = DumpResults if task_of(cfg) is MULTI_LABEL else DumpDetResults
-    runner.test_evaluator.metrics = [dump(out_file_path=str(path))]
+    runner.test_evaluator.metrics = [dump_to(path, cfg)]
     runner.test()
     end_processes()
     key.write_text(wanted)
@@ -163,9 +163,7 @@ def load_predictions(path: Path) -> list[dict[str, Any]]:
 
 def score(cfg: Config, predictions: list[dict[str, Any]], iou_thr: float) -> Scored:
     """Compare the predictions with the validation set."""
-    register_all_modules(init_default_scope=False)
-    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmdet")):
-        dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    dataset = build_dataset(cfg, cfg.val_dataloader.dataset)
     if task_of(cfg) is MULTI_LABEL:
         return match_labels(dataset, predictions)
     return match_detections(dataset, predictions, iou_thr)
