@@ -17,6 +17,12 @@ settings.register_profile("long", max_examples=20_000)
 settings.load_profile("default")
 
 
+def pytest_collection_finish():
+    """The garbage collector need not look at MMDetection's objects again: MMEngine's data sets call it each time."""
+    gc.collect()
+    gc.freeze()
+
+
 def _restore_default_scope():
     """MMEngine's default scope is one for the process: what a test or a file sets must not reach the next one."""
     registry = sys.modules.get("mmengine.registry")

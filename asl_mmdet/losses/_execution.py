@@ -189,7 +189,7 @@ def _compiled(a: Asymmetry, want_grad: bool, reduce: bool, tensors: tuple[str, .
     """``tensors`` names the parameters of ``a`` that come with every call."""
 
     def function(z: Tensor, labels: Tensor, weight: Tensor | None, *values: Tensor) -> Side:
-        given: dict[str, Any] = dict(zip(tensors, values, strict=True))
+        given: dict[str, Any] = dict(zip(tensors, values))  # noqa: B905  (torch 2.1 cannot trace `strict` on Python 3.10)
         return _whole(z, labels, weight, a._replace(**given), want_grad, reduce)
 
     return torch.compile(function, dynamic=True, **_ISOLATED)

@@ -101,7 +101,11 @@ class NUSWide(MultiLabelDataset):
         bad: list[str] = []
         with open(self.ann_file, newline="", encoding="utf-8", errors="replace") as file:
             reader = csv.DictReader(file)
-            if missing := [name for name in self.COLUMNS if name not in (reader.fieldnames or [])]:
+            try:
+                found = reader.fieldnames or []
+            except csv.Error as error:  # Python 3.10 on a zero byte
+                raise ValueError(f"the first line of {self.ann_file} cannot be read: {error}") from error
+            if missing := [name for name in self.COLUMNS if name not in found]:
                 raise ValueError(
                     f"{self.ann_file} has no column {', '.join(missing)}: its first line should be "
                     f"{','.join(self.COLUMNS)}"

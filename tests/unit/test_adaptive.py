@@ -1,6 +1,7 @@
 """Probability gap, adaptive asymmetry, and the hooks that drive them."""
 
 import copy
+import functools
 import importlib.util
 import pickle
 import warnings
@@ -293,11 +294,13 @@ benchmark = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(benchmark)
 
 
+@functools.cache
 def closed_loop(*args, **options):
     """The last gaps and gammas of a small network that really learns, on data where it cannot be always right."""
     return tuple(values[-100:].mean(0) for values in benchmark.closed_loop(*args, **options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0.0, 6.0])
 @pytest.mark.parametrize("target_gap", [-0.2, 0.0, 0.1])
 def test_closed_loop_reaches_the_target_from_both_sides(target_gap, start):
@@ -306,11 +309,13 @@ def test_closed_loop_reaches_the_target_from_both_sides(target_gap, start):
     assert 0.1 < gamma < 7.9  # not at a bound
 
 
+@pytest.mark.slow
 def test_larger_target_gives_larger_gamma():
-    gammas = [closed_loop(target, 2.0)[1] for target in (-0.2, 0.0, 0.1)]
+    gammas = [closed_loop(target, 0.0)[1] for target in (-0.2, 0.0, 0.1)]
     assert gammas[0] < gammas[1] < gammas[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start, bound", [(1.0, 0.0), (6.0, 8.0)])
 def test_sign_as_printed_in_the_paper_runs_away(start, bound):
     gap, gamma = closed_loop(0.0, start, sign=-1)
@@ -318,12 +323,14 @@ def test_sign_as_printed_in_the_paper_runs_away(start, bound):
     assert abs(gap) > 0.1
 
 
+@pytest.mark.slow
 def test_every_class_reaches_the_target_with_a_gamma_of_its_own():
     gap, gamma = closed_loop(0.0, 2.0, num_classes=6)
     assert (gap.abs() < 0.05).all()
     assert gamma.std() > 0.05
 
 
+@pytest.mark.slow
 def test_margin_alone_reaches_the_target():
     gap, _ = closed_loop(0.0, 1.0, adapt="clip", clip_step_size=0.02, clip=0.01)
     assert gap == pytest.approx(0.0, abs=0.03)

@@ -270,6 +270,8 @@ HEADS = {
 }
 
 
+@pytest.mark.slow
+@pytest.mark.every_stack
 @pytest.mark.parametrize("name", HEADS)
 def test_heads_learn_their_labels_with_asl(name):
     torch.manual_seed(0)
