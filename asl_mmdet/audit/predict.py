@@ -79,6 +79,13 @@ def source_of(cfg: Config, checkpoint: str, labels: Labels, tta: bool) -> dict[s
     stat = os.stat(checkpoint)
     return dict(
         checkpoint=f"{os.path.abspath(checkpoint)}, {stat.st_size} bytes, {stat.st_mtime_ns}",
+        **model_of(cfg, labels, tta),
+    )
+
+
+def model_of(cfg: Config, labels: Labels, tta: bool) -> dict[str, Any]:
+    """What they depend on but for the weights."""
+    return dict(
         model=json.loads(json.dumps(cfg.model.to_dict(), default=str)),
         images=os.path.abspath(os.path.dirname(next(iter(labels.images.values())).path)) if labels.images else "",
         classes=list(labels.names.values()),
@@ -88,10 +95,12 @@ def source_of(cfg: Config, checkpoint: str, labels: Labels, tta: bool) -> dict[s
 
 def test_on_training_images(cfg: Config, labels: Labels) -> None:
     """Have the config test its model on all training images, those without a label too, by the pipeline of its test."""
-    pipeline = next(dataset.pipeline for _, dataset in find_datasets(cfg.test_dataloader, "test_dataloader"))
+    pipelines = [dataset.pipeline for _, dataset in find_datasets(cfg.get("test_dataloader"), "test_dataloader")]
+    if not pipelines:
+        raise ValueError("the config has no test_dataloader, whose pipeline the audit predicts by: write one")
     dataset = deepcopy(labels.dataset)
     dataset.pop("indices", None)
-    dataset.update(pipeline=pipeline, test_mode=True, filter_cfg=dict(filter_empty_gt=False))
+    dataset.update(pipeline=pipelines[0], test_mode=True, filter_cfg=dict(filter_empty_gt=False))
     cfg.test_dataloader.dataset = dataset
 
 
@@ -109,7 +118,7 @@ def predict(runner: Runner, cfg: Config, file: PredictionFile, wanted: Iterable[
         return
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     dataset.full_init()
-    ids = [int(dataset.get_data_info(i)["img_id"]) for i in range(len(dataset))]
+    ids = image_ids(dataset)
     places = [i for i, image_id in enumerate(ids) if image_id in left]
     waiting = iter([ids[i] for i in places])  # mmpretrain's samples do not say which image they are of
     loader = Runner.build_dataloader({**cfg.test_dataloader, "dataset": Subset(dataset, places)})
@@ -119,17 +128,24 @@ def predict(runner: Runner, cfg: Config, file: PredictionFile, wanted: Iterable[
     with torch.no_grad():
         for batch in loader:
             samples = runner.model.test_step(batch)
-            file.append({next(waiting): _plain(sample) for sample in samples})
+            file.append({next(waiting): plain(sample.to_dict()) for sample in samples})
             bar.update(len(samples))
     print()
 
 
-def _plain(sample: Any) -> Prediction:
-    """A prediction as rounded numbers: boxes in 0.01 pixels, scores in 0.00001."""
+def image_ids(dataset: Any) -> list[int]:
+    """The ids of the images of a data set that is built, in its order."""
+    return [int(dataset.get_data_info(i)["img_id"]) for i in range(len(dataset))]
+
+
+def plain(sample: dict[str, Any]) -> Prediction:
+    """A data sample with a prediction as rounded numbers: boxes in 0.01 pixels, scores in 0.00001."""
     if "pred_score" in sample:
-        return dict(scores=_rounded(sample.pred_score, 5))
-    found = sample.pred_instances
-    return dict(boxes=_rounded(found.bboxes, 2), scores=_rounded(found.scores, 5), labels=found.labels.tolist())
+        return dict(scores=_rounded(sample["pred_score"], 5))
+    found = sample["pred_instances"]
+    return dict(
+        boxes=_rounded(found["bboxes"], 2), scores=_rounded(found["scores"], 5), labels=found["labels"].tolist()
+    )
 
 
 def _rounded(values: Any, digits: int) -> list[Any]:

@@ -1,11 +1,14 @@
-"""Run the cells of a plan, each in processes of its own."""
+"""Run trainings, such as the cells of a plan, each in processes of its own."""
 
 import json
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -19,72 +22,110 @@ _INSTALLED = Path(__file__).parents[1] / ".mim" / "tools"
 TOOLS = _INSTALLED if _INSTALLED.is_dir() else ROOT / "tools"
 
 
-def run(plan: Plan, out: Path, jobs: int, train: list[str], launcher_arguments: list[str]) -> list[str]:
-    """Run what is not finished, ``jobs`` cells at a time, and return what failed.
+@dataclass(frozen=True)
+class Job:
+    """One training and the predictions of its test set, in a folder of its own.
 
     Args:
-        plan: The plan.
-        out: Every cell has a folder in it, with the ``result.json`` of a finished one.
-        jobs: Cells at a time.
+        name: The name of the folder.
+        config: Makes the config.
+        collect: Makes the content of ``result.json`` of the config, the work directory and the file of predictions.
+        describe: That content in a few words.
+        test_options: More options of ``tools/test.py``.
+    """
+
+    name: str
+    config: Callable[[], Config]
+    collect: Callable[[Config, Path, Path], dict[str, Any]]
+    describe: Callable[[dict[str, Any]], str]
+    test_options: tuple[str, ...] = ()
+
+    def folder(self, out: Path) -> Path:
+        """Where it is."""
+        return out / self.name
+
+    def is_finished(self, out: Path) -> bool:
+        """Whether it has its result."""
+        return (self.folder(out) / "result.json").exists()
+
+
+def run(plan: Plan, out: Path, jobs: int, train: list[str], launcher_arguments: list[str]) -> list[str]:
+    """Run the cells of a plan that are not finished, and return what failed; see :func:`run_jobs`."""
+    for folder, options in plan.shapes.items():
+        if not Path(folder).exists():
+            make_shapes(folder, **options)
+    return run_jobs([_job_of(plan, cell) for cell in plan.cells()], out, jobs, train, launcher_arguments)
+
+
+def _job_of(plan: Plan, cell: Cell) -> Job:
+    def result(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
+        return asdict(cell) | collect(cfg, work_dir, predictions) | dict(baseline=plan.baseline, **environment())
+
+    def describe(result: dict[str, Any]) -> str:
+        return f"{result['main_metric']} {result['metrics'][result['main_metric']]:.2f}"
+
+    return Job(str(cell), partial(plan.config_of, cell), result, describe)
+
+
+def run_jobs(jobs: list[Job], out: Path, at_a_time: int, train: list[str], launcher_arguments: list[str]) -> list[str]:
+    """Run what is not finished, and return what failed. A stopped training goes on from its last checkpoint.
+
+    Args:
+        jobs: What to run.
+        out: Every job has a folder in it, with the ``result.json`` of a finished one.
+        at_a_time: So many of them run at a time.
         train: How to start a script: the Python interpreter, or torchrun or srun with their options.
         launcher_arguments: What the script gets for that.
 
     Raises:
         BlockingIOError: If another benchmark holds ``out``.
     """
-    for folder, options in plan.shapes.items():
-        if not Path(folder).exists():
-            make_shapes(folder, **options)
-    with locked(out) as lock, signals_end_the_program(), ThreadPoolExecutor(jobs) as pool:
-        todo = [cell for cell in plan.cells() if not (out / str(cell) / "result.json").exists()]
+    with locked(out) as lock, signals_end_the_program(), ThreadPoolExecutor(at_a_time) as pool:
+        todo = [job for job in jobs if not job.is_finished(out)]
         processes = Processes(lock)
 
-        def run_cell(cell: Cell) -> str:
-            return _run_cell(plan, cell, out / str(cell), processes, train, launcher_arguments)
+        def run_job(job: Job) -> str:
+            return _run_job(job, job.folder(out), processes, train, launcher_arguments)
 
         try:
-            return [message for message in pool.map(run_cell, todo) if message]
+            return [message for message in pool.map(run_job, todo) if message]
         except BaseException:  # a signal
             processes.stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _run_cell(
-    plan: Plan, cell: Cell, folder: Path, processes: Processes, train: list[str], launcher_arguments: list[str]
-) -> str:
-    """Train from where it stands, evaluate, and write ``result.json``; a message if something failed."""
+def _run_job(job: Job, folder: Path, processes: Processes, train: list[str], launcher_arguments: list[str]) -> str:
+    """Train from where it stands, predict, and write ``result.json``; a message if something failed."""
     folder.mkdir(parents=True, exist_ok=True)
     config, work_dir, predictions = folder / "config.py", folder / "run", folder / "predictions.pkl"
-    plan.config_of(cell).dump(config)
+    job.config().dump(config)
     start = time.time()
-    print(f"{datetime.now():%H:%M:%S}  {cell} ...", flush=True)
+    print(f"{datetime.now():%H:%M:%S}  {job.name} ...", flush=True)
     script = [*train, str(TOOLS / "train.py"), str(config), "--work-dir", str(work_dir), "--resume"]
     log = folder / "train.log"
     code = processes.run([*script, *launcher_arguments], log)
     if code == 0:
         checkpoint = Path((work_dir / "last_checkpoint").read_text().strip())
-        script = [*train, str(TOOLS / "test.py"), str(config), str(work_dir / checkpoint.name)]
+        script = [*train, str(TOOLS / "test.py"), str(config), str(work_dir / checkpoint.name), *job.test_options]
         arguments = ["--out", str(predictions), "--dump-only", "--work-dir", str(folder / "test"), *launcher_arguments]
         log = folder / "test.log"
         code = processes.run([*script, *arguments], log)
     if processes.is_stopped:
         return ""
     if code:
-        print(f"{datetime.now():%H:%M:%S}  {cell} FAILED, see {log}", flush=True)
-        return f"{cell}: exit code {code}; {log} ends with: {_last_line(log)}"
+        print(f"{datetime.now():%H:%M:%S}  {job.name} FAILED, see {log}", flush=True)
+        return f"{job.name}: exit code {code}; {log} ends with: {_last_line(log)}"
     try:
-        result = asdict(cell) | collect(Config.fromfile(config), work_dir, predictions)
+        result = job.collect(Config.fromfile(config), work_dir, predictions)
     except Exception as error:  # the other runs go on, and this one is collected again the next time
-        print(f"{datetime.now():%H:%M:%S}  {cell} FAILED, its results cannot be read", flush=True)
-        return f"{cell}: its results cannot be read: {type(error).__name__}: {error}"
-    result |= dict(baseline=plan.baseline, **environment())
-    partial = folder / "result.json.partial"
-    partial.write_text(json.dumps(result))
-    partial.replace(folder / "result.json")
-    main = result["metrics"][result["main_metric"]]
+        print(f"{datetime.now():%H:%M:%S}  {job.name} FAILED, its results cannot be read", flush=True)
+        return f"{job.name}: its results cannot be read: {type(error).__name__}: {error}"
+    unfinished = folder / "result.json.partial"
+    unfinished.write_text(json.dumps(result))
+    unfinished.replace(folder / "result.json")
     minutes = (time.time() - start) / 60
-    print(f"{datetime.now():%H:%M:%S}  {cell}: {result['main_metric']} {main:.2f}, {minutes:.1f} min", flush=True)
+    print(f"{datetime.now():%H:%M:%S}  {job.name}: {job.describe(result)}, {minutes:.1f} min", flush=True)
     return ""
 
 

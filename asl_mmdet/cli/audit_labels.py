@@ -1,7 +1,11 @@
-"""List doubtful training labels by what a trained model says: python tools/audit_labels.py CONFIG CHECKPOINT."""
+"""List doubtful training labels by what a trained model says: python tools/audit_labels.py CONFIG CHECKPOINT.
+
+With ``--folds K`` it trains K models itself, and each image is judged by one that has not seen it.
+"""
 
 import argparse
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +15,15 @@ from mmengine.config import Config
 from asl_mmdet.audit.apply import add_missing, check_options, deaf_assigners
 from asl_mmdet.audit.files import Row, read_findings, row_of, write_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
+from asl_mmdet.audit.folds import Folds
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import Prediction, PredictionFile, predict, source_of, test_on_training_images
 from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import add_common_arguments, check_data, fail, load_config, need, stop_on, tell
 from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
+
+PREDICTIONS = "predictions.jsonl"
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -25,7 +32,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Predict the training images, and list the labels that are missing or doubtful, best first."
     )
     parser.add_argument("config", help="config file")
-    parser.add_argument("checkpoint", nargs="?", help="checkpoint file; not needed with --findings")
+    parser.add_argument("checkpoint", nargs="?", help="checkpoint file; not needed with --folds or --findings")
+    parser.add_argument(
+        "--folds",
+        type=int,
+        metavar="K",
+        help="train K models, each on K-1 parts of the images, to judge the other part",
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="with --folds: trainings at a time")
     parser.add_argument("--out", type=Path, help="folder to write; <work dir>/audit by default")
     parser.add_argument("--min-score", type=float, default=Limits.min_score, help="least score of a finding")
     parser.add_argument("--crops", type=int, default=500, help="number of crops on the page; 0: no page")
@@ -41,12 +55,21 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.launcher != "none":
         parser.error("--launcher: the audit runs in one process; leave it out")
-    if args.findings is None and args.checkpoint is None:
-        parser.error("name a checkpoint, or the findings of an earlier audit by --findings")
+    given = [name for name in ("checkpoint", "folds", "findings") if getattr(args, name) is not None]
+    if not given:
+        parser.error(
+            "name a checkpoint, train models by --folds K, or name the findings of an earlier audit by --findings"
+        )
+    if "folds" in given and len(given) > 1:
+        parser.error(
+            f"--folds trains models of its own: leave it out, or {given[0] if given[0] != 'folds' else given[1]}"
+        )
     if args.apply is None and (args.findings or args.apply_to or args.as_ignore):
         parser.error("--findings, --apply-to and --as-ignore go with --apply SCORE")
     if args.crops < 0:
         parser.error(f"--crops {args.crops}: use a whole number from 0")
+    if args.jobs < 1:
+        parser.error(f"--jobs {args.jobs}: use a whole number from 1")
     return args
 
 
@@ -88,19 +111,8 @@ def audit(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels, limi
     """Predict, and write the lists and the page."""
     if args.crops:
         need("jinja2")
-    stop_on(preflight.check_checkpoint(args.checkpoint))
-    _check_classes(args.checkpoint, labels)
-    check_data(cfg, "train")
-    file = PredictionFile(out / "predictions.jsonl", source_of(cfg, args.checkpoint, labels, args.tta))
-    if labels.images.keys() - file.predictions.keys():
-        test_on_training_images(cfg, labels)
-        cfg.resume, cfg.work_dir = False, str(out / "logs")
-        backbone = cfg.model.get("backbone", {})
-        if args.tta:
-            add_test_time_augmentation(cfg)
-        runner = runner_of(cfg, args.checkpoint, backbone)
-        predict(runner, cfg, file, labels.images)
-    rows = findings_of(file.predictions, labels, limits)
+    find = _by_folds if args.folds is not None else _by_checkpoint
+    rows = findings_of(find(cfg, args, out, labels), labels, limits)
     out.mkdir(parents=True, exist_ok=True)
     write_findings(rows, out)
     written = [out / "findings.csv", out / "findings.json"]
@@ -113,6 +125,44 @@ def audit(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels, limi
     print(f"{labels.path}: {', '.join(f'{n} {kind}' for kind, n in numbers.most_common()) or 'nothing found'}")
     print(", ".join(map(str, written)))
     return rows
+
+
+def _by_checkpoint(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels) -> dict[int, Prediction]:
+    """The predictions of a checkpoint, for all images."""
+    stop_on(preflight.check_checkpoint(args.checkpoint))
+    _check_classes(args.checkpoint, labels)
+    check_data(cfg, "train")
+    file = PredictionFile(out / PREDICTIONS, source_of(cfg, args.checkpoint, labels, args.tta))
+    if labels.images.keys() - file.predictions.keys():
+        test_on_training_images(cfg, labels)
+        cfg.resume, cfg.work_dir = False, str(out / "logs")
+        backbone = cfg.model.get("backbone", {})
+        if args.tta:
+            add_test_time_augmentation(cfg)
+        runner = runner_of(cfg, args.checkpoint, backbone)
+        predict(runner, cfg, file, labels.images)
+    return file.predictions
+
+
+def _by_folds(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels) -> dict[int, Prediction]:
+    """The predictions of the models of all folds, each for its own part of the images."""
+    folds = Folds(cfg, labels, args.folds, out / "folds", args.tta)
+    check_data(cfg, "train")
+    file = PredictionFile(out / PREDICTIONS, folds.source())
+    if labels.images.keys() - file.predictions.keys():
+        if untaught := list(folds.untaught()):
+            tell(f"warning: all images of {', '.join(untaught)} are in one fold, whose model does not learn it")
+        file.append({})  # a run that is stopped is continued with the same options alone
+        if args.jobs > 1:
+            os.environ["OMP_NUM_THREADS"] = "1"
+        try:
+            failures = folds.run(args.jobs)
+        except BlockingIOError as error:
+            fail(str(error))
+        if failures:
+            fail("\n".join([f"{len(failures)} of {args.folds} folds failed", *failures]))
+        file.append(folds.predictions())
+    return file.predictions
 
 
 def _check_classes(checkpoint: str, labels: Labels) -> None:

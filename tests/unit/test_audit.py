@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from mmengine.config import Config
 from asl_mmdet.audit.apply import add_missing, deaf_assigners
 from asl_mmdet.audit.files import read_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
+from asl_mmdet.audit.folds import Folds, split
+from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.page import chosen_for_page
 from asl_mmdet.audit.predict import PredictionFile
 from asl_mmdet.shapes import make_shapes
@@ -142,6 +145,27 @@ def test_predictions_go_on_after_an_incomplete_line_and_refuse_another_source(tm
         PredictionFile(path, dict(checkpoint="b"))
 
 
+def test_folds_have_equal_size_and_every_class_is_dealt_evenly():
+    classes = {image: {0, image % 3} | ({9} if image in (5, 8, 50, 77) else set()) for image in range(100)} | {
+        100: set()
+    }
+    parts = split(classes, 4)
+    assert sorted(image for part in parts for image in part) == list(range(101))
+    assert {len(part) for part in parts} == {25, 26}
+    assert [sum(9 in classes[image] for image in part) for part in parts] == [1, 1, 1, 1]
+    for label in (1, 2):
+        numbers = [sum(label in classes[image] for image in part) for part in parts]
+        assert max(numbers) - min(numbers) <= 2
+    assert parts == split(dict(reversed(classes.items())), 4)
+    assert parts != split(classes, 4, seed=1)
+
+
+@pytest.mark.parametrize("folds", [1, 4, -2])
+def test_number_of_folds_out_of_range_is_refused(folds):
+    with pytest.raises(ValueError, match=f"folds={folds}: use a whole number from 2 to the number of images, 3"):
+        split({1: set(), 2: set(), 3: set()}, folds)
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """A data set, options that name it, and a checkpoint of random weights."""
@@ -180,6 +204,33 @@ def test_tool_audits_every_image_and_predicts_once(tiny, tmp_path):
     assert again.returncode == 0, again.stderr
     assert "Load checkpoint" not in again.stdout + again.stderr
     assert (tmp_path / "predictions.jsonl").read_text() == predicted
+
+
+def test_fold_trains_on_the_other_images_and_is_tested_on_its_own(tiny, tmp_path):
+    data, _, _ = tiny
+    cfg = Config.fromfile(CONFIG)
+    cfg.train_dataloader.dataset.data_root = f"{data}/"
+    coco = json.loads((data / "annotations" / "train.json").read_text())
+    folds = Folds(cfg, Labels(cfg), 3, tmp_path, tta=False)
+    assert len(folds.parts) == 3
+    for k, part in enumerate(folds.parts):
+        fold = folds.config_of(k)
+        train, test = fold.train_dataloader.dataset, fold.test_dataloader.dataset
+        trained, tested = (json.loads(Path(dataset.ann_file).read_text()) for dataset in (train, test))
+        assert {image["id"] for image in tested["images"]} == set(part)
+        assert {image["id"] for image in trained["images"]} == {image["id"] for image in coco["images"]} - set(part)
+        assert {a["image_id"] for a in trained["annotations"]}.isdisjoint(part)
+        assert len(trained["annotations"]) + len(tested["annotations"]) == len(coco["annotations"])
+        assert fold.test_evaluator.ann_file == test.ann_file
+        assert test.pipeline == cfg.test_dataloader.dataset.pipeline
+        assert fold.val_dataloader is None
+    assert cfg.train_dataloader.dataset.ann_file == "annotations/train.json"
+    once = [i for i in range(24) if sum(i in labels for labels in folds.classes.values()) == 1]
+    assert (
+        set(folds.labels.names.values())
+        >= set(folds.untaught())
+        >= {list(folds.labels.names.values())[i] for i in once}
+    )
 
 
 def test_tool_audits_the_tags_of_a_classifier(tiny, tmp_path):
