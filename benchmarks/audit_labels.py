@@ -6,6 +6,10 @@
 
 A finding is right if it has an IoU of at least 0.5 with a dropped box of its class that no finding before it had. The
 average precision is the area under the precision that is made monotone, over all dropped boxes.
+
+Where cleanlab is installed (``pip install 'asl-mmdet[audit-benchmark]'``), the score of its ``object_detection`` for
+overlooked boxes ranks the same predictions, ``predictions.jsonl`` beside the findings: with its own limit, which looks
+at detections of at least 0.95, and with that of the findings. cleanlab is under the AGPL; nothing else here uses it.
 """
 
 import argparse
@@ -18,6 +22,11 @@ import numpy as np
 
 from asl_mmdet.boxes import overlaps
 from asl_mmdet.cli.common import fail
+
+try:
+    from cleanlab.object_detection.rank import compute_overlooked_box_scores
+except ModuleNotFoundError:
+    compute_overlooked_box_scores = None
 
 
 def corners(boxes: list[list[float]]) -> Any:
@@ -51,6 +60,58 @@ def average_precision(right: Any, number: int) -> float:
     return float((monotone * right).sum() / number)
 
 
+def by_cleanlab(predictions: Path, coco: dict[str, Any], limit: float | None) -> list[dict[str, Any]]:
+    """The detections that cleanlab takes for overlooked boxes, as findings.
+
+    Args:
+        predictions: ``predictions.jsonl`` of an audit.
+        coco: The annotations that were audited.
+        limit: The least score of a detection that is looked at; None for cleanlab's own.
+    """
+    first, *lines = (json.loads(line) for line in predictions.read_text().splitlines())
+    numbers = {category["name"]: category["id"] for category in coco["categories"]}
+    ids = [numbers[name] for name in first["source"]["classes"]]
+    given = defaultdict(list)
+    for box in coco["annotations"]:
+        if box["category_id"] in ids and not box.get("iscrowd"):
+            given[box["image_id"]].append(box)
+    labels, found = [], []
+    for line in lines:
+        own = given[line["image_id"]]
+        classes = np.array([ids.index(box["category_id"]) for box in own], int)
+        labels.append(dict(bboxes=corners([box["bbox"] for box in own]), labels=classes))
+        rows = np.column_stack([np.reshape(line["boxes"], (-1, 4)), line["scores"]])
+        found.append([rows[np.array(line["labels"], int) == label] for label in range(len(ids))])
+    scores = compute_overlooked_box_scores(labels=labels, predictions=found, high_probability_threshold=limit)
+    findings = []
+    for line, by_class, quality in zip(lines, found, scores, strict=True):
+        boxes = [(label, row) for label, rows in enumerate(by_class) for row in rows.tolist()]
+        for (label, (x1, y1, x2, y2, _)), score in zip(boxes, quality.tolist(), strict=True):
+            if not np.isnan(score):  # it is not overlooked
+                bbox = [x1, y1, x2 - x1, y2 - y1]
+                findings.append(
+                    dict(image_id=line["image_id"], category_id=ids[label], bbox=bbox, score=1 - score)  # 0 is worst
+                )
+    return findings
+
+
+def rankings(rows: list[dict[str, Any]], findings: Path, coco: dict[str, Any]) -> Any:
+    """What is compared: titles, findings, and whether their class counts."""
+    best = [row for row in rows if not row.get("alternative")]
+    yield "all classes of an object", rows, False
+    yield "its best class alone", best, False
+    yield "its place, any class", best, True
+    predictions = findings.with_name("predictions.jsonl")
+    if compute_overlooked_box_scores is None:
+        print("cleanlab is not installed, so its ranking is left out: pip install 'cleanlab>=2.9'")
+    elif not predictions.is_file():
+        print(f"there is no {predictions}, so cleanlab's ranking is left out")
+    else:
+        least = min(row["score"] for row in rows)
+        yield "cleanlab, its limit", by_cleanlab(predictions, coco, None), False
+        yield f"cleanlab, from {least:.2g}", by_cleanlab(predictions, coco, least), False
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="How good the ranking of missing boxes is.")
@@ -69,12 +130,10 @@ def main() -> None:
         fail(f"{args.annotations} does not record what was dropped: name the file with all boxes by --complete")
     if not rows or not dropped:
         fail(f"{len(rows)} findings of missing boxes and {len(dropped)} dropped boxes: nothing to measure")
-    best = [row for row in rows if not row.get("alternative")]
-    for title, chosen, any_class in (
-        ("all classes of an object", rows, False),
-        ("its best class alone", best, False),
-        ("its place, any class", best, True),
-    ):
+    for title, chosen, any_class in rankings(rows, args.findings, coco):
+        if not chosen:
+            print(f"{title:25} nothing found")
+            continue
         right = hits(chosen, dropped, any_class)
         first = "  ".join(f"first {n}: {100 * right[:n].mean():.1f} %" for n in (1000, len(dropped)))
         print(f"{title:25} AP {average_precision(right, len(dropped)):.3f}  {first}  {len(chosen)} findings")

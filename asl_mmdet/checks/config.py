@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
 
-from asl_mmdet.checks.coco_set import is_number
-from asl_mmdet.checks.finding import Finding, Findings, Rule
+from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
+from asl_mmdet.checks.finding import FAILS, Finding, Findings, Rule
 from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks, get_key
+from asl_mmdet.losses.class_weight import Scheme, check_class_weight, weights_of
 
 SPLITS = ("train", "val", "test")
 _WHOLE, _NUMBER = (int,), (int, float)
@@ -124,6 +125,39 @@ def _reaches_threshold(loss: LossBlock) -> bool:
     return loss.margin > 0 and is_number(loss.threshold) and loss.margin >= loss.threshold
 
 
+def _wrong_class_weight(loss: LossBlock) -> Iterator[str]:
+    """Weights by name or number that do not fit the classes of the training set; other errors are the loss's own."""
+    try:
+        weight = check_class_weight(loss.block.get("class_weight"), loss.kind)
+    except (ValueError, TypeError):
+        return
+    classes = _trained_classes(loss.cfg)
+    if weight is None or isinstance(weight, Scheme) or not classes:
+        return
+    try:
+        weights_of(weight, classes, list, "both", loss.kind)
+    except ValueError as error:
+        yield f"{loss.key}: {error}"
+
+
+def _trained_classes(cfg: Config) -> list[str]:
+    """The names of the classes of the training set; none where they are not known before it is built."""
+    found = list(find_datasets(cfg.get("train_dataloader"), "train_dataloader"))
+    if not found:
+        return []
+    dataset = found[0][1]
+    given = (dataset.get("metainfo") or {}).get("classes")
+    if isinstance(given, (list, tuple)):
+        return [str(name) for name in given]
+    if given is not None or kind_of(dataset) not in ("CocoDataset", "CocoMultiLabel"):
+        return []
+    file = AnnotationFile(os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file"))))
+    if file.error is not None or file.missing_lists():
+        return []
+    coco = CocoSet(dataset, file, None)
+    return coco.classes or list(coco.names.values())
+
+
 def _type_if(is_wrong: Callable[[LossBlock], bool]) -> Callable[[LossBlock], list[str]]:
     return lambda loss: [loss.shown_type] if is_wrong(loss) else []
 
@@ -209,6 +243,14 @@ LOSS_RULES: list[Rule[LossBlock]] = [
         "No background is learned until some of it scores higher.",
         "The preset is clip=0.",
         lambda loss: [f"{loss.key}.clip={loss.margin}"] if loss.margin >= 0.01 and not _reaches_threshold(loss) else [],
+    ),
+    Rule(
+        "C207",
+        "error",
+        "class_weight that does not fit the classes of the training set",
+        FAILS,
+        "",
+        _wrong_class_weight,
     ),
 ]
 

@@ -1,5 +1,6 @@
 """The scripts in benchmarks/ say what to run first."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -49,3 +50,34 @@ def test_missing_package_is_named(script, package, tmp_path, monkeypatch):
     message = message_of(script, tmp_path / "out", monkeypatch=monkeypatch)
     assert f"{package} cannot be found here" in message and "pip install" in message
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("has_cleanlab", [False, True])
+def test_ranking_of_missing_boxes_is_measured_with_and_without_cleanlab(has_cleanlab, tmp_path, monkeypatch, capsys):
+    if has_cleanlab:
+        pytest.importorskip("cleanlab")
+    else:
+        monkeypatch.setitem(sys.modules, "cleanlab", None)
+    kept = dict(id=1, image_id=1, category_id=5, bbox=[40, 40, 10, 10])
+    dropped = [dict(id=2, image_id=1, category_id=5, bbox=[0, 0, 10, 10]), dict(kept, id=3, image_id=2)]
+    coco = dict(images=[dict(id=1), dict(id=2)], annotations=[kept], categories=[dict(id=5, name="cat")])
+    (tmp_path / "half.json").write_text(json.dumps(coco | dict(dropped=dict(annotations=dropped))))
+    row = dict(kind="missing", category_id=5)
+    found = [dict(row, image_id=1, bbox=[0, 0, 10, 10], score=0.8), dict(row, image_id=2, bbox=[0, 0, 9, 9], score=0.6)]
+    (tmp_path / "findings.json").write_text(json.dumps(found))
+    lines = [
+        dict(source=dict(classes=["cat"])),
+        dict(image_id=1, boxes=[[0, 0, 10, 10], [40, 40, 50, 50]], scores=[0.8, 0.9], labels=[0, 0]),
+        dict(image_id=2, boxes=[[40, 40, 50, 50]], scores=[0.6], labels=[0]),
+    ]
+    (tmp_path / "predictions.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    arguments = [str(tmp_path / name) for name in ("findings.json", "half.json")]
+    monkeypatch.setattr(sys, "argv", ["audit_labels.py", *arguments])
+    runpy.run_path(str(ROOT / "benchmarks/audit_labels.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "all classes of an object  AP 0.500" in printed  # the second is beside its box
+    if has_cleanlab:
+        assert "cleanlab, its limit       nothing found" in printed
+        assert "cleanlab, from 0.6        AP 1.000" in printed
+    else:
+        assert "cleanlab is not installed" in printed

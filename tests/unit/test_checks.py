@@ -296,6 +296,36 @@ def test_wrong_loss_is_refused_when_the_model_is_built(changes, expected):
         MODELS.build(cfg.model)
 
 
+@pytest.mark.parametrize(
+    "weight, expected",
+    [
+        (
+            dict(cell=2.0, plat=3.0),
+            r"error: C207 .*loss_cls: AsymmetricLoss got class_weight for 'plat'.*'cell', 'plate'",
+        ),
+        ([1.0, 2.0, 3.0], "error: C207 .*class_weight with 3 numbers, and the data set has 2 classes"),
+        (dict(plate=3.0), None),
+        ([1.0, 2.0], None),
+        ("inverse_frequency", None),
+    ],
+)
+@pytest.mark.parametrize("is_in_file", [False, True])
+def test_class_weight_of_other_classes_is_found(weight, expected, is_in_file, tmp_path):
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.bbox_head.loss_cls.class_weight = weight
+    dataset = cfg.train_dataloader.dataset
+    if is_in_file:
+        names = [dict(id=7, name="cell"), dict(id=3, name="plate")]
+        (tmp_path / "train.json").write_text(json.dumps(dict(images=[], annotations=[], categories=names)))
+        dataset.ann_file = str(tmp_path / "train.json")
+        dataset.pop("metainfo", None)
+    else:
+        dataset.metainfo = dict(classes=("cell", "plate"))
+    found = check_config(cfg)
+    assert len(found) == (expected is not None)
+    assert expected is None or re.match(expected, str(found[0])), found[0]
+
+
 def test_one_cycle_schedule_that_ends_before_the_training_is_found():
     cfg = Config.fromfile(ROOT / "configs/shapes/tagger_r18_asl_shapes.py")
     assert not check_config(cfg)
