@@ -1,0 +1,101 @@
+"""Data sets with different classes, merged into one file."""
+
+import json
+
+import pytest
+from commands import call, message_of
+from mmdet.registry import DATASETS
+
+import asl_mmdet.known_classes  # noqa: F401
+from asl_mmdet.merge_datasets import merge
+
+
+def coco(names, images, boxes):
+    """Of names by id, file names or records by id, and (image, category)."""
+    records = {i: image if isinstance(image, dict) else dict(file_name=image) for i, image in images.items()}
+    return dict(
+        images=[dict(id=i, width=64, height=64, **record) for i, record in records.items()],
+        annotations=[
+            dict(id=n, image_id=i, category_id=c, bbox=[4, 4, 20, 20], area=400, iscrowd=0)
+            for n, (i, c) in enumerate(boxes)
+        ],
+        categories=[dict(id=i, name=name) for i, name in names.items()],
+    )
+
+
+def animals():
+    return coco({3: "dog", 1: "cat"}, {1: "a.jpg", 2: "b.jpg"}, [(1, 3), (2, 1), (2, 3)])
+
+
+def traffic():
+    return coco({1: "car", 9: "dog"}, {1: "c.jpg", 7: dict(file_name="d.jpg", neg_category_ids=[9])}, [(1, 1)])
+
+
+def test_merged_file_is_read_with_the_classes_that_every_image_was_labelled_for(tmp_path):
+    paths = [tmp_path / name for name in ("animals.json", "traffic.json", "out.json")]
+    for path, content in zip(paths, (animals(), traffic()), strict=False):
+        path.write_text(json.dumps(content))
+    done = call("merge_datasets", *paths, "--folders", "animals", "traffic/images")
+    assert done.returncode == 0, done.stderr
+    table = [line.split() for line in done.stdout.splitlines()]
+    assert (
+        ["dog", "2", "0"] in table
+        and ["car", "not", "labelled", "1"] in table
+        and ["cat", "1"] in [r[:2] for r in table]
+    )
+    merged = json.loads(paths[2].read_text())
+    assert [image["file_name"] for image in merged["images"]] == [
+        *("animals/a.jpg", "animals/b.jpg", "traffic/images/c.jpg", "traffic/images/d.jpg")
+    ]
+    block = dict(type="KnownClassesCoco", ann_file=str(paths[2]), metainfo=dict(classes=("cat", "dog", "car")))
+    dataset = DATASETS.build(block | dict(data_prefix=dict(img=""), filter_cfg=dict(filter_empty_gt=False)))
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    assert [info["known_classes"] for info in infos] == [(0, 1), (0, 1), (1, 2), (1,)]
+    labels = [[instance["bbox_label"] for instance in info["instances"]] for info in infos]
+    assert labels == [[1], [0, 1], [2], []]
+    assert "exists" in message_of("merge_datasets", *paths)
+
+
+def test_objects_that_are_labelled_in_part_stay_so():
+    content = traffic()
+    content["images"][0]["not_exhaustive_category_ids"] = [1]
+    record = merge({"a": animals(), "b": content})["images"][2]
+    car, dog = 3, 1
+    assert (record["known_categories"], record["not_exhaustive_category_ids"]) == ([dog], [car])
+
+
+def changed(content, key, i, **values):
+    content[key][i] |= values
+    return content
+
+
+@pytest.mark.parametrize(
+    "second, message",
+    [
+        (coco({1: "Dog"}, {1: "c.jpg"}, []), "b has the category 'Dog', and a has 'dog': write them alike"),
+        (coco({1: "car", 2: "car"}, {}, []), "b has the category 'car' more than once"),
+        (coco({1: "car"}, {1: "a.jpg"}, []), "b: an image 'a.jpg' is in a already"),
+        (coco({1: "car"}, {1: "c.jpg"}, [(1, 4)]), r"b: annotations\[0\] is of image_id=1 and category_id=4"),
+        (changed(traffic(), "images", 1, id=1), r"b: images\[1\] has id=1, and so has another"),
+        (changed(traffic(), "images", 1, file_name=None), r"b: images\[1\] needs an integer id and a file_name"),
+        (changed(traffic(), "images", 0, known_categories=["dog"]), "b: image c.jpg has boxes of car"),
+        (dict(images=[], annotations=[]), "b has no list categories"),
+        ([], "b has no list images"),
+    ],
+    ids=["spelling", "name", "file name", "category", "image id", "no name", "unknown", "no list", "no dict"],
+)
+def test_clashes_are_refused(second, message):
+    with pytest.raises(ValueError, match=message):
+        merge({"a": animals(), "b": second})
+
+
+def test_command_names_what_it_cannot_read_and_writes_nothing(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(animals()))
+    assert "b.json cannot be read" in message_of(
+        "merge_datasets", tmp_path / "a.json", tmp_path / "b.json", tmp_path / "out.json"
+    )
+    (tmp_path / "b.json").write_text(json.dumps(traffic()))
+    message = message_of("merge_datasets", *(tmp_path / f"{n}.json" for n in ("a", "b", "out")), "--folders", "x")
+    assert "1 folders for 2 files" in message
+    assert "at least two files" in message_of("merge_datasets", tmp_path / "a.json", tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
