@@ -197,3 +197,24 @@ def test_halves_of_classes_and_of_images(tmp_path):
     assert json.loads(made.read_text())["annotations"] == drop_boxes(coco, "half_classes", seed=0)["annotations"]
     with pytest.raises(ValueError, match="missing_rate alone"):
         make_shapes(tmp_path / "no", 40, 1, protocol="hard", missing_rate=0.1)
+
+
+def test_lvis_file_gives_the_classes_that_every_image_was_checked_for(tmp_path):
+    pytest.importorskip("lvis")
+    url = "http://images.cocodataset.org/train2017/{}.jpg"
+    size = dict(width=64, height=64)
+    images = [
+        dict(id=1, coco_url=url.format(1), neg_category_ids=[2], not_exhaustive_category_ids=[], **size),
+        dict(id=2, coco_url=url.format(2), neg_category_ids=[], not_exhaustive_category_ids=[3], **size),
+    ]
+    box = dict(bbox=[4, 4, 20, 20], area=400, segmentation=[[4, 4, 24, 4, 24, 24]])
+    boxes = [dict(id=n, image_id=i, category_id=c, **box) for n, i, c in ((1, 1, 1), (2, 2, 3), (3, 2, 4))]
+    categories = [dict(id=i, name=f"thing {i}") for i in range(1, 5)]
+    path = tmp_path / "lvis.json"
+    path.write_text(json.dumps(dict(images=images, annotations=boxes, categories=categories)))
+    block = dict(type="KnownClassesLVIS", ann_file=str(path), data_prefix=dict(img=""))
+    lvis = DATASETS.build(block)
+    infos = [lvis.get_data_info(i) for i in range(len(lvis))]
+    assert [info["known_classes"] for info in infos] == [(0, 1), (3,)]
+    assert [[instance["bbox_label"] for instance in info["instances"]] for info in infos] == [[0], [2, 3]]
+    assert infos[0]["img_path"].endswith("train2017/1.jpg")
