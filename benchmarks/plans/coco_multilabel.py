@@ -1,4 +1,4 @@
-"""A ResNet-101 tagger on MS-COCO 2014 with BCE, focal loss and ASL (paper: mAP 83.3, 83.8 and 85.0); for GPUs.
+"""A ResNet-101 classifier on MS-COCO 2014 with BCE, focal loss and ASL (paper: mAP 83.3, 83.8 and 85.0); for GPUs.
 
 python tools/benchmark.py benchmarks/plans/coco_multilabel.py --launcher pytorch --gpus 8
 """

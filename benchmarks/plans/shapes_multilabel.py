@@ -8,7 +8,7 @@ _asl = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, alpha=
 _val = {f"{split}_dataloader.dataset.data_root": "data/shapes_report_tags/" for split in ("val", "test")}
 _size = dict(num_train=4000, num_val=1000, seed=1)
 
-configs = dict(tagger="configs/shapes/tagger_r18_focal_shapes.py")
+configs = dict(classifier="configs/shapes/classifier_r18_focal_shapes.py")
 losses = dict(
     focal=None,
     bce=dict(type="CrossEntropyLoss", use_sigmoid=True),

@@ -6,7 +6,7 @@ The tuning set and one seed: to choose parameters by, not to report.
 _asl = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, alpha=None, detach_focusing=True)
 _adaptive = {**_asl, "type": "mmdet.AdaptiveAsymmetricLoss", "gamma_neg": 2.0, "clip": 0.05}
 
-configs = dict(tagger="configs/shapes/tagger_r18_focal_shapes.py")
+configs = dict(classifier="configs/shapes/classifier_r18_focal_shapes.py")
 losses = dict(
     focal=None,
     **{f"gamma{g}": dict(_asl, gamma_pos=float(g), gamma_neg=float(g), clip=0.0) for g in (0, 1, 2, 4)},

@@ -1,4 +1,4 @@
-"""Data, schedule and the small model of the shapes taggers: which of the 24 classes are in an image of 128 x 128."""
+"""Data, schedule and the small model of the shapes classifiers: which of 24 classes are in an image of 128 x 128."""
 
 _base_ = "mmpretrain::_base_/default_runtime.py"
 

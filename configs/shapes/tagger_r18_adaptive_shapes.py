@@ -1,13 +1,9 @@
-"""A small tagger with adaptive ASL on the shapes data, 8 epochs: about 4 minutes on two CPU cores.
+"""The old name of classifier_r18_adaptive_shapes.py, for one release."""
 
-Expect     mAP 45.4 and 46.8 in two runs with seed 0, gamma- 1.8 (docs/adaptive.md)
-Data       python tools/make_shapes.py data/shapes_tags --num-train 4000 --num-val 1000
-Train      python tools/train.py configs/shapes/tagger_r18_adaptive_shapes.py
-"""
+_base_ = "classifier_r18_adaptive_shapes.py"
 
-_base_ = "tagger_r18_asl_shapes.py"
+import warnings
 
-model = dict(
-    head=dict(loss=dict(type="mmdet.AdaptiveAsymmetricLoss", gamma_neg=2.0, target_gap=0.1, step_size=0.1)),
+warnings.warn(
+    "configs/shapes/tagger_* are called classifier_* now; 0.3 has the new names alone", FutureWarning, stacklevel=1
 )
-custom_hooks = [dict(type="AdaptiveAsymmetryHook"), dict(type="ProbabilityGapHook")]

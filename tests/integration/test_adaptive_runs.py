@@ -57,7 +57,7 @@ def test_two_processes_equal_one_with_the_joined_batch(tmp_path):
     assert one[0][0] != one[0][-4]  # it moved
 
 
-@pytest.mark.parametrize("config", ["atss_r18_adaptive_shapes.py", "tagger_r18_adaptive_shapes.py"])
+@pytest.mark.parametrize("config", ["atss_r18_adaptive_shapes.py", "classifier_r18_adaptive_shapes.py"])
 def test_killed_and_resumed_adaptive_run_equals_undisturbed(config, tmp_path):
     data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
     loaders = ("train_dataloader", "val_dataloader", "test_dataloader")

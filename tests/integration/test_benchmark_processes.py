@@ -30,7 +30,7 @@ folder = Path(sys.argv[1])
 run(Plan.read(folder / "plan.py"), folder / "out", 2, [sys.executable, str(folder / "train.py")], [])
 """
 PLAN = f"""
-configs = dict(tagger="{ROOT}/configs/shapes/tagger_r18_asl_shapes.py")
+configs = dict(classifier="{ROOT}/configs/shapes/classifier_r18_asl_shapes.py")
 losses = dict(asl=None, bce=dict(type="CrossEntropyLoss", use_sigmoid=True))
 baseline = "bce"
 seeds = (0,)

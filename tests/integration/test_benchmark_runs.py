@@ -10,7 +10,7 @@ import asl_mmdet
 pytestmark = pytest.mark.slow
 PLAN = """
 _asl = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, alpha=None)
-configs = dict(tagger="configs/shapes/tagger_r18_bce_shapes.py")
+configs = dict(classifier="configs/shapes/classifier_r18_bce_shapes.py")
 losses = dict(bce=None, asl=_asl)
 baseline = "bce"
 seeds = (0, 1)
@@ -32,7 +32,7 @@ def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path
     assert done.returncode == 1
     assert "1 runs failed, 1 are finished" in done.stderr
     assert "use_sigmoid=None" in done.stderr  # the log's last line
-    finished = out / "tagger-bce-tiny-seed0" / "result.json"
+    finished = out / "classifier-bce-tiny-seed0" / "result.json"
     result = json.loads(finished.read_text())
     assert 0 < result["metrics"]["mAP"] < 100
     assert len(result["per_class"]) == 24

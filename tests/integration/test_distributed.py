@@ -27,7 +27,7 @@ from mmpretrain.utils import register_all_modules as mmpretrain_modules
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
     name: f"{ROOT}/configs/shapes/{name}_shapes.py"
-    for name in ("atss_r18_adaptive", "fcos_r18_asl", "tagger_r18_adaptive")
+    for name in ("atss_r18_adaptive", "fcos_r18_asl", "classifier_r18_adaptive")
 }
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 def batch_of(name, cfg, objects):
     """Two images with so many objects each."""
     torch.manual_seed(1)
-    if name.startswith("tagger"):
+    if name.startswith("classifier"):
         samples = [
             DataSample().set_gt_score((torch.rand(24) < 0.2).float() * (number > 0)).set_gt_label([])
             for number in objects
@@ -47,7 +47,7 @@ def batch_of(name, cfg, objects):
 
 def gradients(rank, world_size, folder, name, objects):
     """Write the gradients and gamma- after one step on this process's part of the batch."""
-    (mmpretrain_modules if name.startswith("tagger") else register_all_modules)()
+    (mmpretrain_modules if name.startswith("classifier") else register_all_modules)()
     if world_size > 1:
         torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world_size)
     torch.set_num_threads(1)

@@ -215,16 +215,16 @@ def test_report_shows_the_run(run, data, options):
 
 
 @pytest.fixture(scope="module")
-def tagger(data, tmp_path_factory):
-    """A config of a tagger on the little data set, and the work directory of two epochs."""
-    work_dir = tmp_path_factory.mktemp("tagger")
+def classifier(data, tmp_path_factory):
+    """A config of a classifier on the little data set, and the work directory of two epochs."""
+    work_dir = tmp_path_factory.mktemp("classifier")
     loaders = ("train_dataloader", "val_dataloader", "test_dataloader")
-    (work_dir / "tagger.py").write_text(
-        f"_base_ = '{ROOT}/configs/shapes/tagger_r18_asl_shapes.py'\n"
+    (work_dir / "classifier.py").write_text(
+        f"_base_ = '{ROOT}/configs/shapes/classifier_r18_asl_shapes.py'\n"
         + "".join(f"{name} = dict(dataset=dict(data_root='{data}/'))\n" for name in loaders)
     )
     options = ["--cfg-options", "train_cfg.max_epochs=2", "default_hooks.logger.interval=1"]
-    done = python("tools/train.py", work_dir / "tagger.py", "--work-dir", work_dir / "run", *options)
+    done = python("tools/train.py", work_dir / "classifier.py", "--work-dir", work_dir / "run", *options)
     assert done.returncode == 0, done.stderr
     return work_dir, done.stdout
 
@@ -234,26 +234,26 @@ def tag_metrics(folder):
     return {name: value for name, value in rows[-1].items() if name.startswith("multi-label/")}
 
 
-def test_tagger_prints_the_table_and_logs_its_columns(tagger):
-    work_dir, printed = tagger
+def test_classifier_prints_the_table_and_logs_its_columns(classifier):
+    work_dir, printed = classifier
     assert re.search(r"\| +\| CP +\| CR +\| CF1 +\| OP +\| OR +\| OF1 +\|\n.*\n\| score >= 0.5 .*\n\| top 3 ", printed)
     assert len(tag_metrics(work_dir / "run")) == 14
 
 
-def test_report_shows_a_multi_label_run(tagger):
-    work_dir, _ = tagger
-    done = call("report", work_dir / "tagger.py", work_dir / "run")
+def test_report_shows_a_multi_label_run(classifier):
+    work_dir, _ = classifier
+    done = call("report", work_dir / "classifier.py", work_dir / "run")
     assert done.returncode == 0, done.stderr
     assert f"epoch 2: mAP {tag_metrics(work_dir / 'run')['multi-label/mAP']:.3f}\n" in done.stdout
     assert (work_dir / "run" / "curve.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("flags", [[], ["--tta"]])
-def test_tagger_evaluates_as_after_training(tagger, tmp_path, flags):
-    work_dir, _ = tagger
+def test_classifier_evaluates_as_after_training(classifier, tmp_path, flags):
+    work_dir, _ = classifier
     out, pictures = tmp_path / "predictions.pkl", tmp_path / "pictures"
     flags = flags or ["--show-dir", pictures]
-    command = ["tools/test.py", work_dir / "tagger.py", work_dir / "run" / "epoch_2.pth", "--out", out, *flags]
+    command = ["tools/test.py", work_dir / "classifier.py", work_dir / "run" / "epoch_2.pth", "--out", out, *flags]
     done = python(*command, "--work-dir", tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(load(out)) == 16
@@ -265,13 +265,13 @@ def test_tagger_evaluates_as_after_training(tagger, tmp_path, flags):
     assert found.keys() == trained.keys()
 
 
-def test_tagger_predicts_by_mmpretrains_inferencer(tagger, data, tmp_path):
-    work_dir, _ = tagger
+def test_classifier_predicts_by_mmpretrains_inferencer(classifier, data, tmp_path):
+    work_dir, _ = classifier
     (tmp_path / "predict.py").write_text(f"""
 import mmengine
 from mmpretrain import ImageClassificationInferencer
 
-inferencer = ImageClassificationInferencer("{work_dir}/tagger.py", "{work_dir}/run/epoch_2.pth")
+inferencer = ImageClassificationInferencer("{work_dir}/classifier.py", "{work_dir}/run/epoch_2.pth")
 images = [f"{data}/val/{{name}}" for name in sorted(mmengine.scandir("{data}/val", ".jpg"))]
 for image, sample in zip(images, inferencer(images, batch_size=4, return_datasamples=True)):
     print("\\nTAGS", image, [inferencer.classes[i] for i in sample.pred_label])  # a progress bar may end without one

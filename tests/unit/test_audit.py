@@ -240,7 +240,7 @@ def test_tool_audits_the_tags_of_a_classifier(tiny, tmp_path):
 
     register_all_modules()
     data, _, options = tiny
-    config = "configs/shapes/tagger_r18_bce_shapes.py"
+    config = "configs/shapes/classifier_r18_bce_shapes.py"
     model = MODELS.build(Config.fromfile(config).model)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / "random.pth")
     options = [option for option in options if "evaluator" not in option]

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 PLANS = sorted((ROOT / "benchmarks" / "plans").glob("*.py"))
 PLAN = """
 _asl = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, alpha=None)
-configs = dict(tagger="configs/shapes/tagger_r18_bce_shapes.py")
+configs = dict(classifier="configs/shapes/classifier_r18_bce_shapes.py")
 losses = dict(bce=None, asl=_asl)
 baseline = "bce"
 seeds = (0, 1)
@@ -260,7 +260,7 @@ def test_classes_are_counted_by_the_data_sets_themselves_in_any_wrapper(tmp_path
     for category in content["categories"]:
         own = [a["image_id"] for a in content["annotations"] if a["category_id"] == category["id"]]
         boxes[category["name"]], images[category["name"]] = len(own), len(set(own))
-    for path, expected in (("atss_r18_asl_shapes.py", boxes), ("tagger_r18_asl_shapes.py", images)):
+    for path, expected in (("atss_r18_asl_shapes.py", boxes), ("classifier_r18_asl_shapes.py", images)):
         cfg = Config.fromfile(ROOT / "configs/shapes" / path)
         dataset = cfg.train_dataloader.dataset
         dataset.data_root = f"{root}/"
@@ -275,13 +275,15 @@ def test_what_cannot_be_reported_is_refused_before_anything_runs(tmp_path):
         "val_evaluator = dict(_delete_=True, type='VOCMetric')\ntest_evaluator = val_evaluator\n"
     )
     (tmp_path / "two_stage.py").write_text("_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'\n")
-    plan = PLAN.replace("dict(tagger=", f"dict(two='{tmp_path}/two_stage.py', voc='{tmp_path}/config.py', tagger=")
+    plan = PLAN.replace(
+        "dict(classifier=", f"dict(two='{tmp_path}/two_stage.py', voc='{tmp_path}/config.py', classifier="
+    )
     (tmp_path / "plan.py").write_text(plan)
     done = call("benchmark", tmp_path / "plan.py", "--out", tmp_path / "out", "--dry-run")
     assert done.returncode == 1
     assert "voc-asl-default-seed0: val_evaluator is VOCMetric, and the report reads one CocoMetric" in done.stderr
     assert "two-asl-default-seed0: FasterRCNN has 2 classification losses" in done.stderr
-    assert "tagger" not in done.stderr
+    assert "classifier" not in done.stderr
     assert not (tmp_path / "out").exists()
 
 

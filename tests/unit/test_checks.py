@@ -327,7 +327,7 @@ def test_class_weight_of_other_classes_is_found(weight, expected, is_in_file, tm
 
 
 def test_one_cycle_schedule_that_ends_before_the_training_is_found():
-    cfg = Config.fromfile(ROOT / "configs/shapes/tagger_r18_asl_shapes.py")
+    cfg = Config.fromfile(ROOT / "configs/shapes/classifier_r18_asl_shapes.py")
     assert not check_config(cfg)
     cfg.train_cfg.max_epochs = 16
     (finding,) = check_config(cfg)
@@ -339,7 +339,7 @@ def test_one_cycle_schedule_that_ends_before_the_training_is_found():
 
 
 def test_mmpretrains_own_loss_by_the_same_name_is_pointed_out():
-    cfg = Config.fromfile(ROOT / "configs/shapes/tagger_r18_asl_shapes.py")
+    cfg = Config.fromfile(ROOT / "configs/shapes/classifier_r18_asl_shapes.py")
     cfg.model.head.loss.type = "AsymmetricLoss"
     (finding,) = check_config(cfg)
     assert "Write type='mmdet.AsymmetricLoss'" in str(finding)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
     [
         ("atss_r50_asl.py", DETECTION, "model.bbox_head.loss_cls"),
         ("shapes/retinanet_r18_focal_shapes.py", DETECTION, "model.bbox_head.loss_cls"),
-        ("shapes/tagger_r18_asl_shapes.py", MULTI_LABEL, "model.head.loss"),
+        ("shapes/classifier_r18_asl_shapes.py", MULTI_LABEL, "model.head.loss"),
         ("multilabel/mldecoder_tresnet_l_asl_coco448.py", MULTI_LABEL, "model.head.loss"),
     ],
 )

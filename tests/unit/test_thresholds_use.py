@@ -218,17 +218,17 @@ def test_classifiers_labels_and_table_follow_the_thresholds(folder, tmp_path):
     pytest.importorskip("mmpretrain")
     from mmpretrain import ImageClassificationInferencer
 
-    cfg = Config.fromfile(ROOT / "configs/shapes/tagger_r18_asl_shapes.py")
+    cfg = Config.fromfile(ROOT / "configs/shapes/classifier_r18_asl_shapes.py")
     for key in ("train", "val", "test"):
         cfg[f"{key}_dataloader"].dataset.data_root = f"{folder}/shapes/"
         cfg[f"{key}_dataloader"].num_workers = 0
-    cfg.dump(tmp_path / "tagger.py")
+    cfg.dump(tmp_path / "classifier.py")
     classes = tuple(
         Config.fromfile(ROOT / "configs/shapes/atss_r18_asl_shapes.py").val_dataloader.dataset.metainfo.classes
     )
-    save_random(cfg, classes, tmp_path / "tagger.pth")
+    save_random(cfg, classes, tmp_path / "classifier.pth")
     out, work = tmp_path / "out", ["--work-dir", tmp_path / "work"]
-    arguments = [tmp_path / "tagger.py", tmp_path / "tagger.pth"]
+    arguments = [tmp_path / "classifier.py", tmp_path / "classifier.pth"]
     done = call("tune_thresholds", *arguments, "--out", out, *work, "--folds", "2")
     assert done.returncode == 0, done.stderr
     content = ThresholdFile.read(out / "thresholds.json")
@@ -238,7 +238,7 @@ def test_classifiers_labels_and_table_follow_the_thresholds(folder, tmp_path):
     assert "thresholds" in done.stdout + done.stderr
     cfg.model.update(type="WithThresholds", model_type="ImageClassifier", thresholds=str(out / "thresholds.json"))
     paths = [record["img_path"] for record in raw]
-    inferencer = ImageClassificationInferencer(cfg, str(tmp_path / "tagger.pth"), device="cpu")
+    inferencer = ImageClassificationInferencer(cfg, str(tmp_path / "classifier.pth"), device="cpu")
     found = inferencer(paths, return_datasamples=True, batch_size=12)
     cut = load(str(tmp_path / "cut.pkl"))
     for record, sample, plain in zip(cut, found, raw, strict=True):
