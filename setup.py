@@ -1,4 +1,4 @@
-"""Copies configs/ and tools/ into the wheel as asl_mmdet/.mim, where MIM looks; the rest is in pyproject.toml."""
+"""Copies configs/, tools/ and model-index.yml into the wheel, as asl_mmdet/.mim, where MIM looks; the rest: pyproject.toml."""
 
 import shutil
 from pathlib import Path
@@ -17,6 +17,7 @@ class BuildWithMim(build_py):
             for folder in ("configs", "tools"):
                 target = Path(self.build_lib) / "asl_mmdet" / ".mim" / folder
                 shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copy("model-index.yml", target.parent)
 
 
 setup(cmdclass={"build_py": BuildWithMim})

@@ -1,0 +1,54 @@
+"""The configs as OpenMMLab's tools see them: model-index.yml and the metafiles."""
+
+import csv
+from pathlib import Path
+from statistics import mean
+
+import modelindex
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = {p.relative_to(ROOT).as_posix() for p in (ROOT / "configs").rglob("*.py") if p.parent.name != "_base_"}
+
+
+@pytest.fixture(scope="module")
+def index():
+    """All collections and models, by the parser that MIM uses."""
+    return modelindex.load(str(ROOT / "model-index.yml"))
+
+
+def test_every_config_is_listed_once_in_the_metafile_of_its_folder(index):
+    listed = [model.config for model in index.models]
+    assert sorted(listed) == sorted(path for path in CONFIGS if "/tagger_" not in path)
+    for path in yaml.safe_load((ROOT / "model-index.yml").read_text())["Import"]:
+        for model in yaml.safe_load((ROOT / path).read_text())["Models"]:
+            assert Path(model["Config"]).parent == Path(path).parent
+            assert model["Name"] == Path(model["Config"]).stem  # what `mim download --config` takes
+
+
+def test_every_model_is_in_a_collection_with_paper_and_readme(index):
+    collections = {collection.name: collection for collection in index.collections}
+    assert {model.in_collection for model in index.models} == set(collections)
+    for collection in collections.values():
+        assert (ROOT / collection.readme).is_file()
+        assert collection.paper["URL"].startswith("https://arxiv.org/abs/")
+
+
+def test_results_are_the_means_of_the_committed_ones(index):
+    means = {}
+    for name, metric in (("shapes_detection", "AP"), ("shapes_multilabel", "mAP")):
+        with (ROOT / "benchmarks" / "results" / name / "results.csv").open() as file:
+            rows = [row for row in csv.DictReader(file) if row["data"] == "complete"]
+        for row in rows:
+            key = row["config"].replace("tagger", "classifier"), row["loss"]
+            means.setdefault(key, []).append(float(row[metric]))
+    seen = 0
+    for model in index.models:
+        for result in model.results or []:
+            head, _, loss, _ = model.name.split("_")
+            loss = {"asl": "multi_label" if head == "classifier" else "detection"}.get(loss, loss)
+            (value,) = result.metrics.values()
+            assert value == pytest.approx(mean(means[head, loss]), abs=0.005), model.name
+            seen += 1
+    assert seen == 9
