@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 PROTOCOLS = ("uniform", "easy", "hard", "extreme", "keep1", "half_classes", "half_images")
 
@@ -101,7 +102,7 @@ def _group(seed: int, image_id: int) -> int:
     return int(np.random.default_rng([seed, image_id]).random() < 0.5)
 
 
-def _chosen(boxes: list[dict[str, Any]], draws: np.ndarray, protocol: str, rate: float) -> list[int]:
+def _chosen(boxes: list[dict[str, Any]], draws: NDArray[np.float64], protocol: str, rate: float) -> list[int]:
     """Which boxes of one image go: the places, by a random number each."""
     order = [int(i) for i in np.argsort(draws)]
     if protocol == "uniform":

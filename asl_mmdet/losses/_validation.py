@@ -37,7 +37,8 @@ def check_number(name: str, value: Any, low: float, high: float, owner: str, clo
     if not is_number or not (low <= value < high or (closed and value == high)):
         allowed = f"in [{low}, {high}]{' or None' if name == 'alpha' else ''}" if closed else f"in [{low}, {high})"
         raise ValueError(f"{owner} got {name}={value!r}: use a number {allowed}")
-    return value
+    number: float = value
+    return number
 
 
 # Arguments of a call. -----------------------------------------------------------------------------------------------

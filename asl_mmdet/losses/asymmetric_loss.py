@@ -159,7 +159,7 @@ class AsymmetricLoss(nn.Module):
         return self._class_weights
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> nn.Module:
-        super()._apply(fn, *args, **kwargs)
+        super()._apply(fn, *args, **kwargs)  # type: ignore[no-untyped-call]  # of PyTorch
         if self._class_weights is not None:
             self._class_weights = fn(self._class_weights)
         return self
