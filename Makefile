@@ -2,8 +2,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := work_dirs/demo
 CONFIG := configs/shapes/atss_r18_asl_shapes.py
+# The versions that the tests last passed with; they are for one Python, and on another pip takes the newest that fit.
+PINS := $(shell $(PYTHON) -c "import sys; print('--constraint constraints/current.txt' if sys.version_info[:2] == (3, 11) else '')")
 
-.PHONY: demo test test-fast test-matrix test-classic lint clean
+.PHONY: demo test test-fast test-matrix test-classic lint constraints clean
 
 demo: .venv/.installed data/shapes
 	@echo "Training a small ATSS with ASL for 6 epochs (some minutes on two CPU cores) ..."
@@ -31,15 +33,24 @@ lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms \
+	  .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml .github/ISSUE_TEMPLATE/result.yml
+
+# After the tests have passed with what is in .venv (to try newer versions: pip install --upgrade there, or nox -s newest).
+constraints: .venv/.installed
+	echo "# What make installs on Python 3.11: the versions that the tests last passed with. Written by make constraints." \
+	  > constraints/current.txt
+	$(BIN)/pip freeze --exclude-editable >> constraints/current.txt
 
 data/shapes: | .venv/.installed
 	$(BIN)/python tools/make_shapes.py $@
 
 # Once: the virtual environment with the whole stack. Remove .venv to recreate it.
-.venv/.installed: pyproject.toml setup.py
+.venv/.installed: pyproject.toml setup.py constraints/current.txt
 	@echo "Installing into .venv (several minutes the first time) ..."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[full,dev]'
+	$(BIN)/pip install --quiet $(PINS) --editable '.[full,dev]'
 	@touch $@
 
 clean:

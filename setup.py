@@ -1,4 +1,4 @@
-"""Copies configs/, tools/ and model-index.yml into the wheel, as asl_mmdet/.mim, where MIM looks; the rest: pyproject.toml."""
+"""Copies what MIM looks for into the wheel, as asl_mmdet/.mim: configs/, tools/ and model-index.yml."""
 
 import shutil
 from pathlib import Path
