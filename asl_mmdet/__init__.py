@@ -14,7 +14,7 @@ from importlib.util import find_spec
 
 from asl_mmdet import stack
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _missing = stack.missing()
 _only_functions = _missing == list(stack.REQUIRED) and find_spec("torch") is not None
