@@ -63,6 +63,8 @@ class ProbabilityGapHook(Hook):
             return
         given = dict(zip(("pred", "target", "weight"), args, strict=False)) | kwargs
         pred, target = given.get("pred", given.get("cls_score")), given.get("target", given.get("label"))
+        if isinstance(target, (tuple, list)):  # labels, and what quality focal loss has with them
+            target = target[0]
         if not isinstance(pred, Tensor) or not isinstance(target, Tensor):
             raise TypeError(f"ProbabilityGapHook does not know what {type(loss).__name__} is called with")
         activated = bool(getattr(loss, "activated", False))

