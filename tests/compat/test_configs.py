@@ -156,12 +156,16 @@ def make_coco(root, dataset, num_classes):
     """Two images with one object each, at the paths and with the number of classes that the config expects."""
     write_images(root / dataset.get("data_prefix", ""), ["1.jpg", "2.jpg"])
     (root / dataset.ann_file).parent.mkdir(parents=True, exist_ok=True)
+    names = dataset.get("metainfo", {}).get("classes") or [f"class {i}" for i in range(1, num_classes + 1)]
+    classes = [3 * i % num_classes + 1 for i in (1, 2)]
     (root / dataset.ann_file).write_text(
         json.dumps(
             dict(
                 images=[dict(id=i, file_name=f"{i}.jpg") for i in (1, 2)],
-                annotations=[dict(id=i, image_id=i, category_id=3 * i, bbox=[0, 0, 9, 9], iscrowd=0) for i in (1, 2)],
-                categories=[dict(id=i, name=f"class {i}") for i in range(1, num_classes + 1)],
+                annotations=[
+                    dict(id=i, image_id=i, category_id=classes[i - 1], bbox=[0, 0, 9, 9], iscrowd=0) for i in (1, 2)
+                ],
+                categories=[dict(id=i, name=name) for i, name in enumerate(names, 1)],
             )
         )
     )

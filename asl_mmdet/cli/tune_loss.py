@@ -1,0 +1,207 @@
+"""Find the loss and parameters that fit a data set: python tools/tune_loss.py CONFIG --trials N --minutes M.
+
+A part of the training images is set aside to judge by, so the validation set is not looked at. Each trial is a run of
+the benchmark. It can be stopped at any time, and the same command goes on.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from mmengine.config import Config
+
+from asl_mmdet.benchmark import Plan, run
+from asl_mmdet.cli.common import add_common_arguments, check_data, fail, load_config, need, tell
+from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.task import loss_node, task_of
+from asl_mmdet.tuning import FAMILIES, OWN, Tried, block_of, search, split_annotations
+from asl_mmdet.tuning.report import table_of, write_best, write_csv
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Split the training set, try losses, and write what was found."""
+    args = parse(argv)
+    need("optuna")
+    cfg = load_config(args)
+    out = args.out or Path("work_dirs") / "tune" / Path(args.config).stem
+    trainer = Trainer(out / "base.py", out / "trials", tuple(args.seeds))
+    try:
+        key, task = loss_node(cfg)[0], task_of(cfg)
+        check_data(cfg, "train")
+        refuse_another(out, cfg, args)
+        held_out = use_parts(cfg, out / "parts", args.val_share, args.seeds[0])
+        if problems := write_base(cfg, trainer):
+            fail("\n".join(problems))
+        tell(f"a share of {args.val_share:g} of the training images is set aside to judge by: {held_out}")
+        tried = search(trainer, task, args.losses, out, args.trials, args.minutes, args.seeds[0])
+    except (ValueError, BlockingIOError) as error:
+        fail(str(error))
+    best = tried[0]
+    if best.value != best.value:
+        fail("\n".join(["no trial gave a result", *trainer.failures]))
+    write_csv(tried, task.main_metric, out / "trials.csv")
+    imports = list((cfg.get("custom_imports") or {}).get("imports") or [])
+    imports = imports if "asl_mmdet" in imports else [*imports, "asl_mmdet"]
+    block = block_of(best.params, task) if best.params else None
+    write_best(out / "best.py", Path(args.config), key, block, imports, note_of(tried, task.main_metric))
+    print(table_of(tried, task.main_metric))
+    print(f"\nbest: {best.name}\n{out / 'best.py'}, {out / 'trials.csv'}")
+    print(f"train with it: python tools/train.py {out / 'best.py'}")
+    print("more trials: the same command with a larger --trials")
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Find the loss and parameters that fit a data set.")
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--trials", type=int, default=12, help="losses to try, those of earlier calls included")
+    parser.add_argument("--minutes", type=float, default=60, help="no trial starts that would end later than this")
+    parser.add_argument("--losses", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="families to choose from")
+    parser.add_argument("--val-share", type=float, default=0.2, help="of the training images, to judge by")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="a trial's value is the mean over them")
+    parser.add_argument("--out", type=Path, help="folder for all of it; work_dirs/tune/<name of the config> by default")
+    add_common_arguments(parser)
+    args = parser.parse_args(argv)
+    if args.trials < 1:
+        parser.error(f"--trials {args.trials}: use a whole number from 1")
+    if not args.minutes > 0:
+        parser.error(f"--minutes {args.minutes:g}: use a number above 0")
+    if not 0 < args.val_share < 1:
+        parser.error(f"--val-share {args.val_share:g}: use a number between 0 and 1, such as 0.2")
+    if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
+        parser.error(f"--seeds {' '.join(map(str, args.seeds))}: use different whole numbers from 0")
+    return args
+
+
+def train_node(cfg: Config) -> Any:
+    """The one data set to train on.
+
+    Raises:
+        ValueError: If the training set is not one file in COCO format.
+    """
+    datasets = [node for _, node in find_datasets(cfg.train_dataloader, "train_dataloader")]
+    if len(datasets) != 1 or not str(datasets[0].get("ann_file", "")).endswith(".json"):
+        raise ValueError(
+            f"train_dataloader has {len(datasets)} data sets, and one with an ann_file in COCO format (.json) is needed"
+        )
+    return datasets[0]
+
+
+def annotations_of(cfg: Config) -> Path:
+    """The annotation file of the training set."""
+    node = train_node(cfg)
+    return Path(node.get("data_root") or "") / node.ann_file
+
+
+def refuse_another(out: Path, cfg: Config, args: argparse.Namespace) -> None:
+    """Note what the trials in a folder depend on.
+
+    Raises:
+        ValueError: If the folder has trials of something else.
+    """
+    text = f"{cfg.pretty_text}{args.seeds}{args.val_share}{sorted(args.losses)}".encode()
+    wanted, note = hashlib.sha256(text + annotations_of(cfg).read_bytes()).hexdigest(), out / "key"
+    if note.is_file() and note.read_text() != wanted:
+        raise ValueError(
+            f"{out} has trials with another config, data set, --losses, --seeds or --val-share: use another --out, or "
+            "remove it"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    note.write_text(wanted)
+
+
+def use_parts(cfg: Config, folder: Path, share: float, seed: int) -> str:
+    """Have the config train on one part of its training set and validate on the other; says what is on the latter.
+
+    Raises:
+        ValueError: If the training set is no file in COCO format, or too small.
+    """
+    node, path = train_node(cfg), annotations_of(cfg)
+    try:
+        parts = split_annotations(json.loads(path.read_text()), share, seed)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no COCO-format annotation file: {type(error).__name__}: {error}") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / name for name in ("train.json", "val.json")]
+    for file, part in zip(files, parts, strict=True):
+        file.write_text(json.dumps(part))
+    node.ann_file = str(files[0].resolve())
+    for split in ("val", "test"):
+        loader = cfg[f"{split}_dataloader"]
+        for _, other in find_datasets(loader, split):
+            other.ann_file = str(files[1].resolve())
+            for name in ("data_root", "data_prefix"):
+                if name in node:
+                    other[name] = node[name]
+    names = {category["id"]: category["name"] for category in parts[1].get("categories", [])}
+    missing = [name for i, name in names.items() if all(a.get("category_id") != i for a in parts[1]["annotations"])]
+    without = f", but none of {', '.join(missing)}" if missing else ""
+    return f"{len(parts[1]['annotations'])} labels{without}"
+
+
+def write_base(cfg: Config, trainer: "Trainer") -> list[str]:
+    """Write the config that the trials start from, evaluated once, at its end; says what is wrong with it."""
+    loop = cfg.train_cfg
+    if isinstance(loop.get("max_epochs"), int):
+        loop.val_interval = loop.max_epochs
+    del cfg.work_dir
+    cfg.dump(trainer.base)
+    plan = trainer.plan_of({OWN: None})
+    return [problem for cell in plan.cells() for problem in plan.problems_of(cell)]
+
+
+class Trainer:
+    """Trains with a loss and gives its main metric on the part that was set aside; the mean over the seeds.
+
+    Args:
+        base: The config.
+        out: Folder of the runs. What is finished there is not run again.
+        seeds: Seeds.
+    """
+
+    def __init__(self, base: Path, out: Path, seeds: tuple[int, ...]) -> None:
+        self.base, self.out, self.seeds = base, out, seeds
+        self.failures: list[str] = []
+
+    def plan_of(self, losses: dict[str, Any]) -> Plan:
+        """A plan of the benchmark with these losses."""
+        return Plan(
+            name="tune",
+            configs={"tune": str(self.base)},
+            losses=losses,
+            baseline=next(iter(losses)),
+            data={"part": {}},
+            seeds=self.seeds,
+            options={},
+            shapes={},
+            minutes=0.0,
+        )
+
+    def __call__(self, name: str, block: dict[str, Any] | None) -> float:
+        """Train and evaluate.
+
+        Raises:
+            RuntimeError: If a run failed.
+        """
+        plan = self.plan_of({name: block})
+        if failures := run(plan, self.out, 1, [sys.executable], []):
+            self.failures += failures
+            raise RuntimeError("\n".join(failures))
+        values = []
+        for cell in plan.cells():
+            result = json.loads((self.out / str(cell) / "result.json").read_text())
+            values.append(result["metrics"][result["main_metric"]])
+            for checkpoint in (self.out / str(cell) / "run").glob("*.pth"):
+                checkpoint.unlink()
+        return mean(values)
+
+
+def note_of(tried: Sequence[Tried], metric: str) -> str:
+    """The first line of the config with the best loss."""
+    own = next((f", the config's own loss {one.value:.2f}" for one in tried if one.name == OWN), "")
+    return f"Of {len(tried)} losses the best: {metric} {tried[0].value:.2f} on a part of the training set{own}."

@@ -1,0 +1,11 @@
+"""Which loss, with which parameters, fits a data set: a search within a budget of trials and minutes.
+
+``space`` says what is tried, ``search`` tries it with Optuna (the extra ``tune``), ``parts`` splits a part off the
+training set to judge by, and ``report`` writes what was found. ``tools/tune_loss.py`` is the command.
+"""
+
+from asl_mmdet.tuning.parts import split_annotations
+from asl_mmdet.tuning.search import Tried, search
+from asl_mmdet.tuning.space import FAMILIES, OWN, block_of, name_of
+
+__all__ = ["FAMILIES", "OWN", "Tried", "block_of", "name_of", "search", "split_annotations"]
