@@ -149,7 +149,6 @@ def write_base(cfg: Config, trainer: "Trainer") -> list[str]:
     loop = cfg.train_cfg
     if isinstance(loop.get("max_epochs"), int):
         loop.val_interval = loop.max_epochs
-    del cfg.work_dir
     cfg.dump(trainer.base)
     plan = trainer.plan_of({OWN: None})
     return [problem for cell in plan.cells() for problem in plan.problems_of(cell)]

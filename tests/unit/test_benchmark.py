@@ -17,7 +17,7 @@ from commands import call
 from mmengine.config import Config
 
 from asl_mmdet.benchmark import Plan, Result, compare, detection_metrics, environment, thirds
-from asl_mmdet.benchmark.metrics import class_frequency
+from asl_mmdet.benchmark.metrics import class_frequency, score_metrics
 from asl_mmdet.benchmark.report import (
     EXPLANATION,
     csv_of,
@@ -147,6 +147,19 @@ def test_detection_metrics_of_perfect_and_of_no_predictions(tmp_path):
     for prediction in predictions:
         prediction["pred_instances"] = {key: value[:0] for key, value in prediction["pred_instances"].items()}
     assert detection_metrics(cfg, predictions)["metrics"]["AP"] == 0
+
+
+def test_score_metrics_of_perfect_wrong_and_few_predictions(tmp_path):
+    cfg, predictions, _ = shapes_and_predictions(tmp_path)
+    cfg.test_dataloader.dataset.data_root = cfg.train_dataloader.dataset.data_root
+    assert score_metrics(cfg, predictions) == {"macro F1": pytest.approx(100), "ECE": pytest.approx(0)}
+    for prediction in predictions:  # nothing is where it is said to be
+        prediction["pred_instances"]["bboxes"] = prediction["pred_instances"]["bboxes"] + 500
+        prediction["pred_instances"]["scores"] = torch.full_like(prediction["pred_instances"]["scores"], 0.75)
+    assert score_metrics(cfg, predictions) == {"ECE": pytest.approx(75)}
+    for prediction in predictions:
+        prediction["pred_instances"] = {key: value[:0] for key, value in prediction["pred_instances"].items()}
+    assert score_metrics(cfg, predictions) == {}
 
 
 def result_of(loss, seed, value, config="atss"):
