@@ -51,6 +51,13 @@ def need_config(path: str | Path) -> None:
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that MMDetection's train and test scripts have in common."""
     parser.add_argument("--work-dir", help="where logs and checkpoints go; by default work_dirs/<name of the config>")
+    add_cfg_options_argument(parser)
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_cfg_options_argument(parser: argparse.ArgumentParser) -> None:
+    """The option that changes keys of the config."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -58,8 +65,6 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change keys of the config: a.b=1 c=x,y d='[(1,2),(3,4)]' (no white space in a value)",
     )
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
 
 
 def load_config(args: argparse.Namespace) -> Config:

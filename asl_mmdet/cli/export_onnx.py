@@ -1,0 +1,63 @@
+"""Export a dense one-stage detector to ONNX: python tools/export_onnx.py CONFIG CHECKPOINT OUT.onnx."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from asl_mmdet.checks import preflight
+from asl_mmdet.cli.common import add_cfg_options_argument, fail, load_config, need, stop_on
+from asl_mmdet.deploy.detector import load_detector
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Export backbone, neck and head of a dense one-stage detector to ONNX, and compare with PyTorch."
+    )
+    parser.add_argument("config", help="config file of a detector")
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("out", type=Path, metavar="OUT.onnx", help="file to write")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="fix height and width of the images")
+    parser.add_argument("--opset", type=int, default=17, help="version of ONNX's operators")
+    parser.add_argument("--dynamo", action="store_true", help="export by torch.export: slower, and needs onnxscript")
+    parser.add_argument("--tolerance", type=float, default=1e-3, help="largest difference to PyTorch, of the magnitude")
+    parser.add_argument("--force", action="store_true", help="overwrite OUT.onnx")
+    add_cfg_options_argument(parser)
+    parser.set_defaults(launcher="none", local_rank=0, work_dir=None)
+    args = parser.parse_args(argv)
+    if args.out.suffix != ".onnx":
+        parser.error(f"OUT {args.out}: the file must end in .onnx")
+    if args.out.exists() and not args.force:
+        parser.error(f"OUT {args.out} exists; --force overwrites it")
+    if args.size and min(args.size) < 32:
+        parser.error(f"--size {args.size[0]} {args.size[1]}: use whole numbers from 32")
+    if not args.tolerance > 0:
+        parser.error(f"--tolerance {args.tolerance:g}: use a number above 0")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Export, compare, and keep the file if it gives what PyTorch gives."""
+    args = parse(argv)
+    need("onnx", "onnxruntime", *(["onnxscript"] if args.dynamo else []))
+    from asl_mmdet.deploy.export import compare, export_onnx
+
+    cfg = load_config(args)
+    stop_on(preflight.check_checkpoint(args.checkpoint))
+    partial = args.out.with_name(f"{args.out.name}.partial")
+    try:
+        detector = load_detector(cfg, args.checkpoint, device="cpu")
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        network = export_onnx(detector, partial, size=args.size, opset=args.opset, dynamo=args.dynamo)
+        differences = compare(network, partial, args.size)
+        for difference in differences:
+            print(difference)
+        if any(one.largest > args.tolerance * max(1.0, one.magnitude) for one in differences):
+            raise ValueError(f"the outputs differ from PyTorch's by more than --tolerance {args.tolerance:g}")
+        partial.replace(args.out)
+    except (ValueError, OSError) as error:
+        fail(str(error))
+    finally:
+        partial.unlink(missing_ok=True)
+    megabytes = args.out.stat().st_size / 1e6
+    print(f"{args.out}: {megabytes:.1f} MB, {len(network.names)} outputs, {', '.join(network.names)}")

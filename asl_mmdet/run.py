@@ -1,0 +1,75 @@
+"""Run a script of MMDetection where mmcv has no compiled ops: python -m asl_mmdet.run SCRIPT ARGS.
+
+MMDetection's scripts import its models before they read a config, and with it the line that imports ``asl_mmdet``.
+Here the package comes first, and with it the fallback of :mod:`asl_mmdet.mmcv_ops`, its losses and its hooks. Where
+mmcv has its ops, the script runs as ``python SCRIPT ARGS`` would.
+"""
+
+import argparse
+import runpy
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Find the script and run it as the main program."""
+    parser = argparse.ArgumentParser(
+        prog="python -m asl_mmdet.run",
+        description="Run a script of MMDetection, with torchvision's ops where mmcv has no compiled ones.",
+    )
+    parser.add_argument(
+        "script", help="a path, or a name in the tools/ or demo/ that MMDetection installs, such as get_flops.py"
+    )
+    parser.add_argument("args", nargs=argparse.REMAINDER, help="what the script takes")
+    args = parser.parse_args(argv)
+    try:
+        script = find_script(args.script)
+    except ValueError as error:
+        parser.error(str(error))
+    before = sys.argv, sys.path.copy()
+    sys.argv = [str(script), *args.args]
+    sys.path[0] = str(script.parent)  # as for `python SCRIPT`
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    finally:
+        sys.argv, sys.path[:] = before
+
+
+def find_script(name: str) -> Path:
+    """The file of a script.
+
+    Args:
+        name: A path, or a file name or the end of a path in MMDetection's ``.mim/tools`` and ``.mim/demo``.
+
+    Raises:
+        ValueError: If there is none, or if the name fits more than one.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    wanted = Path(name).with_suffix(".py").parts
+    scripts = dict(_installed_scripts())
+    found = [part for part in scripts if Path(part).parts == wanted]
+    found = found or [part for part in scripts if Path(part).parts[-len(wanted) :] == wanted]
+    if len(found) == 1:
+        return scripts[found[0]]
+    if found:
+        raise ValueError(f"SCRIPT {name}: this may be {' or '.join(found)}; write one of them")
+    known = ", ".join(sorted(scripts)) or "nothing"
+    raise ValueError(
+        f"SCRIPT {name}: there is no such file, and MMDetection has installed no script of it. It has {known}"
+    )
+
+
+def _installed_scripts() -> Iterator[tuple[str, Path]]:
+    """The scripts that MMDetection has installed, by their paths below ``tools`` and ``demo``."""
+    spec = find_spec("mmdet")
+    root = Path(spec.origin).parent / ".mim" if spec and spec.origin else Path()
+    for folder in ("tools", "demo"):
+        for path in sorted((root / folder).glob("**/*.py")):
+            yield path.relative_to(root / folder).as_posix(), path
+
+
+if __name__ == "__main__":
+    main()

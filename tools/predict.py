@@ -1,0 +1,6 @@
+"""Detect objects in a folder of images: python tools/predict.py CONFIG CHECKPOINT FOLDER OUT.json."""
+
+from asl_mmdet.cli.predict import main
+
+if __name__ == "__main__":
+    main()
