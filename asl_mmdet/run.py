@@ -41,25 +41,25 @@ def find_script(name: str) -> Path:
     """The file of a script.
 
     Args:
-        name: A path, or a file name or the end of a path in MMDetection's ``.mim/tools`` and ``.mim/demo``.
+        name: A path, or the name or the end of the path of a script in MMDetection's ``.mim/tools`` and
+            ``.mim/demo``; of several that fit, the one that is least deep.
 
     Raises:
-        ValueError: If there is none, or if the name fits more than one.
+        ValueError: If there is none, or if the name fits more than one of the same depth.
     """
     if Path(name).is_file():
         return Path(name)
     wanted = Path(name).with_suffix(".py").parts
     scripts = dict(_installed_scripts())
-    found = [part for part in scripts if Path(part).parts == wanted]
-    found = found or [part for part in scripts if Path(part).parts[-len(wanted) :] == wanted]
+    fitting = [Path(part) for part in scripts if Path(part).parts[-len(wanted) :] == wanted]
+    depth = min((len(path.parts) for path in fitting), default=0)
+    found = [path.as_posix() for path in fitting if len(path.parts) == depth]
     if len(found) == 1:
         return scripts[found[0]]
     if found:
         raise ValueError(f"SCRIPT {name}: this may be {' or '.join(found)}; write one of them")
-    known = ", ".join(sorted(scripts)) or "nothing"
-    raise ValueError(
-        f"SCRIPT {name}: there is no such file, and MMDetection has installed no script of it. It has {known}"
-    )
+    known = ", ".join(sorted(scripts)) or "none"
+    raise ValueError(f"SCRIPT {name}: there is no such file, and no such script of MMDetection. It installed {known}")
 
 
 def _installed_scripts() -> Iterator[tuple[str, Path]]:

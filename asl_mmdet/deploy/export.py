@@ -32,7 +32,7 @@ class DenseNetwork(nn.Module):
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
-        head = getattr(detector, "bbox_head", None)
+        head: Any = getattr(detector, "bbox_head", None)
         if not isinstance(detector, SingleStageDetector) or not hasattr(head, "predict_by_feat"):
             raise ValueError(
                 f"model.type={type(detector).__name__!r}: only dense one-stage detectors are exported (ATSS, FCOS, "
@@ -85,7 +85,7 @@ def export_onnx(
         What was exported, to compare with.
 
     Raises:
-        ValueError: As :class:`DenseNetwork`.
+        ValueError: As :class:`DenseNetwork`, or if PyTorch cannot export the model.
     """
     network = DenseNetwork(detector).eval()
     images = torch.randn(2, 3, *(size or (128, 160)))
@@ -99,8 +99,15 @@ def export_onnx(
         options["dynamic_axes"] = dict(images=axes, **dict.fromkeys(network.names, maps))
         if "dynamo" in inspect.signature(torch.onnx.export).parameters:
             options["dynamo"] = False
-    with torch.no_grad(), _quiet():
-        torch.onnx.export(network, (images,), str(path), **options)
+    try:
+        with torch.no_grad(), _quiet():
+            torch.onnx.export(network, (images,), str(path), **options)
+    except Exception as error:  # the exporters raise many types
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise ValueError(
+            f"model.bbox_head.type={type(detector.bbox_head).__name__!r}: PyTorch cannot export this model, for it may "
+            f"have an operator that ONNX lacks, such as a deformable convolution ({reason})"
+        ) from error
     _describe(path, detector, network.names)
     return network
 
