@@ -6,6 +6,7 @@ CONFIG := configs/shapes/atss_r18_asl_shapes.py
 PINS := $(shell $(PYTHON) -c "import sys; print('--constraint constraints/current.txt' if sys.version_info[:2] == (3, 11) else '')")
 
 .PHONY: demo test test-fast test-matrix test-classic lint constraints clean
+.PHONY: demo test test-fast test-matrix test-classic gpu-check lint clean
 
 demo: .venv/.installed data/shapes
 	@echo "Training a small ATSS with ASL for 6 epochs (some minutes on two CPU cores) ..."
@@ -28,6 +29,10 @@ test-matrix: .venv/.installed
 
 test-classic: .venv/.installed
 	$(BIN)/nox --session classic-3.11 -- -m "not slow"
+
+# On a machine with a GPU: what is to be checked and measured there. Called again, it goes on where it was.
+gpu-check: .venv/.installed
+	$(BIN)/python benchmarks/gpu.py
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from gpu_steps import Rows, Settings
-from gpu_steps.timing import median_ms, peak_bytes
 from torch import Tensor
 
 from asl_mmdet import mmcv_ops
 from asl_mmdet.losses import asymmetric_loss
 from asl_mmdet.losses.functional import plain_asymmetric_loss
+from gpu_steps import Rows, Settings
+from gpu_steps.timing import median_ms, peak_bytes
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "0/0": dict(gamma_pos=0, gamma_neg=0, clip=0.0, alpha=None),

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_steps import Rows, Settings
-from gpu_steps.timing import median_ms, peak_bytes
 
 from asl_mmdet.logs import read_log
 from asl_mmdet.shapes import make_shapes
 from asl_mmdet.task import set_loss
+from gpu_steps import Rows, Settings
+from gpu_steps.timing import median_ms, peak_bytes
 
 ROOT = Path(__file__).parents[2]
 FOCAL = dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0)
@@ -28,12 +28,12 @@ LOSSES: dict[str, dict[str, Any]] = {
 
 def step(settings: Settings) -> Rows:
     """Steps of ATSS R-50 on random images with ten boxes each, with initial weights: 8 images of 800 x 1333."""
+    from mmdet.utils import register_all_modules
     from mmengine.hub import get_config
     from mmengine.optim import build_optim_wrapper
     from mmengine.registry import MODELS, DefaultScope
 
-    from asl_mmdet.task import build_dataset  # noqa: F401  (its module registers MMDetection)
-
+    register_all_modules(init_default_scope=False)
     images, height, width = (1, 64, 96) if settings.quick else (8, 800, 1333)
     for precision in ("float32", "autocast"):
         for name, loss in list(LOSSES.items())[: 2 if settings.quick else 3]:
@@ -104,7 +104,6 @@ def _train(settings: Settings, name: str, loss: str, seed: int, epochs: int, *ex
     options += [f"randomness.seed={seed}", f"train_cfg.max_epochs={epochs}", "default_hooks.logger.interval=1"]
     if settings.quick:
         options += ["train_dataloader.num_workers=0", "val_dataloader.num_workers=0", "train_dataloader.batch_size=2"]
-        options += ["model.backbone.base_channels=32"]
     script = [sys.executable, "tools/train.py", config]
     if processes > 1:
         script = ["bash", "tools/dist_train.sh", config, str(processes)]
