@@ -1,7 +1,8 @@
 """Time and memory of the loss against other losses: python benchmarks/bench_loss.py --csv benchmarks/bench_loss.csv.
 
-Every implementation runs in a process of its own, as in training: in a shared one, what the others leave in the memory
-allocator decides how often large temporaries cost page faults. The processes run in turn, several times over, so that
+Every implementation runs in a process of its own, in two states of the memory allocator. In a fresh process glibc gives
+large temporaries back to the system, and every call gets them anew, at the price of a page fault for 4 KB; "warm" is a
+process that keeps them (WARM below). Wall time, CPU time and page faults are counted. The processes run in turn, several times over, so that
 a machine whose speed drifts slows all of them; the medians are reported. On a GPU: ``--device cuda``. Peers that are
 packages are left out where they are missing (timm, mmpretrain). Peers get labels of the logits' shape made beforehand,
 except MMDetection's focal loss and ours, which take class indices as heads give them.
@@ -10,8 +11,11 @@ except MMDetection's focal loss and ours, which take class indices as heads give
 import argparse
 import csv
 import datetime
+import itertools
 import json
+import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -37,6 +41,11 @@ SIZES: dict[str, tuple[list[int], int, bool]] = {  # the rows of every call, the
     "Open Images: 128 x 9,605": ([128], 9605, True),
     "COCO multi-label: 128 x 80": ([128], 80, True),
 }
+STATES = ("start", "trained", "mean -4, deviation 2", "uniform in -10..10")  # of the logits
+WARM = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**33), "MALLOC_TOP_PAD_": str(2**30)}
+ALLOCATORS: dict[str, dict[str, str]] = {"warm": WARM, "fresh": {}}
+KEYS = ("size", "logits", "parameters", "allocator", "loss")
+LIMIT = "limit: (x * 1).sum()"
 PARAMETERS = {  # gamma+, gamma-, margin, alpha
     "1/2": dict(gamma_pos=1, gamma_neg=2, clip=0.0, alpha=0.25),
     "0/4, m 0.05": dict(gamma_pos=0, gamma_neg=4, clip=0.05, alpha=None),
@@ -92,6 +101,7 @@ def implementations(parameters: dict[str, Any]) -> dict[str, Loss]:
         "mmdet FocalLoss": lambda z, y, index: focal(z, index),
         "torchvision sigmoid_focal_loss": lambda z, y, index: torchvision.ops.sigmoid_focal_loss(z, y, reduction="sum"),
         "BCE with logits": lambda z, y, index: F.binary_cross_entropy_with_logits(z, y, reduction="sum"),
+        LIMIT: lambda z, y, index: (z * 1).sum(),
     }
     public: dict[str, nn.Module] = {
         "authors' AsymmetricLoss": AuthorsLoss(False, **parameters),
@@ -116,7 +126,7 @@ def implementations(parameters: dict[str, Any]) -> dict[str, Loss]:
 
 
 def make_inputs(
-    rows: list[int], classes: int, multi: bool, trained: bool, device: str
+    rows: list[int], classes: int, multi: bool, state: str, device: str
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Logits, labels of their shape, and what ours takes; a row in 150 (multi-label: 3 labels a row) is positive."""
     generator = torch.Generator().manual_seed(0)
@@ -130,7 +140,14 @@ def make_inputs(
         y.scatter_(1, index, 1)
         y = y[:, :classes].contiguous()
         noise = torch.randn(n, classes, generator=generator)
-        logits = -6 + 1.5 * noise + 7 * y if trained else -4.6 + 0.1 * noise  # p = 0.01 at the start
+        if state == "start":
+            logits = -4.6 + 0.1 * noise  # p = 0.01
+        elif state == "trained":
+            logits = -6 + 1.5 * noise + 7 * y
+        elif state == "mean -4, deviation 2":
+            logits = -4 + 2 * noise
+        else:
+            logits = 20 * torch.rand(n, classes, generator=generator) - 10
         logits = logits.to(device).requires_grad_()
         calls.append((logits, y.to(device), y.to(device) if multi else index.squeeze(1).to(device)))
     return calls
@@ -179,52 +196,66 @@ def peak_extra_memory(loss: Loss, calls: list[tuple[Tensor, Tensor, Tensor]], de
 
 
 def print_table(path: Path) -> None:
-    """The CSV as Markdown: forward and backward in ms (and times ours, eager), and peak extra memory."""
+    """The CSV as Markdown: CPU ms of forward and backward (and times ours, eager), page faults, peak extra memory."""
     with path.open() as file:
         rows = list(csv.DictReader(file))
-    cases = list(dict.fromkeys((row["size"], row["logits"], row["parameters"]) for row in rows))
-    found = {(row["size"], row["logits"], row["parameters"], row["loss"]): row for row in rows}
+    found = {tuple(row[key] for key in KEYS): row for row in rows}
+    cases = list(dict.fromkeys(key[:-1] for key in found))
     print(f"{rows[0]['device']}, torch {rows[0]['torch']}, {rows[0]['date']}\n")
     names = list(dict.fromkeys(row["loss"] for row in rows))
     for parameters in PARAMETERS:
         shown = [case for case in cases if case[2] == parameters]
-        print(f"**{parameters}**\n\n| | " + " | ".join(f"{size}, {state}" for size, state, _ in shown) + " |")
+        print(
+            f"**{parameters}**\n\n| | "
+            + " | ".join(f"{size}, {state}, {allocator}" for size, state, _, allocator in shown)
+            + " |"
+        )
         print("|---" * (len(shown) + 1) + "|")
         for name in names:
             cells = []
             for case in shown:
                 row, ours = found[(*case, name)], found[(*case, "ours, eager")]
-                ratio = float(row["forward_backward_ms"]) / float(ours["forward_backward_ms"])
-                cells.append(f"{float(row['forward_backward_ms']):.3g} ({ratio:.1f}x), {row['peak_extra_memory']}")
+                ratio = float(row["forward_backward_cpu_ms"]) / float(ours["forward_backward_cpu_ms"])
+                numbers = f"{row['page_faults']}, {row['peak_extra_memory']}"
+                cells.append(f"{float(row['forward_backward_cpu_ms']):.3g} ({ratio:.1f}x), {numbers}")
             print(f"| {name} | " + " | ".join(cells) + " |")
         print()
 
 
-def measure(loss_name: str, rounds: int, device: str) -> list[dict[str, Any]]:
+def page_faults() -> int:
+    """Of this process so far, without those that read a file."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def measure(loss_name: str, sizes: str, rounds: int, device: str) -> list[dict[str, Any]]:
     """All cases with one implementation."""
     rows = []
     for size, (calls_rows, classes, multi) in SIZES.items():
-        for state in ("start", "trained"):
-            calls = make_inputs(calls_rows, classes, multi, state == "trained", device)
+        for state in STATES if sizes in size else ():
+            calls = make_inputs(calls_rows, classes, multi, state, device)
             for parameters_name, parameters in PARAMETERS.items():
                 loss = implementations(parameters).get(loss_name)
                 if loss is None:
                     return []
                 seconds: dict[str, list[float]] = {}
+                faults = []
                 for part in (forward, forward_backward):
                     for counted in range(-2, rounds):
                         synchronize(device)
-                        start = time.perf_counter()
+                        start, cpu, fault = time.perf_counter(), time.process_time(), page_faults()
                         part(loss, calls)
                         synchronize(device)
                         if counted >= 0:
                             seconds.setdefault(part.__name__, []).append(time.perf_counter() - start)
+                            seconds.setdefault(f"{part.__name__}_cpu", []).append(time.process_time() - cpu)
+                            faults.append(page_faults() - fault)
                 rows.append(
                     {
                         "size": size,
                         "logits": state,
                         "parameters": parameters_name,
                         "loss": loss_name,
+                        "page_faults": statistics.median(faults[rounds:]),  # of forward and backward
                         "seconds": seconds,
                         "peak_extra_memory": round(peak_extra_memory(loss, calls, device), 2),
                     }
@@ -240,6 +271,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of every case in a process")
     parser.add_argument("--repeats", type=int, default=3, help="processes of every implementation")
     parser.add_argument("--csv", type=Path, help="write the rows to this file")
+    parser.add_argument("--sizes", default="", metavar="TEXT", help="only sizes with this in their name")
+    parser.add_argument("--losses", nargs="+", metavar="NAME", help="only these implementations")
     parser.add_argument("--only", help=argparse.SUPPRESS)  # what a process of one implementation is started with
     args = parser.parse_args()
     if args.table:
@@ -248,7 +281,7 @@ def main() -> None:
         print_table(args.table)
         return
     if args.only:
-        print(json.dumps(measure(args.only, args.rounds, args.device)))
+        print(json.dumps(measure(args.only, args.sizes, args.rounds, args.device)))
         return
     name = torch.cuda.get_device_name() if args.device == "cuda" else f"{platform.machine()} CPU"
     conditions = {
@@ -257,16 +290,19 @@ def main() -> None:
         "python": platform.python_version(),
         "date": datetime.date.today().isoformat(),
     }
+    names = args.losses or list(implementations(PARAMETERS["1/2"]))
     merged: dict[tuple[str, ...], dict[str, Any]] = {}
     for repeat in range(args.repeats):
-        for loss_name in implementations(PARAMETERS["1/2"]):
-            print(f"repeat {repeat + 1} of {args.repeats}: {loss_name}", flush=True)
+        for loss_name, allocator in itertools.product(names, ALLOCATORS):
+            print(f"repeat {repeat + 1} of {args.repeats}: {loss_name}, {allocator}", flush=True)
             command = [sys.executable, __file__, "--only", loss_name, "--device", args.device]
-            command += ["--rounds", str(args.rounds)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            command += ["--rounds", str(args.rounds), "--sizes", args.sizes]
+            environment = {**os.environ, **ALLOCATORS[allocator]}
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
             for row in json.loads(done.stdout.splitlines()[-1]):
+                row["allocator"] = allocator
                 seconds = row.pop("seconds")
-                first = merged.setdefault(tuple(row[key] for key in ("size", "logits", "parameters", "loss")), row)
+                first = merged.setdefault(tuple(row[key] for key in KEYS), row)
                 for part, times in seconds.items():
                     first.setdefault("seconds", {}).setdefault(part, []).extend(times)
     rows = []
