@@ -2,8 +2,9 @@
 
 Every implementation runs in a process of its own, in two states of the memory allocator. In a fresh process glibc gives
 large temporaries back to the system, and every call gets them anew, at the price of a page fault for 4 KB; "warm" is a
-process that keeps them (WARM below). Wall time, CPU time and page faults are counted. The processes run in turn, several times over, so that
-a machine whose speed drifts slows all of them; the medians are reported. On a GPU: ``--device cuda``. Peers that are
+process that keeps them (WARM below). Wall time, CPU time and page faults are counted.
+
+The processes run in turn, several times over, so that a machine whose speed drifts slows all of them; the medians are reported. On a GPU: ``--device cuda``. Peers that are
 packages are left out where they are missing (timm, mmpretrain). Peers get labels of the logits' shape made beforehand,
 except MMDetection's focal loss and ours, which take class indices as heads give them.
 """
