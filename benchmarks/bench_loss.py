@@ -4,7 +4,8 @@ Every implementation runs in a process of its own, in two states of the memory a
 large temporaries back to the system, and every call gets them anew, at the price of a page fault for 4 KB; "warm" is a
 process that keeps them (WARM below). Wall time, CPU time and page faults are counted.
 
-The processes run in turn, several times over, so that a machine whose speed drifts slows all of them; the medians are reported. On a GPU: ``--device cuda``. Peers that are
+The processes run in turn, several times over, so that a machine whose speed drifts slows all of them; the medians are
+reported. ``--sizes`` and ``--losses`` choose some. On a GPU: ``--device cuda``. Peers that are
 packages are left out where they are missing (timm, mmpretrain). Peers get labels of the logits' shape made beforehand,
 except MMDetection's focal loss and ours, which take class indices as heads give them.
 """
@@ -200,6 +201,8 @@ def print_table(path: Path) -> None:
     """The CSV as Markdown: CPU ms of forward and backward (and times ours, eager), page faults, peak extra memory."""
     with path.open() as file:
         rows = list(csv.DictReader(file))
+    if "allocator" not in rows[0]:
+        raise SystemExit(f"error: {path} is of an earlier version, without the allocator's state: measure again")
     found = {tuple(row[key] for key in KEYS): row for row in rows}
     cases = list(dict.fromkeys(key[:-1] for key in found))
     print(f"{rows[0]['device']}, torch {rows[0]['torch']}, {rows[0]['date']}\n")
