@@ -5,8 +5,7 @@ CONFIG := configs/shapes/atss_r18_asl_shapes.py
 # The versions that the tests last passed with; they are for one Python, and on another pip takes the newest that fit.
 PINS := $(shell $(PYTHON) -c "import sys; print('--constraint constraints/current.txt' if sys.version_info[:2] == (3, 11) else '')")
 
-.PHONY: demo test test-fast test-matrix test-classic lint constraints clean
-.PHONY: demo test test-fast test-matrix test-classic gpu-check lint clean
+.PHONY: demo test test-fast test-matrix test-classic gpu-check lint constraints clean
 
 demo: .venv/.installed data/shapes
 	@echo "Training a small ATSS with ASL for 6 epochs (some minutes on two CPU cores) ..."
