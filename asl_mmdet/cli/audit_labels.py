@@ -26,50 +26,56 @@ from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
 PREDICTIONS = "predictions.jsonl"
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(
         description="Predict the training images, and list the labels that are missing or doubtful, best first."
     )
-    parser.add_argument("config", help="config file")
-    parser.add_argument("checkpoint", nargs="?", help="checkpoint file; not needed with --folds or --findings")
-    parser.add_argument(
+    command.add_argument("config", help="config file")
+    command.add_argument("checkpoint", nargs="?", help="checkpoint file; not needed with --folds or --findings")
+    command.add_argument(
         "--folds",
         type=int,
         metavar="K",
         help="train K models, each on K-1 parts of the images, to judge the other part",
     )
-    parser.add_argument("--jobs", type=int, default=1, help="with --folds: trainings at a time")
-    parser.add_argument("--out", type=Path, help="folder to write; <work dir>/audit by default")
-    parser.add_argument("--min-score", type=float, default=Limits.min_score, help="least score of a finding")
-    parser.add_argument("--crops", type=int, default=500, help="number of crops on the page; 0: no page")
-    parser.add_argument("--tta", action="store_true", help="test-time augmentation")
-    parser.add_argument("--findings", type=Path, metavar="FILE.json", help="with --apply: add these; predict nothing")
-    parser.add_argument("--apply", type=float, metavar="SCORE", help="write annotations with the missing labels added")
-    parser.add_argument(
+    command.add_argument("--jobs", type=int, default=1, help="with --folds: trainings at a time")
+    command.add_argument("--out", type=Path, help="folder to write; <work dir>/audit by default")
+    command.add_argument("--min-score", type=float, default=Limits.min_score, help="least score of a finding")
+    command.add_argument("--crops", type=int, default=500, help="number of crops on the page; 0: no page")
+    command.add_argument("--tta", action="store_true", help="test-time augmentation")
+    command.add_argument("--findings", type=Path, metavar="FILE.json", help="with --apply: add these; predict nothing")
+    command.add_argument("--apply", type=float, metavar="SCORE", help="write annotations with the missing labels added")
+    command.add_argument(
         "--apply-to", type=Path, metavar="FILE.json", help="for --apply; <out>/annotations.json by default"
     )
-    parser.add_argument("--as-ignore", action="store_true", help="with --apply: add regions to ignore, not boxes")
-    parser.add_argument("--force", action="store_true", help="with --apply: overwrite an annotation file of before")
-    add_common_arguments(parser)
-    args = parser.parse_args(argv)
+    command.add_argument("--as-ignore", action="store_true", help="with --apply: add regions to ignore, not boxes")
+    command.add_argument("--force", action="store_true", help="with --apply: overwrite an annotation file of before")
+    add_common_arguments(command)
+    return command
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line, and refuse what does not go together."""
+    command = parser()
+    args = command.parse_args(argv)
     if args.launcher != "none":
-        parser.error("--launcher: the audit runs in one process; leave it out")
+        command.error("--launcher: the audit runs in one process; leave it out")
     given = [name for name in ("checkpoint", "folds", "findings") if getattr(args, name) is not None]
     if not given:
-        parser.error(
+        command.error(
             "name a checkpoint, train models by --folds K, or name the findings of an earlier audit by --findings"
         )
     if "folds" in given and len(given) > 1:
-        parser.error(
+        command.error(
             f"--folds trains models of its own: leave it out, or {given[0] if given[0] != 'folds' else given[1]}"
         )
     if args.apply is None and (args.findings or args.apply_to or args.as_ignore):
-        parser.error("--findings, --apply-to and --as-ignore go with --apply SCORE")
+        command.error("--findings, --apply-to and --as-ignore go with --apply SCORE")
     if args.crops < 0:
-        parser.error(f"--crops {args.crops}: use a whole number from 0")
+        command.error(f"--crops {args.crops}: use a whole number from 0")
     if args.jobs < 1:
-        parser.error(f"--jobs {args.jobs}: use a whole number from 1")
+        command.error(f"--jobs {args.jobs}: use a whole number from 1")
     return args
 
 

@@ -49,7 +49,7 @@ def pictures_of(plan: Plan, out: Path) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Show the plan, run it, and write the report."""
-    args = parse(argv)
+    args = parser().parse_args(argv)
     if args.compare:
         print("\n".join(compare(*(json.loads(path.read_text()) for path in args.compare))))
         return
@@ -78,21 +78,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         fail("\n".join([f"{len(failures)} runs failed, {len(results)} are finished", *failures]))
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Compare losses by a plan.")
-    parser.add_argument("plan", nargs="?", help="plan file")
-    parser.add_argument("--out", type=Path, help="folder for runs and report; work_dirs/benchmark/<plan> by default")
-    parser.add_argument("--dry-run", action="store_true", help="show the plan and build every config, but run nothing")
-    parser.add_argument("--report", action="store_true", help="report what is finished, and run nothing")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (each with one CPU thread if more than 1)")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(description="Compare losses by a plan.")
+    command.add_argument("plan", nargs="?", help="plan file")
+    command.add_argument("--out", type=Path, help="folder for runs and report; work_dirs/benchmark/<plan> by default")
+    command.add_argument("--dry-run", action="store_true", help="show the plan and build every config, but run nothing")
+    command.add_argument("--report", action="store_true", help="report what is finished, and run nothing")
+    command.add_argument("--jobs", type=int, default=1, help="runs at a time (each with one CPU thread if more than 1)")
+    command.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm"], default="none", help="job launcher of a run"
     )
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs (or processes) of a run, for a launcher")
-    parser.add_argument("--srun-options", default="", help="for --launcher slurm: partition, time and so on")
-    parser.add_argument("--compare", nargs=2, type=Path, metavar="RESULTS.json", help="show what changed")
-    return parser.parse_args(argv)
+    command.add_argument("--gpus", type=int, default=1, help="GPUs (or processes) of a run, for a launcher")
+    command.add_argument("--srun-options", default="", help="for --launcher slurm: partition, time and so on")
+    command.add_argument("--compare", nargs=2, type=Path, metavar="RESULTS.json", help="show what changed")
+    return command
 
 
 def is_finished(out: Path, cell: Cell) -> bool:

@@ -13,16 +13,21 @@ from asl_mmdet.checks.finding import without
 from asl_mmdet.cli.common import add_common_arguments, add_ignore_argument, load_config, stop_on
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(description="Look for defects in the data sets and the config.")
+    command.add_argument("config", help="config file")
+    command.add_argument("--splits", nargs="+", choices=["train", "val", "test"], default=["train", "val"])
+    command.add_argument("--fast", action="store_true", help="do not open the images")
+    command.add_argument("--strict", action="store_true", help="end with 1 for warnings too")
+    add_ignore_argument(command)
+    add_common_arguments(command)
+    return command
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Print what is found, data set by data set."""
-    parser = argparse.ArgumentParser(description="Look for defects in the data sets and the config.")
-    parser.add_argument("config", help="config file")
-    parser.add_argument("--splits", nargs="+", choices=["train", "val", "test"], default=["train", "val"])
-    parser.add_argument("--fast", action="store_true", help="do not open the images")
-    parser.add_argument("--strict", action="store_true", help="end with 1 for warnings too")
-    add_ignore_argument(parser)
-    add_common_arguments(parser)
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
 
     cfg = load_config(args)
     found = check_datasets(cfg, args.splits, read_images=not args.fast)

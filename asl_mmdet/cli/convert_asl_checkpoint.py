@@ -114,13 +114,18 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(description="Convert a TResNet of the authors of ASL to mmpretrain's layout.")
+    command.add_argument("src", type=Path, help="checkpoint to read")
+    command.add_argument("dst", type=Path, help="checkpoint to write")
+    command.add_argument("--reverse", action="store_true", help="from mmpretrain's layout to the authors'")
+    return command
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Convert, and say what the file is and how to use it."""
-    parser = argparse.ArgumentParser(description="Convert a TResNet of the authors of ASL to mmpretrain's layout.")
-    parser.add_argument("src", type=Path, help="checkpoint to read")
-    parser.add_argument("dst", type=Path, help="checkpoint to write")
-    parser.add_argument("--reverse", action="store_true", help="from mmpretrain's layout to the authors'")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     checkpoint, state = load(args.src)
     converted = from_mmpretrain(state) if args.reverse else to_mmpretrain(state)
     ours = state if args.reverse else converted

@@ -10,19 +10,24 @@ from asl_mmdet.cli.common import fail
 from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write the file, and say what is left of every class."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(
         description="Drop boxes of a COCO-format annotation file, to measure what missing labels cost. The result "
         "records what was dropped under its key 'dropped'; the same comes from the same seed.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("annotations", type=Path, help="the file with all boxes")
-    parser.add_argument("out", type=Path, help="the file to write; it must not exist")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="uniform", help="see asl_mmdet/drop_boxes.py")
-    parser.add_argument("--rate", type=float, default=0.5, help="with --protocol uniform: the share of boxes to drop")
-    parser.add_argument("--seed", type=int, default=0, help="seed")
-    args = parser.parse_args(argv)
+    command.add_argument("annotations", type=Path, help="the file with all boxes")
+    command.add_argument("out", type=Path, help="the file to write; it must not exist")
+    command.add_argument("--protocol", choices=PROTOCOLS, default="uniform", help="see asl_mmdet/drop_boxes.py")
+    command.add_argument("--rate", type=float, default=0.5, help="with --protocol uniform: the share of boxes to drop")
+    command.add_argument("--seed", type=int, default=0, help="seed")
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the file, and say what is left of every class."""
+    args = parser().parse_args(argv)
     if args.out.exists():
         fail(f"{args.out} exists: remove it, or name another file")
     try:

@@ -9,25 +9,31 @@ from asl_mmdet.cli.common import fail
 from asl_mmdet.merge_datasets import counts, merge
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write the file, and print the classes with their boxes in every file."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(
         description="Merge COCO-format annotation files with different classes, by name. Each image of the result "
         "names the classes that it was labelled for, as KnownClassesCoco reads them."
     )
-    parser.add_argument("annotations", type=Path, nargs="+", help="two files or more to merge")
-    parser.add_argument("out", type=Path, help="the file to write; it must not exist")
-    parser.add_argument(
+    command.add_argument("annotations", type=Path, nargs="+", help="two files or more to merge")
+    command.add_argument("out", type=Path, help="the file to write; it must not exist")
+    command.add_argument(
         "--folders",
         nargs="+",
         metavar="FOLDER",
         help="put before the file names of each file's images, in the same order",
     )
-    args = parser.parse_args(argv)
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the file, and print the classes with their boxes in every file."""
+    command = parser()
+    args = command.parse_args(argv)
     if len(args.annotations) < 2:
-        parser.error("name at least two files to merge, and then the one to write")
+        command.error("name at least two files to merge, and then the one to write")
     if len(set(args.annotations)) < len(args.annotations):
-        parser.error("a file is named twice")
+        command.error("a file is named twice")
     if args.out.exists():
         fail(f"{args.out} exists: remove it, or name another file")
     files = {}

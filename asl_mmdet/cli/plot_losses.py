@@ -81,14 +81,19 @@ def plot(curves: dict[str, Curve], out: Path) -> None:
         figure.savefig(out.with_suffix(suffix), dpi=120)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Plot, and print where the gradient of a negative is largest: easier and harder ones count less."""
-    parser = argparse.ArgumentParser(description="Plot losses and gradients against the probability.")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(description="Plot losses and gradients against the probability.")
+    command.add_argument(
         "--asl", type=Curve.parse, action="append", metavar="G+,G-,M[,ALPHA]", help="a loss; may be given again"
     )
-    parser.add_argument("--out", type=Path, default=Path("losses.png"), help="PNG; an SVG is put beside it")
-    args = parser.parse_args(argv)
+    command.add_argument("--out", type=Path, default=Path("losses.png"), help="PNG; an SVG is put beside it")
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Plot, and print where the gradient of a negative is largest: easier and harder ones count less."""
+    args = parser().parse_args(argv)
     curves = {str(curve): curve for curve in args.asl} if args.asl else PAPER
     plot(curves, args.out)
     p = torch.linspace(1e-4, 1 - 1e-4, 2000, dtype=torch.float64)

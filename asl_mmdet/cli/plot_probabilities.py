@@ -49,16 +49,22 @@ def plot(runs: dict[str, Rows], out: Path) -> None:
         figure.savefig(out.with_suffix(suffix), dpi=120)
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(description="Plot the probabilities of runs with ProbabilityGapHook.")
+    command.add_argument("logs", nargs="+", type=Path, help="work directories, or scalars.json files")
+    command.add_argument("--titles", nargs="+", help="one for every run; by default the names of the folders")
+    command.add_argument("--out", type=Path, default=Path("probabilities.png"), help="PNG; an SVG is put beside it")
+    return command
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the logs, plot them, and print where the plot is and how each run ended."""
-    parser = argparse.ArgumentParser(description="Plot the probabilities of runs with ProbabilityGapHook.")
-    parser.add_argument("logs", nargs="+", type=Path, help="work directories, or scalars.json files")
-    parser.add_argument("--titles", nargs="+", help="one for every run; by default the names of the folders")
-    parser.add_argument("--out", type=Path, default=Path("probabilities.png"), help="PNG; an SVG is put beside it")
-    args = parser.parse_args(argv)
+    command = parser()
+    args = command.parse_args(argv)
     titles = args.titles or [path.name if path.is_dir() else str(path) for path in args.logs]
     if len(titles) != len(args.logs):
-        parser.error(f"{len(titles)} titles for {len(args.logs)} runs")
+        command.error(f"{len(titles)} titles for {len(args.logs)} runs")
     runs = {}
     for title, path in zip(titles, args.logs, strict=True):
         rows, _ = read_log(path) if path.exists() else ({}, {})

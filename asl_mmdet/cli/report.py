@@ -40,15 +40,20 @@ def plot_curve(train: Rows, val: Rows, task: Task, title: str, path: Path) -> No
     figure.savefig(path, dpi=120)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write the curve and the pictures into the work directory, and print where everything is."""
-    parser = argparse.ArgumentParser(description="Show a finished run: a curve, pictures and a summary.")
-    parser.add_argument("config", help="config file of the run")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(description="Show a finished run: a curve, pictures and a summary.")
+    command.add_argument("config", help="config file of the run")
+    command.add_argument(
         "work_dir", type=Path, help="its work directory, with the predictions.pkl of tools/test.py --out"
     )
-    parser.add_argument("--images", type=int, default=8, help="number of images to draw")
-    args = parser.parse_args(argv)
+    command.add_argument("--images", type=int, default=8, help="number of images to draw")
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the curve and the pictures into the work directory, and print where everything is."""
+    args = parser().parse_args(argv)
     if not Path(args.config).is_file():
         fail(f"there is no config {args.config}")
     if args.images < 1:

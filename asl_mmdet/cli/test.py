@@ -29,22 +29,28 @@ from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet.thresholds.model import wrap_model
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(description="Evaluate a checkpoint on the test set of a config.")
+    command.add_argument("config", help="config file")
+    command.add_argument("checkpoint", help="checkpoint file")
+    command.add_argument("--out", metavar="FILE.pkl", help="dump the predictions")
+    command.add_argument("--dump-only", action="store_true", help="with --out: do not evaluate the predictions")
+    command.add_argument("--show", action="store_true", help="show the predictions in a window")
+    command.add_argument("--show-dir", help="save the images with ground truth and prediction drawn in this folder")
+    command.add_argument("--wait-time", type=float, default=2, help="seconds between images for --show")
+    command.add_argument("--tta", action="store_true", help="test-time augmentation")
+    command.add_argument("--thresholds", metavar="FILE.json", help="of tools/tune_thresholds.py; cuts predictions")
+    add_common_arguments(command)
+    return command
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the options, check what can be checked now, and hand over to MMEngine's runner."""
-    parser = argparse.ArgumentParser(description="Evaluate a checkpoint on the test set of a config.")
-    parser.add_argument("config", help="config file")
-    parser.add_argument("checkpoint", help="checkpoint file")
-    parser.add_argument("--out", metavar="FILE.pkl", help="dump the predictions")
-    parser.add_argument("--dump-only", action="store_true", help="with --out: do not evaluate the predictions")
-    parser.add_argument("--show", action="store_true", help="show the predictions in a window")
-    parser.add_argument("--show-dir", help="save the images with ground truth and prediction drawn in this folder")
-    parser.add_argument("--wait-time", type=float, default=2, help="seconds between images for --show")
-    parser.add_argument("--tta", action="store_true", help="test-time augmentation")
-    parser.add_argument("--thresholds", metavar="FILE.json", help="of tools/tune_thresholds.py; cuts predictions")
-    add_common_arguments(parser)
-    args = parser.parse_args(argv)
+    command = parser()
+    args = command.parse_args(argv)
 
-    _check_options(parser, args)
+    _check_options(command, args)
     cfg = load_config(args)
     stop_on(preflight.check_checkpoint(args.checkpoint))
     check_data(cfg, "test")
@@ -52,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_thresholds(cfg, args.thresholds)
     is_classifier = task_of(cfg) is MULTI_LABEL
     if is_classifier and args.tta and (args.show or args.show_dir):
-        parser.error("--tta: mmpretrain draws no pictures with it; leave out --tta, or --show and --show-dir")
+        command.error("--tta: mmpretrain draws no pictures with it; leave out --tta, or --show and --show-dir")
     if args.show or args.show_dir:
         if args.show_dir:  # MMDetection's hook puts a relative folder below itself again at every batch
             args.show_dir = os.path.abspath(args.show_dir)
@@ -74,13 +80,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     end_processes()
 
 
-def _check_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+def _check_options(command: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     if args.out and not args.out.endswith((".pkl", ".pickle")):
-        parser.error(f"--out {args.out}: the file must end in .pkl or .pickle")
+        command.error(f"--out {args.out}: the file must end in .pkl or .pickle")
     if args.dump_only and not args.out:
-        parser.error("--dump-only: name the file by --out FILE.pkl")
+        command.error("--dump-only: name the file by --out FILE.pkl")
     if args.thresholds and args.tta:
-        parser.error("--thresholds: they were chosen without --tta; leave one of them out")
+        command.error("--thresholds: they were chosen without --tta; leave one of them out")
 
 
 def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) -> Runner:

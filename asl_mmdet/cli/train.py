@@ -22,23 +22,28 @@ from asl_mmdet.cli.common import (
 )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the options, check what can be checked now, and hand over to MMEngine's runner."""
-    parser = argparse.ArgumentParser(description="Train the model of a config.")
-    parser.add_argument("config", help="config file")
-    parser.add_argument("--amp", action="store_true", help="automatic mixed precision")
-    parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(description="Train the model of a config.")
+    command.add_argument("config", help="config file")
+    command.add_argument("--amp", action="store_true", help="automatic mixed precision")
+    command.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size")
+    command.add_argument(
         "--resume",
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
         help="resume from this checkpoint, or without one from the latest of the work directory",
     )
-    parser.add_argument("--skip-checks", action="store_true", help="do not look for defects in the annotations")
-    add_ignore_argument(parser)
-    add_common_arguments(parser)
-    args = parser.parse_args(argv)
+    command.add_argument("--skip-checks", action="store_true", help="do not look for defects in the annotations")
+    add_ignore_argument(command)
+    add_common_arguments(command)
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the options, check what can be checked now, and hand over to MMEngine's runner."""
+    args = parser().parse_args(argv)
     cfg = load_config(args)
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"

@@ -88,35 +88,41 @@ def main(argv: Sequence[str] | None = None) -> None:
     show(args, cfg, out, rows, summary, errors)
 
 
-def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Settings]:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Choose thresholds, and calibrate scores, on the validation set.")
-    parser.add_argument("config", help="config file")
-    parser.add_argument("checkpoint", help="checkpoint file")
-    goal = parser.add_mutually_exclusive_group()
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(description="Choose thresholds, and calibrate scores, on the validation set.")
+    command.add_argument("config", help="config file")
+    command.add_argument("checkpoint", help="checkpoint file")
+    goal = command.add_mutually_exclusive_group()
     goal.add_argument("--beta", type=float, default=1.0, help="best F-beta (the default, with 1)")
     goal.add_argument("--precision", type=float, help="a wanted precision, with the most recall")
     goal.add_argument("--recall", type=float, help="a wanted recall, with the highest threshold")
-    scope = parser.add_mutually_exclusive_group()
+    scope = command.add_mutually_exclusive_group()
     scope.add_argument("--per-class", dest="per_class", action="store_true", default=True, help="one a class (default)")
     scope.add_argument("--global", dest="per_class", action="store_false", help="one threshold for all classes")
-    parser.add_argument("--shrinkage", type=float, default=10.0, help="objects a class needs to count half by itself")
-    parser.add_argument("--calibration", choices=[*METHODS, "none"], default="none", help="calibrate the scores first")
-    parser.add_argument("--calibration-per-class", action="store_true", help="a calibration of its own for each class")
-    parser.add_argument("--iou", type=float, default=0.5, help="the least IoU of a right detection")
-    parser.add_argument("--score-thr", type=float, default=0.01, help="the detector's score_thr while it predicts")
-    parser.add_argument("--predictions", type=Path, help="what tools/test.py --out wrote for the validation set")
-    parser.add_argument("--folds", type=int, default=5, help="parts of the images for the cross-fitting")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the parts")
-    parser.add_argument("--out", type=Path, help="folder for the results; <work dir>/thresholds by default")
-    add_common_arguments(parser)
-    args = parser.parse_args(argv)
+    command.add_argument("--shrinkage", type=float, default=10.0, help="objects a class needs to count half by itself")
+    command.add_argument("--calibration", choices=[*METHODS, "none"], default="none", help="calibrate the scores first")
+    command.add_argument("--calibration-per-class", action="store_true", help="a calibration of its own for each class")
+    command.add_argument("--iou", type=float, default=0.5, help="the least IoU of a right detection")
+    command.add_argument("--score-thr", type=float, default=0.01, help="the detector's score_thr while it predicts")
+    command.add_argument("--predictions", type=Path, help="what tools/test.py --out wrote for the validation set")
+    command.add_argument("--folds", type=int, default=5, help="parts of the images for the cross-fitting")
+    command.add_argument("--seed", type=int, default=0, help="seed of the parts")
+    command.add_argument("--out", type=Path, help="folder for the results; <work dir>/thresholds by default")
+    add_common_arguments(command)
+    return command
+
+
+def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Settings]:
+    """Read the command line, and refuse what does not go together."""
+    command = parser()
+    args = command.parse_args(argv)
     if not 0 < args.iou <= 1:
-        parser.error(f"--iou {args.iou:g}: use a number in (0, 1]")
+        command.error(f"--iou {args.iou:g}: use a number in (0, 1]")
     if not 0 <= args.score_thr < 1:
-        parser.error(f"--score-thr {args.score_thr:g}: use a number in [0, 1)")
+        command.error(f"--score-thr {args.score_thr:g}: use a number in [0, 1)")
     if not args.shrinkage >= 0:
-        parser.error(f"--shrinkage {args.shrinkage:g}: use a number from 0")
+        command.error(f"--shrinkage {args.shrinkage:g}: use a number from 0")
     kind, value = next(
         ((kind, getattr(args, kind)) for kind in ("precision", "recall") if getattr(args, kind) is not None),
         ("f", args.beta),
@@ -128,7 +134,7 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Settings]:
             objective, args.per_class, args.shrinkage, method, args.calibration_per_class, args.folds, args.seed
         )
     except ValueError as error:
-        parser.error(str(error))
+        command.error(str(error))
 
 
 def predict(cfg: Config, checkpoint: str, out: Path) -> Path:
