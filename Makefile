@@ -5,7 +5,7 @@ CONFIG := configs/shapes/atss_r18_asl_shapes.py
 # The versions that the tests last passed with; they are for one Python, and on another pip takes the newest that fit.
 PINS := $(shell $(PYTHON) -c "import sys; print('--constraint constraints/current.txt' if sys.version_info[:2] == (3, 11) else '')")
 
-.PHONY: demo test test-fast test-matrix test-classic gpu-check lint constraints clean
+.PHONY: demo test test-fast test-matrix test-classic gpu-check lint constraints docs clean
 
 demo: .venv/.installed data/shapes
 	@echo "Training a small ATSS with ASL for 6 epochs (some minutes on two CPU cores) ..."
@@ -46,6 +46,14 @@ constraints: .venv/.installed
 	echo "# What make installs on Python 3.11: the versions that the tests last passed with. Written by make constraints." \
 	  > constraints/current.txt
 	$(BIN)/pip freeze --exclude-editable >> constraints/current.txt
+
+# The site, in build/site; the tutorial is executed. The links and the search work from a disk, too.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+.venv/.docs: .venv/.installed
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	@touch $@
 
 data/shapes: | .venv/.installed
 	$(BIN)/python tools/make_shapes.py $@

@@ -1,7 +1,8 @@
 """Where the time of an iteration of configs/small goes, in CPU milliseconds an image: python benchmarks/bench_small.py.
 
 Random weights and images, four images of seven boxes, one thread. Only CPU time is counted, so that other work on the
-machine disturbs little. For the allocator's 'kept' rows of small_cost.csv set the variables that docs/small.md names.
+machine disturbs little. For the allocator's 'kept' rows of small_cost.csv set the variables that
+docs/results/small.md names.
 """
 
 import argparse

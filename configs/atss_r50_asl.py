@@ -1,7 +1,7 @@
 """ATSS (arXiv 1912.02424) with a ResNet-50 and ASL (arXiv 2009.14119) on COCO, 1x schedule.
 
 Baseline   box AP 39.4 on val2017 with focal loss (MMDetection's model zoo)
-ASL        not measured on COCO yet; its parameters were chosen on the shapes data (docs/parameters.md)
+ASL        not measured on COCO yet; its parameters were chosen on the shapes data (docs/results/detection.md)
 Train      python tools/train.py configs/atss_r50_asl.py
            bash tools/dist_train.sh configs/atss_r50_asl.py 8    (the learning rate is for 8 GPUs x 2 images)
 """

@@ -1,7 +1,7 @@
 """FCOS (arXiv 1904.01355, group norm in the head) with a ResNet-50 and ASL (arXiv 2009.14119) on COCO, 1x schedule.
 
 Baseline   box AP 36.6 on val2017 with focal loss (MMDetection's model zoo)
-ASL        not measured on COCO yet; its parameters were chosen on the shapes data (docs/parameters.md)
+ASL        not measured on COCO yet; its parameters were chosen on the shapes data (docs/results/detection.md)
 Train      python tools/train.py configs/fcos_r50_asl.py
            bash tools/dist_train.sh configs/fcos_r50_asl.py 8    (the learning rate is for 8 GPUs x 2 images)
 """

@@ -17,7 +17,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     command = argparse.ArgumentParser(description="Look for defects in the data sets and the config.")
     command.add_argument("config", help="config file")
-    command.add_argument("--splits", nargs="+", choices=["train", "val", "test"], default=["train", "val"])
+    command.add_argument(
+        "--splits", nargs="+", choices=["train", "val", "test"], default=["train", "val"], help="the data sets to read"
+    )
     command.add_argument("--fast", action="store_true", help="do not open the images")
     command.add_argument("--strict", action="store_true", help="end with 1 for warnings too")
     add_ignore_argument(command)

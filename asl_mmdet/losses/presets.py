@@ -1,4 +1,4 @@
-"""Parameters that were measured, by name. ``docs/parameters.md`` shows how they were chosen, and on what.
+"""Parameters that were measured, by name. ``docs/how_to/choose_parameters.md`` shows how they were chosen, and on what.
 
 Example:
     >>> sorted(PRESETS)

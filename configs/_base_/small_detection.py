@@ -2,7 +2,7 @@
 
 The folder is in COCO format: annotations/train.json, annotations/val.json and images/. COCO_FOLDER names it; classes
 and number of images are read from its annotations/train.json. Every folder is trained on for about as long,
-TRAIN_IMAGES images in all: a small one for more epochs. docs/small.md says how the values were chosen.
+TRAIN_IMAGES images in all: a small one for more epochs. docs/how_to/own_folder.md says how the values were chosen.
 """
 
 _base_ = "mmdet::_base_/default_runtime.py"  # before the imports: MMEngine 0.10 tells by it what kind of config this is

@@ -1,0 +1,137 @@
+"""The Reference pages: the options of the tools, the keys of a config, the codes of the checks."""
+
+import argparse
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import griffe
+import mmdet.registry
+import mmengine.registry
+import mmpretrain.registry
+from mkdocs.exceptions import PluginError
+from mmengine.registry import Registry
+
+import asl_mmdet.cli
+import asl_mmdet.known_classes
+import asl_mmdet.multilabel  # they register
+from asl_mmdet.checks.rules import RULES
+
+NO_COMMANDS = {"common"}
+KINDS = {
+    "loss": "Losses",
+    "model": "Models",
+    "dataset": "Data sets",
+    "metric": "Metrics",
+    "hook": "Hooks",
+    "optim_wrapper": "Optimizer wrappers",
+}
+
+
+def commands() -> dict[str, Any]:
+    """The modules of all commands, by name.
+
+    Raises:
+        PluginError: If one has no ``parser``.
+    """
+    names = [one.name for one in pkgutil.iter_modules(asl_mmdet.cli.__path__) if one.name not in NO_COMMANDS]
+    modules = {name: importlib.import_module(f"asl_mmdet.cli.{name}") for name in names}
+    for name, module in modules.items():
+        if not callable(getattr(module, "parser", None)):
+            raise PluginError(f"asl_mmdet/cli/{name}.py has no function parser(): its options cannot be listed")
+    return modules
+
+
+def tools() -> str:
+    """Every command with its options, from its parser."""
+    parts = []
+    for name, module in commands().items():
+        parser: argparse.ArgumentParser = module.parser()
+        first, _, rest = (module.__doc__ or "").partition("\n")
+        parser.prog = f"python tools/{name}.py"
+        usage = parser.format_usage().removeprefix("usage: ").strip()
+        parts += [f"## {name}", _roles(first.partition(": python")[0].rstrip(".")) + ".", f"```text\n{usage}\n```"]
+        parts += [_roles(inspect.cleandoc(rest))] * bool(rest.strip())
+        rows = [_option(action) for action in parser._actions if action.help != argparse.SUPPRESS]
+        parts.append(_table(("argument", "default", "meaning"), [row for row in rows if row[0] != "`-h`, `--help`"]))
+    return "\n\n".join(parts)
+
+
+def _option(action: argparse.Action) -> tuple[str, str, str]:
+    """A row of the table."""
+    value = "" if action.nargs == 0 else str(action.metavar or (action.dest.upper() if action.option_strings else ""))
+    names = ", ".join(f"`{name}{' ' * bool(value)}{value}`" for name in action.option_strings)
+    choices = [str(one) for one in action.choices or ()]
+    text = action.help or ""
+    if choices and len(choices) < 10:
+        text += f" ({', '.join(f'`{one}`' for one in choices)})"
+    is_plain = action.default in (None, False, argparse.SUPPRESS, "") or action.default == [] or action.nargs == 0
+    default = "" if is_plain else f"`{action.default}`"
+    return names or f"`{action.dest}`", default, _roles(text % {"default": action.default, "prog": ""})
+
+
+def keys() -> str:
+    """What a config can name by ``type``, with the arguments of each, from the docstrings."""
+    parts = []
+    for kind, title in KINDS.items():
+        found = {name: cls for one, name, cls in _registered() if one == kind}
+        parts += [f"## {title}"] * bool(found)
+        for name, cls in sorted(found.items()):
+            parts += [f"### {name}", _entry(cls)]
+    return "\n\n".join(parts)
+
+
+def _registered() -> Iterator[tuple[str, str, type]]:
+    """The kind, name and class of what this project registers."""
+    seen = set()
+    for module in (mmdet.registry, mmpretrain.registry, mmengine.registry):
+        for registry in vars(module).values():
+            if not isinstance(registry, Registry):
+                continue
+            for name, cls in registry.module_dict.items():
+                if getattr(cls, "__module__", "").startswith("asl_mmdet") and cls not in seen:
+                    seen.add(cls)
+                    kind = registry.name.replace(" ", "_")
+                    yield "loss" if name.endswith("Loss") else kind, name, cls
+
+
+def _entry(cls: type) -> str:
+    """The first paragraph of the docstring of a class, and the table of its arguments."""
+    docstring = griffe.Docstring(inspect.getdoc(cls) or "")
+    parameters = inspect.signature(cls).parameters
+    meaning = {}
+    for section in docstring.parse("google", warnings=False):
+        if section.kind is griffe.DocstringSectionKind.parameters:
+            meaning = {one.name: one.description for one in section.value}
+    rows = []
+    for name, text in meaning.items():
+        one = parameters.get(name)
+        has_default = one is not None and one.default is not inspect.Parameter.empty
+        rows.append((f"`{name}`", f"`{one.default!r}`" if one and has_default else "", _roles(text)))
+    summary = _roles(docstring.value.partition("\n\n")[0].replace("\n", " "))
+    return f"{summary}\n\n*`{cls.__module__}`*" + ("\n\n" + _table(("key", "default", "meaning"), rows) if rows else "")
+
+
+def checks() -> str:
+    """The codes of all checks."""
+    rows = [
+        (f"`{code}`", rule.severity, f"{rule.title}. {rule.consequence} {rule.fix}".strip())
+        for code, rule in sorted(RULES.items())
+    ]
+    return _table(("code", "severity", "what is found"), rows)
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in row) + " |" for row in lines
+    )
+
+
+def _roles(text: str) -> str:
+    """Sphinx's roles and double backquotes as code, and no tags in the rest."""
+    parts = re.split(r"(?::\w+:)?`+~?([^`]+)`+", text)  # every second one is code
+    return "".join(f"`{one}`" if i % 2 else one.replace("<", "&lt;") for i, one in enumerate(parts))

@@ -1,0 +1,92 @@
+"""Files of the repository on the site: a link out of ``docs`` leads to a page that shows the file."""
+
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[1]
+FOLDER = "source/"
+LINK = re.compile(r"(\]\()(\.\./[^)\s#]+)")
+LANGUAGES = {".py": "python", ".json": "json", ".sh": "bash", ".toml": "toml", ".csv": "text", ".txt": "text"}
+COPIED = {".png", ".jpg", ".svg", ".html", ".ipynb"}
+LONGEST = 60_000  # characters that a page shows
+
+
+def target_of(link: str, page: str) -> str | None:
+    """The path in the repository that a link of a page leads to; None inside of ``docs``.
+
+    Args:
+        link: A relative link, such as ``../benchmarks/bench_heads.csv``.
+        page: The path of the page in ``docs``.
+    """
+    path = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), link))
+    return None if path.startswith(("docs/", "..")) else path
+
+
+def files_of(pages: Iterable[File], config: MkDocsConfig) -> Iterator[File]:
+    """The files to add to the site: what the pages link to, and for a folder what is in it."""
+    found: dict[str, None] = {}
+    for page in pages:
+        for _, link in LINK.findall(page.content_string):
+            target = target_of(link, page.src_uri)
+            if target is not None and (ROOT / target).exists():
+                found.update(dict.fromkeys(_with_contents(ROOT / target)))
+    for target in found:
+        if Path(target).suffix in COPIED:
+            yield File.generated(config, FOLDER + target, abs_src_path=str(ROOT / target))
+        else:
+            yield File.generated(config, _page_of(target), content=_show(ROOT / target))
+
+
+def turn_links(markdown: str, page: str) -> str:
+    """Replace the links out of ``docs`` by links to the pages of :func:`files_of`.
+
+    A link to what does not exist stays as it is, and MkDocs warns of it.
+    """
+
+    def turned(found: re.Match[str]) -> str:
+        target = target_of(found[2], page)
+        if target is None or not (ROOT / target).exists():
+            return found[0]
+        new = FOLDER + target if Path(target).suffix in COPIED else _page_of(target)
+        return found[1] + posixpath.relpath(new, posixpath.dirname(page) or ".")
+
+    return LINK.sub(turned, markdown)
+
+
+def _with_contents(path: Path) -> Iterator[str]:
+    """A file, or a folder and the files in it that a page can show."""
+    yield path.relative_to(ROOT).as_posix()
+    if path.is_dir():
+        for one in sorted(path.iterdir()):
+            if one.suffix in {*LANGUAGES, *COPIED, ".md"} or (one.is_dir() and one.name != "__pycache__"):
+                yield from _with_contents(one)
+
+
+def _page_of(target: str) -> str:
+    return FOLDER + (f"{target}/index.md" if (ROOT / target).is_dir() else f"{target}.md")
+
+
+def _show(path: Path) -> str:
+    """The page of a file or a folder; the search leaves it out."""
+    head = f"---\nsearch:\n  exclude: true\nhide:\n  - navigation\n---\n\n# {path.name}\n\n"
+    head += f"`{path.relative_to(ROOT).as_posix()}` of the repository.\n\n"
+    if path.is_dir():
+        inside = [Path(one) for one in _with_contents(path)][1:]
+        here = FOLDER + path.relative_to(ROOT).as_posix()
+        links = [
+            (one, FOLDER + str(one) if one.suffix in COPIED else _page_of(one.as_posix()))
+            for one in inside
+            if not (ROOT / one).is_dir()
+        ]
+        return head + "\n".join(f"- [{one}]({os.path.relpath(page, here)})" for one, page in links) + "\n"
+    text = path.read_text()
+    if path.suffix == ".md":
+        return head + re.sub(r"^# .*\n", "", text, count=1)
+    cut = "" if len(text) <= LONGEST else f"\nThe first {LONGEST:,} characters of {len(text):,}.\n"
+    return f"{head}```{LANGUAGES.get(path.suffix, 'text')}\n{text[:LONGEST]}\n```\n{cut}"

@@ -1,0 +1,69 @@
+import argparse
+import importlib
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+TOOL = re.compile(r"^(?:[A-Z_]+=\S+ )*python (tools/(\w+)\.py(?: .*)?)$")
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def commands_of(text):
+    """The commands in the console blocks of a page, or after %run in a notebook, without comments and prompts."""
+    blocks = re.findall(r"^```(?:console|bash)\n(.*?)^```", text, re.M | re.S)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    found = [TOOL.match(line.removeprefix("$ ").split(" #")[0].strip()) for line in lines]
+    return [(one[2], shlex.split(one[1])[1:]) for one in found if one]
+
+
+def all_commands():
+    found = [(name_of(page), *command) for page in PAGES for command in commands_of(page.read_text())]
+    cells = json.loads((ROOT / "docs/tutorial.ipynb").read_text())["cells"]
+    runs = re.findall(r"^%run (tools/(\w+)\.py.*)$", "\n".join("".join(cell["source"]) for cell in cells), re.M)
+    return [*found, *(("docs/tutorial.ipynb", tool, shlex.split(line)[1:]) for line, tool in runs)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_link_leads_to_a_file(page):
+    for link in LINK.findall(page.read_text()):
+        if not re.match(r"https?:|#|data:", link):
+            assert (page.parent / link.partition("#")[0]).exists(), link
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    named = set(re.findall(r"[\w/]+\.md", navigation))
+    assert named == {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.name != "README.md"}
+
+
+def test_every_marker_names_a_file_of_results():
+    markers = [one for page in PAGES for one in re.findall(r"<!-- build: (?:csv|loss|plan) (\S+)", page.read_text())]
+    assert len(markers) > 10
+    for path in markers:
+        assert (ROOT / path).is_file() or (ROOT / "benchmarks/results" / path / "results.json").is_file(), path
+
+
+@pytest.mark.parametrize("page, tool, argv", all_commands())
+def test_a_command_of_a_page_has_only_options_that_the_tool_knows(page, tool, argv):
+    importlib.import_module(f"asl_mmdet.cli.{tool}").parser().parse_args(argv)
+
+
+@pytest.mark.parametrize("tool", sorted(path.stem for path in (ROOT / "tools").glob("*.py")))
+def test_every_option_of_a_command_has_a_help(tool):
+    parser = importlib.import_module(f"asl_mmdet.cli.{tool}").parser()
+    assert isinstance(parser, argparse.ArgumentParser)
+    assert [action.dest for action in parser._actions if not action.help] == []
+
+
+def test_the_notebook_is_committed_without_outputs():
+    cells = json.loads((ROOT / "docs/tutorial.ipynb").read_text())["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
