@@ -9,30 +9,38 @@ from asl_mmdet.cli.common import add_cfg_options_argument, fail, load_config, ne
 from asl_mmdet.deploy.detector import load_detector
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(
         description="Export backbone, neck and head of a dense one-stage detector to ONNX, and compare with PyTorch."
     )
-    parser.add_argument("config", help="config file of a detector")
-    parser.add_argument("checkpoint", help="checkpoint file")
-    parser.add_argument("out", type=Path, metavar="OUT.onnx", help="file to write")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="fix height and width of the images")
-    parser.add_argument("--opset", type=int, default=17, help="version of ONNX's operators")
-    parser.add_argument("--dynamo", action="store_true", help="export by torch.export: slower, and needs onnxscript")
-    parser.add_argument("--tolerance", type=float, default=1e-3, help="largest difference to PyTorch, of the magnitude")
-    parser.add_argument("--force", action="store_true", help="overwrite OUT.onnx")
-    add_cfg_options_argument(parser)
-    parser.set_defaults(launcher="none", local_rank=0, work_dir=None)
-    args = parser.parse_args(argv)
+    command.add_argument("config", help="config file of a detector")
+    command.add_argument("checkpoint", help="checkpoint file")
+    command.add_argument("out", type=Path, metavar="OUT.onnx", help="file to write")
+    command.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="fix height and width of the images")
+    command.add_argument("--opset", type=int, default=17, help="version of ONNX's operators")
+    command.add_argument("--dynamo", action="store_true", help="export by torch.export: slower, and needs onnxscript")
+    command.add_argument(
+        "--tolerance", type=float, default=1e-3, help="largest difference to PyTorch, of the magnitude"
+    )
+    command.add_argument("--force", action="store_true", help="overwrite OUT.onnx")
+    add_cfg_options_argument(command)
+    command.set_defaults(launcher="none", local_rank=0, work_dir=None)
+    return command
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    command = parser()
+    args = command.parse_args(argv)
     if args.out.suffix != ".onnx":
-        parser.error(f"OUT {args.out}: the file must end in .onnx")
+        command.error(f"OUT {args.out}: the file must end in .onnx")
     if args.out.exists() and not args.force:
-        parser.error(f"OUT {args.out} exists; --force overwrites it")
+        command.error(f"OUT {args.out} exists; --force overwrites it")
     if args.size and min(args.size) < 32:
-        parser.error(f"--size {args.size[0]} {args.size[1]}: use whole numbers from 32")
+        command.error(f"--size {args.size[0]} {args.size[1]}: use whole numbers from 32")
     if not args.tolerance > 0:
-        parser.error(f"--tolerance {args.tolerance:g}: use a number above 0")
+        command.error(f"--tolerance {args.tolerance:g}: use a number above 0")
     return args
 
 

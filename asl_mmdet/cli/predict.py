@@ -13,36 +13,42 @@ from asl_mmdet.deploy.detector import Detector, load_detector
 from asl_mmdet.deploy.folder import Ids, check_images, find_images, predict_images, to_coco
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Detect objects in a folder of images; write COCO's JSON.")
-    parser.add_argument("config", help="config file of a detector")
-    parser.add_argument("checkpoint", help="checkpoint file, or an .onnx file of tools/export_onnx.py")
-    parser.add_argument("folder", type=Path, help="folder of images; those in folders below it count")
-    parser.add_argument("out", type=Path, metavar="OUT.json", help="images, categories and annotations with scores")
-    parser.add_argument("--thresholds", metavar="FILE.json", help="of tools/tune_thresholds.py; cuts predictions")
-    parser.add_argument("--score-thr", type=float, default=0.0, help="leave out lower scores")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(description="Detect objects in a folder of images; write COCO's JSON.")
+    command.add_argument("config", help="config file of a detector")
+    command.add_argument("checkpoint", help="checkpoint file, or an .onnx file of tools/export_onnx.py")
+    command.add_argument("folder", type=Path, help="folder of images; those in folders below it count")
+    command.add_argument("out", type=Path, metavar="OUT.json", help="images, categories and annotations with scores")
+    command.add_argument("--thresholds", metavar="FILE.json", help="of tools/tune_thresholds.py; cuts predictions")
+    command.add_argument("--score-thr", type=float, default=0.0, help="leave out lower scores")
+    command.add_argument(
         "--ids-of",
         type=Path,
         metavar="FILE.json",
         help="the images and ids of this annotation file; OUT.json is the list of results that pycocotools takes",
     )
-    parser.add_argument("--batch-size", type=int, default=8, help="images at a time")
-    parser.add_argument("--num-workers", type=int, default=2, help="processes that load images; 0 is this one")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; by default the accelerator if there is one")
-    parser.add_argument("--force", action="store_true", help="overwrite OUT.json")
-    add_cfg_options_argument(parser)
-    parser.set_defaults(launcher="none", local_rank=0, work_dir=None)
-    args = parser.parse_args(argv)
+    command.add_argument("--batch-size", type=int, default=8, help="images at a time")
+    command.add_argument("--num-workers", type=int, default=2, help="processes that load images; 0 is this one")
+    command.add_argument("--device", help="cpu, cuda, cuda:1, ...; by default the accelerator if there is one")
+    command.add_argument("--force", action="store_true", help="overwrite OUT.json")
+    add_cfg_options_argument(command)
+    command.set_defaults(launcher="none", local_rank=0, work_dir=None)
+    return command
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    command = parser()
+    args = command.parse_args(argv)
     if args.out.suffix != ".json":
-        parser.error(f"OUT {args.out}: the file must end in .json")
+        command.error(f"OUT {args.out}: the file must end in .json")
     if args.out.exists() and not args.force:
-        parser.error(f"OUT {args.out} exists; --force overwrites it")
+        command.error(f"OUT {args.out} exists; --force overwrites it")
     if not 0 <= args.score_thr <= 1:
-        parser.error(f"--score-thr {args.score_thr:g}: use a number in [0, 1]")
+        command.error(f"--score-thr {args.score_thr:g}: use a number in [0, 1]")
     if args.batch_size < 1 or args.num_workers < 0:
-        parser.error("--batch-size, --num-workers: use whole numbers from 1 and from 0")
+        command.error("--batch-size, --num-workers: use whole numbers from 1 and from 0")
     return args
 
 

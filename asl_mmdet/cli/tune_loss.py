@@ -55,26 +55,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     print("more trials: the same command with a larger --trials")
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(description="Find the loss and parameters that fit a data set.")
+    command.add_argument("config", help="config file")
+    command.add_argument("--trials", type=int, default=12, help="losses to try, those of earlier calls included")
+    command.add_argument("--minutes", type=float, default=60, help="no trial starts that would end later than this")
+    command.add_argument(
+        "--losses", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="families to choose from"
+    )
+    command.add_argument("--val-share", type=float, default=0.2, help="of the training images, to judge by")
+    command.add_argument("--seeds", type=int, nargs="+", default=[0], help="a trial's value is the mean over them")
+    command.add_argument(
+        "--out", type=Path, help="folder for all of it; work_dirs/tune/<name of the config> by default"
+    )
+    add_common_arguments(command)
+    return command
+
+
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="Find the loss and parameters that fit a data set.")
-    parser.add_argument("config", help="config file")
-    parser.add_argument("--trials", type=int, default=12, help="losses to try, those of earlier calls included")
-    parser.add_argument("--minutes", type=float, default=60, help="no trial starts that would end later than this")
-    parser.add_argument("--losses", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="families to choose from")
-    parser.add_argument("--val-share", type=float, default=0.2, help="of the training images, to judge by")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="a trial's value is the mean over them")
-    parser.add_argument("--out", type=Path, help="folder for all of it; work_dirs/tune/<name of the config> by default")
-    add_common_arguments(parser)
-    args = parser.parse_args(argv)
+    command = parser()
+    args = command.parse_args(argv)
     if args.trials < 1:
-        parser.error(f"--trials {args.trials}: use a whole number from 1")
+        command.error(f"--trials {args.trials}: use a whole number from 1")
     if not args.minutes > 0:
-        parser.error(f"--minutes {args.minutes:g}: use a number above 0")
+        command.error(f"--minutes {args.minutes:g}: use a number above 0")
     if not 0 < args.val_share < 1:
-        parser.error(f"--val-share {args.val_share:g}: use a number between 0 and 1, such as 0.2")
+        command.error(f"--val-share {args.val_share:g}: use a number between 0 and 1, such as 0.2")
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
-        parser.error(f"--seeds {' '.join(map(str, args.seeds))}: use different whole numbers from 0")
+        command.error(f"--seeds {' '.join(map(str, args.seeds))}: use different whole numbers from 0")
     return args
 
 
