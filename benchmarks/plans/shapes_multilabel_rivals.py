@@ -9,7 +9,7 @@ _val = {f"{split}_dataloader.dataset.data_root": "data/shapes_report_tags/" for 
 _size = dict(num_train=4000, num_val=1000, seed=1)
 _ll = dict(type="LargeLoss", delta_rel=0.2)
 
-configs = dict(tagger="configs/shapes/tagger_r18_focal_shapes.py")
+configs = dict(classifier="configs/shapes/classifier_r18_focal_shapes.py")
 losses = dict(
     focal=None,
     bce=dict(type="CrossEntropyLoss", use_sigmoid=True),
