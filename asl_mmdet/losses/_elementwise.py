@@ -171,7 +171,8 @@ def one_side(
         >>> one_side(z, gamma=2, margin=0.0, detach=True, scale=1.0, want_grad=True)  # 0.25 log(2), 0.25 * 0.5
         (tensor([0.1733]), tensor([0.1250]))
     """
-    has_gamma, has_margin = (isinstance(v, Tensor) or v != 0 for v in (gamma, margin))  # a tensor is not looked at
+    has_gamma = isinstance(gamma, Tensor) or gamma != 0  # a tensor is not looked at
+    has_margin = isinstance(margin, Tensor) or margin != 0
     if has_margin:
         p, q, shifted, rest, cross_entropy = _cross_entropy_with_margin(z, margin)
     else:

@@ -189,9 +189,12 @@ if "isolate_recompiles" not in inspect.signature(torch.compile).parameters:
 def _compiled(a: Asymmetry, want_grad: bool, reduce: bool, tensors: tuple[str, ...]) -> Callable[..., Side]:
     """``tensors`` names the parameters of ``a`` that come with every call."""
 
+    constant = {name: v for name, v in a._asdict().items() if name not in tensors}
+
     def function(z: Tensor, labels: Tensor, weight: Tensor | None, *values: Tensor) -> Side:
-        given: dict[str, Any] = dict(zip(tensors, values))  # noqa: B905  (torch 2.1 cannot trace `strict` on Python 3.10)
-        return _whole(z, labels, weight, a._replace(**given), want_grad, reduce)
+        # With torch 2.1 on Python 3.10 neither `strict` nor `_replace` can be traced.
+        given: dict[str, Any] = dict(zip(tensors, values))  # noqa: B905
+        return _whole(z, labels, weight, Asymmetry(**constant, **given), want_grad, reduce)
 
     return torch.compile(function, dynamic=True, **_ISOLATED)
 

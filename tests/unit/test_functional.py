@@ -338,7 +338,9 @@ def test_compiled_equals_eager_and_recompiles_little(kind):
         target = target if kind == "index" else target.float()
         kwargs = dict(weight=weight, gamma_pos=1, gamma_neg=2, clip=0.05, alpha=0.25, reduction="sum")
         eager, compiled = (loss_and_grad(z, target, impl=impl, **kwargs) for impl in ("eager", "compile"))
-        torch.testing.assert_close(compiled, eager, rtol=1e-4, atol=1e-6)
+        # Compiled by torch 2.1 and 2.4 on a CPU, the sum is added up one after the other in float32.
+        torch.testing.assert_close(compiled[0], eager[0], rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(compiled[1], eager[1], rtol=1e-4, atol=1e-6)
     assert 1 <= counters["unique_graphs"] - before <= 4
 
 
