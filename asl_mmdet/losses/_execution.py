@@ -188,7 +188,6 @@ if "isolate_recompiles" not in inspect.signature(torch.compile).parameters:
 @functools.cache
 def _compiled(a: Asymmetry, want_grad: bool, reduce: bool, tensors: tuple[str, ...]) -> Callable[..., Side]:
     """``tensors`` names the parameters of ``a`` that come with every call."""
-
     constant = {name: v for name, v in a._asdict().items() if name not in tensors}
 
     def function(z: Tensor, labels: Tensor, weight: Tensor | None, *values: Tensor) -> Side:
