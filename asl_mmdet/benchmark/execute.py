@@ -1,6 +1,7 @@
 """Run trainings, such as the cells of a plan, each in processes of its own."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -95,11 +96,16 @@ def run_jobs(jobs: list[Job], out: Path, at_a_time: int, train: list[str], launc
             raise
 
 
+# MMEngine reads and writes configs, and builds what they name, with state that threads share.
+_one_at_a_time = threading.Lock()
+
+
 def _run_job(job: Job, folder: Path, processes: Processes, train: list[str], launcher_arguments: list[str]) -> str:
     """Train from where it stands, predict, and write ``result.json``; a message if something failed."""
     folder.mkdir(parents=True, exist_ok=True)
     config, work_dir, predictions = folder / "config.py", folder / "run", folder / "predictions.pkl"
-    job.config().dump(config)
+    with _one_at_a_time:
+        job.config().dump(config)
     start = time.time()
     print(f"{datetime.now():%H:%M:%S}  {job.name} ...", flush=True)
     script = [*train, str(TOOLS / "train.py"), str(config), "--work-dir", str(work_dir), "--resume"]
@@ -117,7 +123,8 @@ def _run_job(job: Job, folder: Path, processes: Processes, train: list[str], lau
         print(f"{datetime.now():%H:%M:%S}  {job.name} FAILED, see {log}", flush=True)
         return f"{job.name}: exit code {code}; {log} ends with: {_last_line(log)}"
     try:
-        result = job.collect(Config.fromfile(config), work_dir, predictions)
+        with _one_at_a_time:
+            result = job.collect(Config.fromfile(config), work_dir, predictions)
     except Exception as error:  # the other runs go on, and this one is collected again the next time
         print(f"{datetime.now():%H:%M:%S}  {job.name} FAILED, its results cannot be read", flush=True)
         return f"{job.name}: its results cannot be read: {type(error).__name__}: {error}"
