@@ -62,3 +62,24 @@ class Started:
 def python(*args, cwd=ROOT, **env):
     """``python SCRIPT ARGS`` to its end."""
     return Started(*args, cwd=cwd, **env).finish()
+
+
+def fork_trainings(monkeypatch):
+    """Have what starts trainings by :class:`asl_mmdet.benchmark.processes.Processes` fork them; a list of their args.
+
+    The class itself, with its groups and locks, is tested in ``test_benchmark_processes.py``.
+    """
+    from asl_mmdet.benchmark.processes import Processes
+
+    started = []
+
+    def run(self, command, log):
+        assert command[0] == sys.executable
+        started.append(command[1:])
+        done = python(*command[1:])
+        with log.open("a") as file:
+            file.write(done.stdout + done.stderr)
+        return done.returncode
+
+    monkeypatch.setattr(Processes, "run", run)
+    return started

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from commands import call, message_of
-from processes import python
+from processes import fork_trainings
 
 from asl_mmdet.benchmark.processes import Processes
 from asl_mmdet.shapes import make_shapes
@@ -24,18 +24,18 @@ def data(tmp_path_factory):
 @pytest.fixture
 def started(monkeypatch):
     """The scripts that were started, in processes forked after the imports; what ``fails`` names does not start."""
-    scripts = []
+    scripts, forked = [], None
 
     def run(self, command, log):
         scripts.append(" ".join(command[1:]))
         if run.fails and run.fails in scripts[-1]:
             log.write_text("stopped")
             return 1
-        done = python(*command[1:])
-        log.write_text(done.stdout + done.stderr)
-        return done.returncode
+        return forked(self, command, log)
 
     run.fails = ""
+    fork_trainings(monkeypatch)
+    forked = Processes.run
     monkeypatch.setattr(Processes, "run", run)
     return run, scripts
 

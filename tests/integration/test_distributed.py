@@ -1,12 +1,14 @@
-"""Two processes (gloo, on the CPU) against one with the joined batch, and the death of one of them."""
+"""Two processes (gloo, on the CPU) against one with the joined batch, and the scripts that launch them."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import processes  # noqa: F401  (what the fork server imports once)
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -30,6 +32,8 @@ CONFIGS = {
     for name in ("atss_r18_adaptive", "fcos_r18_asl", "classifier_r18_adaptive")
 }
 
+BATCHES = {"both": (3, 1), "one without": (4, 0), "none": (0, 0)}  # objects of its two images
+
 pytestmark = pytest.mark.slow
 
 
@@ -45,14 +49,20 @@ def batch_of(name, cfg, objects):
     return demo_mm_inputs(2, [[3, 128, 128]] * 2, num_items=list(objects), num_classes=cfg.model.bbox_head.num_classes)
 
 
-def gradients(rank, world_size, folder, name, objects):
-    """Write the gradients and gamma- after one step on this process's part of the batch."""
+def gradients(rank, world_size, folder, name):
+    """Write the gradients and gamma- after one step on this process's part of each batch."""
     (mmpretrain_modules if name.startswith("classifier") else register_all_modules)()
     if world_size > 1:
         torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world_size)
     torch.set_num_threads(1)
     cfg = Config.fromfile(CONFIGS[name])
     cfg.model.backbone.init_cfg = None
+    found = {batch: gradients_of(cfg, name, objects, rank, world_size) for batch, objects in BATCHES.items()}
+    torch.save(found, f"{folder}/{world_size}_{rank}.pth")
+    end_processes()
+
+
+def gradients_of(cfg, name, objects, rank, world_size):
     torch.manual_seed(0)
     model = MODELS.build(dict(cfg.model, type=f"{cfg.default_scope}.{cfg.model.type}"))
     model.train()
@@ -70,53 +80,55 @@ def gradients(rank, world_size, folder, name, objects):
         module.step()
     found = {key: parameter.grad for key, parameter in model.named_parameters() if parameter.grad is not None}
     gammas = [module.gamma_neg.clone() for module in adaptive]
-    torch.save(dict(grad=found, gamma=gammas, loss=loss.detach()), f"{folder}/{world_size}_{rank}.pth")
-    end_processes()
+    return dict(grad=found, gamma=gammas, loss=loss.detach())
 
 
-@pytest.mark.parametrize("objects", [(3, 1), (4, 0), (0, 0)], ids=["both", "one without", "none"])
-@pytest.mark.parametrize("name", CONFIGS)
-def test_gradients_and_gamma_equal_those_of_the_joined_batch(name, objects, tmp_path):
-    torch.multiprocessing.start_processes(gradients, (2, tmp_path, name, objects), nprocs=2, start_method="forkserver")
-    first, second = (torch.load(tmp_path / f"2_{rank}.pth") for rank in (0, 1))
+@pytest.fixture(scope="module", params=CONFIGS)
+def results(request, tmp_path_factory):
+    """The config's name, and what two processes and one have found; each is started once for all batches."""
+    name, folder = request.param, tmp_path_factory.mktemp("gradients")
+    torch.multiprocessing.start_processes(gradients, (2, folder, name), nprocs=2, start_method="forkserver")
+    gradients(0, 1, folder, name)
+    return name, *(torch.load(folder / f"{part}.pth") for part in ("2_0", "2_1", "1_0"))
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_gradients_and_gamma_equal_those_of_the_joined_batch(results, batch):
+    name, first, second, one = results[0], *(result[batch] for result in results[1:])
     torch.testing.assert_close(first["grad"], second["grad"], rtol=0, atol=0)
     torch.testing.assert_close(first["gamma"], second["gamma"], rtol=0, atol=0)
     assert all(grad.isfinite().all() for grad in first["grad"].values())
-    gradients(0, 1, tmp_path, name, objects)
-    one = torch.load(tmp_path / "1_0.pth")
     torch.testing.assert_close(first["gamma"], one["gamma"], rtol=1e-5, atol=1e-6)
-    if objects == (0, 0) and name.startswith("fcos"):
+    if batch == "none" and name.startswith("fcos"):
         return  # the head divides by max(positives, 1) in every process
-    assert one["grad"].keys() == first["grad"].keys() or objects == (0, 0)
+    assert one["grad"].keys() == first["grad"].keys() or batch == "none"
     largest = max(float(grad.abs().max()) for grad in one["grad"].values())
     assert largest > 0
     for key, grad in one["grad"].items():
         torch.testing.assert_close(first["grad"][key], grad, rtol=1e-3, atol=1e-4 * largest)
 
 
-def test_death_of_one_process_ends_the_run_and_it_resumes(tmp_path):
+def launch(script, *args):
+    """The command of a launch script on two processes, its variables, and a port that is free."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    return dict(args=["bash", str(ROOT / "tools" / script), *map(str, args)], cwd=ROOT, env=env, text=True)
+
+
+def test_launch_scripts_train_die_resume_and_evaluate(tmp_path):
+    """Two processes: the death of one ends the run, which resumes; another script evaluates its checkpoint."""
     data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
     roots = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
     files = [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
     options = ["--cfg-options", *roots, *files, "train_cfg.max_epochs=2", "default_hooks.logger.interval=1"]
     options += ["train_dataloader.batch_size=4"]
-    work_dir = tmp_path / "work"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", "--nproc_per_node=2"]
-    launch += ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
-    command = [
-        *launch,
-        "tools/train.py",
-        CONFIGS["atss_r18_adaptive"],
-        "--launcher",
-        "pytorch",
-        "--work-dir",
-        str(work_dir),
-    ]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    config, work_dir = CONFIGS["atss_r18_adaptive"], tmp_path / "work"
+    train = [config, "2", "--work-dir", work_dir]
     with (tmp_path / "errors").open("w") as errors:
-        process = subprocess.Popen(
-            [*command, *options], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=errors, text=True
-        )
+        process = subprocess.Popen(**launch("dist_train.sh", *train, *options), stdout=subprocess.PIPE, stderr=errors)
         for line in process.stdout:
             if "Epoch(train) [2][1/" in line or "Epoch(train)   [2][1/" in line:
                 break
@@ -128,8 +140,15 @@ def test_death_of_one_process_ends_the_run_and_it_resumes(tmp_path):
         assert process.wait(timeout=60) != 0
     assert time.time() - killed < 60
     assert "SIGKILL" in (tmp_path / "errors").read_text() or "exitcode: -9" in (tmp_path / "errors").read_text()
-    done = subprocess.run(
-        [*command, "--resume", *options], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False
-    )
+    ways = dict(capture_output=True, check=False, timeout=300)
+    done = subprocess.run(**launch("dist_train.sh", *train, "--resume", *options), **ways)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "resuming from" in done.stderr and (work_dir / "epoch_2.pth").exists()
+    assert "Epoch(val) [2][1/1]" in done.stdout
+    done = subprocess.run(
+        **launch("dist_test.sh", config, work_dir / "epoch_2.pth", "2", "--work-dir", work_dir, *options), **ways
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Epoch(test) [1/1]" in done.stdout
+    assert "Distributed launcher: pytorch" in done.stdout
+    assert "GPU number: 2" in done.stdout  # the number of processes, as MMEngine calls it

@@ -306,31 +306,6 @@ def test_killed_and_resumed_training_equals_undisturbed(run, options, tmp_path):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-@pytest.mark.slow
-def test_two_processes_train_and_evaluate_by_the_launch_scripts(options, tmp_path):
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "MASTER_PORT": "29611"}
-    env["OMP_NUM_THREADS"] = "1"
-    few = ["train_dataloader.dataset.indices=8", "train_dataloader.batch_size=4"]
-    common = ["2", "--work-dir", str(tmp_path), *options, *few, "train_cfg.max_epochs=1"]
-    for loop, *command in (
-        ("Epoch(val) [1][1/1]", "dist_train.sh", CONFIG),
-        ("Epoch(test) [1/1]", "dist_test.sh", CONFIG, str(tmp_path / "epoch_1.pth")),
-    ):
-        done = subprocess.run(
-            ["bash", ROOT / "tools" / command[0], *command[1:], *common],
-            env=env,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert loop in done.stdout
-    assert "Distributed launcher: pytorch" in done.stdout
-    assert "GPU number: 2" in done.stdout  # the number of processes, as MMEngine calls it
-
-
 @pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh"])
 def test_launch_scripts_without_arguments_show_their_usage(script):
     done = subprocess.run(["bash", ROOT / "tools" / script], capture_output=True, text=True, check=False)
