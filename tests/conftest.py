@@ -17,10 +17,20 @@ settings.register_profile("long", max_examples=20_000)
 settings.load_profile("default")
 
 
-def pytest_collection_finish():
+_frozen_modules = 0
+
+
+def _freeze_imports():
     """The garbage collector need not look at MMDetection's objects again: MMEngine's data sets call it each time."""
-    gc.collect()
-    gc.freeze()
+    global _frozen_modules
+    if len(sys.modules) > _frozen_modules + 100:
+        _frozen_modules = len(sys.modules)
+        gc.collect()
+        gc.freeze()
+
+
+def pytest_collection_finish():
+    _freeze_imports()
 
 
 def _restore_default_scope():
@@ -42,6 +52,7 @@ _scope_of_test = pytest.fixture(_restore_default_scope, autouse=True)
 def _return_memory():
     """Give what a large model took back to the system: two workers run beside trainings."""
     yield
+    _freeze_imports()
     pages = Path("/proc/self/statm")
     if pages.exists() and int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > 1_500_000_000:
         gc.collect()

@@ -1,6 +1,8 @@
 """Commands in processes of their own, forked from one that has imported MMDetection: each saves ten seconds."""
 
+import functools
 import gc
+import json
 import multiprocessing
 import os
 import re
@@ -26,6 +28,7 @@ def _run(args, cwd, env, out, err):
         os.dup2(file, number)
         os.close(file)
     sys.argv = args
+    sys.path[:0] = [str(Path(args[0]).resolve().parent), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
     runpy.run_path(args[0], run_name="__main__")
 
 
@@ -64,22 +67,74 @@ def python(*args, cwd=ROOT, **env):
     return Started(*args, cwd=cwd, **env).finish()
 
 
-def fork_trainings(monkeypatch):
-    """Have what starts trainings by :class:`asl_mmdet.benchmark.processes.Processes` fork them; a list of their args.
+def fork_trainings(monkeypatch, really=None):
+    """Have what starts trainings by :class:`asl_mmdet.benchmark.processes.Processes` fork them.
 
-    The class itself, with its groups and locks, is tested in ``test_benchmark_processes.py``.
+    Those whose command has the text ``really`` in it are started as ever. The class itself, with its groups and locks,
+    is tested in ``test_benchmark_processes.py``.
     """
     from asl_mmdet.benchmark.processes import Processes
 
-    started = []
+    start = Processes.run
 
     def run(self, command, log):
         assert command[0] == sys.executable
-        started.append(command[1:])
+        if really and any(really in argument for argument in command):
+            return start(self, command, log)
         done = python(*command[1:])
         with log.open("a") as file:
             file.write(done.stdout + done.stderr)
         return done.returncode
 
     monkeypatch.setattr(Processes, "run", run)
-    return started
+
+
+class _Torch:
+    """An interpreter that has imported PyTorch and nothing of OpenMMLab, and forks for every code."""
+
+    SERVER = """
+import json, os, sys, traceback
+import torch, torchvision
+for line in sys.stdin:
+    code, cwd, out, err = json.loads(line)
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            for number, path in ((0, os.devnull), (1, out), (2, err)):
+                os.dup2(os.open(path, os.O_RDWR), number)
+            os.chdir(cwd)
+            exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+    def __init__(self):
+        command = [sys.executable, "-c", self.SERVER]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self, code, cwd):
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = (Path(folder, name) for name in ("out", "err"))
+            out.touch()
+            err.touch()
+            self.process.stdin.write(json.dumps([code, str(cwd), str(out), str(err)]) + "\n")
+            self.process.stdin.flush()
+            status = int(self.process.stdout.readline())
+            return subprocess.CompletedProcess(["-c", code], status, out.read_text(), err.read_text())
+
+
+@functools.cache
+def _torch_server():
+    return _Torch()  # its input ends with this process, and with that its loop
+
+
+def python_with_torch(code, cwd=ROOT):
+    """``python -c CODE`` where PyTorch, which takes most of the time, is imported already: for tests of imports."""
+    return _torch_server().run(code, cwd)

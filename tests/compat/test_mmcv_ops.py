@@ -1,10 +1,9 @@
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 from mmcv_ops_cases import CASES, GOLDEN
+from processes import python_with_torch
 
 from asl_mmdet import mmcv_ops
 
@@ -54,7 +53,7 @@ NMS = "import torch; from mmcv.ops import nms; print(len(nms(torch.ones(3, 4), t
 )
 def test_import_order_does_not_matter(first):
     code = f"{first}\n{REGISTER}\n{NMS}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = python_with_torch(code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1] == "3"
 
@@ -67,5 +66,6 @@ def test_compiled_ops_are_left_alone():
         "from asl_mmdet import mmcv_ops\n"
         "print(mmcv_ops.install_fallback(), sys.modules['mmcv._ext'] is ext)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = python_with_torch(code)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["False", "True"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import python_with_torch
 
 from asl_mmdet import mmcv_ops, stack
 
@@ -64,12 +65,9 @@ def test_compiled_ops_are_offered_for_the_mmcv_that_is_there(installed, mmcv, co
     assert ("mim" in hint) == (len(commands) == 2)
 
 
-def python(*command):
-    return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
-
-
 def test_import_into_an_empty_environment_says_what_to_install():
-    done = python("-S", "-c", "import asl_mmdet")
+    command = [sys.executable, "-S", "-c", "import asl_mmdet"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "ImportError: asl_mmdet is a plugin for MMDetection 3.x, and mmengine, mmcv, mmdet cannot be" in done.stderr
     assert "pip install 'asl-mmdet[full]'" in done.stderr
@@ -89,7 +87,7 @@ from asl_mmdet.losses import AdaptiveAsymmetricLoss
 
 
 def test_with_torch_alone_the_functions_work_and_a_class_says_what_to_install():
-    done = python("-c", WITH_TORCH_ALONE)
+    done = python_with_torch(WITH_TORCH_ALONE)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("ImportError: asl_mmdet.losses.AdaptiveAsymmetricLoss is a module for MMDetection 3.x, and ")
@@ -99,7 +97,7 @@ def test_with_torch_alone_the_functions_work_and_a_class_says_what_to_install():
 @pytest.mark.parametrize("present", ["mmengine", "mmcv", "mmdet"])
 def test_part_of_the_stack_is_no_torch_alone(present):
     missing = [name for name in ("mmengine", "mmcv", "mmdet") if name != present]
-    done = python("-c", f"import sys; sys.modules.update(dict.fromkeys({missing})); import asl_mmdet")
+    done = python_with_torch(f"import sys; sys.modules.update(dict.fromkeys({missing})); import asl_mmdet")
     assert done.returncode == 1
     message = f"asl_mmdet is a plugin for MMDetection 3.x, and {', '.join(missing)} cannot be found here"
     assert message in done.stderr
@@ -107,7 +105,7 @@ def test_part_of_the_stack_is_no_torch_alone(present):
 
 @pytest.mark.parametrize("name, module", [("mmdet", "asl_mmdet"), ("mmpretrain", "asl_mmdet.multilabel")])
 def test_import_without_one_package_does_not_offer_the_whole_stack(name, module):
-    done = python("-c", f"import sys; sys.modules['{name}'] = None; import {module}")
+    done = python_with_torch(f"import sys; sys.modules['{name}'] = None; import {module}")
     assert done.returncode == 1
     assert f"{name} cannot be found here. Install it beside what you have: `pip install" in done.stderr
     assert "[full]" not in done.stderr
@@ -120,7 +118,7 @@ sys.modules["pyarrow"] = None
 from asl_mmdet.multilabel import CocoMultiLabel, OpenImages
 OpenImages("{tmp_path}/labels.csv", "{tmp_path}/classes.csv")
 """
-    done = python("-c", code)
+    done = python_with_torch(code)
     assert done.returncode == 1
     pyarrow = "'pyarrow<21'" if np.__version__ < "2" else "pyarrow"
     assert "ImportError: OpenImages reads its files by pyarrow" in done.stderr

@@ -3,9 +3,12 @@
 import csv
 import importlib
 import runpy
+import subprocess
+import sys
 
 import pytest
 from commands import ROOT
+from processes import python
 
 QUICK = ("--device", "cpu", "--quick")
 LOSS_STEPS = ("correctness", "synchronization", "speed", "graphs")
@@ -38,7 +41,15 @@ def test_steps_of_the_loss_run_pass_and_are_not_done_twice(gpu, tmp_path, capsys
 
 
 @pytest.mark.slow
-def test_steps_that_train_run(gpu, tmp_path):
+def test_steps_that_train_run(gpu, tmp_path, monkeypatch):
+    start = subprocess.run
+
+    def run(command, **options):
+        if command[0] != sys.executable:
+            return start(command, **options)
+        return python(*command[1:], cwd=options["cwd"], **options["env"])
+
+    monkeypatch.setattr(subprocess, "run", run)  # forked: each saves the imports
     gpu["main"]([*QUICK, "--out", str(tmp_path), "--steps", "step", "shapes", "resume"])
     assert [row["error"] for row in rows_of(tmp_path / "step.csv")] == [""] * 3
     assert rows_of(tmp_path / "shapes.csv")[0]["epochs"] == "1"

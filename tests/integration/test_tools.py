@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from asl_mmdet.logs import read_log
 from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[2]
-CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
+CONFIG = "configs/shapes/atss_r18_adaptive_shapes.py"  # what is resumed has a state of its own, too
 MMDET_TOOLS = Path(mmdet.__file__).parent / ".mim" / "tools"
 
 
@@ -62,12 +63,11 @@ def metrics(work_dir):
     return {name: value for name, value in row.items() if name.startswith("coco/") or name == "step"}
 
 
-def evaluations(work_dir):
-    """The metrics of every epoch, without the times."""
-    return {
-        epoch: {name: value for name, value in row.items() if "time" not in name}
-        for epoch, row in read_log(work_dir)[1].items()
-    }
+def logged(work_dir):
+    """The last row of the training and the metrics of every epoch, without times and memory."""
+    train, evaluations = read_log(work_dir)
+    rows = [train[max(train)], *evaluations.values()]
+    return [{k: v for k, v in row.items() if "time" not in k and "memory" not in k} for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_config_that_cannot_be_read_is_explained(tmp_path):
 def test_failed_custom_import_shows_its_cause_first(tmp_path):
     (tmp_path / "config.py").write_text("custom_imports = dict(imports=['mine'], allow_failed_imports=False)\n")
     (tmp_path / "mine.py").write_text("import nothing_of_that_name\n")
-    done = new_python("tools/train.py", tmp_path / "config.py", PYTHONPATH=str(tmp_path))
+    done = python("tools/train.py", tmp_path / "config.py", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     first, then, *_ = done.stderr[done.stderr.index("error: ") :].splitlines()  # after warnings of others, if any
     assert first.endswith("cannot be read: ModuleNotFoundError: No module named 'nothing_of_that_name'")
@@ -139,8 +139,8 @@ def test_checkpoint_of_another_model_is_refused_instead_of_evaluated_as_zero(opt
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and MMEngine's mixed precision")
 def test_amp_on_a_cpu_trains_in_bfloat16(options, tmp_path):
-    # Two steps of four images, without evaluation: a CPU without instructions for bfloat16 is slow.
-    few = ["train_dataloader.dataset.indices=8", "train_dataloader.batch_size=4"]
+    # Two steps of two images, without evaluation: a CPU without instructions for bfloat16 is slow.
+    few = ["train_dataloader.dataset.indices=4", "train_dataloader.batch_size=2", "train_dataloader.num_workers=0"]
     changes = [*options, *few, "train_cfg.max_epochs=1", "train_cfg.val_begin=2"]
     losses = []
     for folder, *flags in (("float32",), ("bfloat16", "--amp")):
@@ -161,28 +161,40 @@ def test_unknown_labels_without_their_loss_are_explained():
     assert "Write model.head.loss=dict(type='PartialLabelLoss', loss=...)" in message
 
 
-@pytest.mark.parametrize("flags", [[], ["--tta"]])
-def test_checkpoint_evaluates_as_after_training(run, options, tmp_path, flags):
+@pytest.fixture(scope="module")
+def evaluated(run, options, tmp_path_factory):
+    """The folder of an evaluation: the log, the predictions and the pictures."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    flags = ["--work-dir", folder, "--out", folder / "predictions.pkl", "--show-dir", folder / "pictures"]
+    done = python("tools/test.py", CONFIG, run / "epoch_3.pth", *flags, *options)
+    assert done.returncode == 0, done.stderr
+    assert "bbox_mAP" in done.stdout
+    return folder
+
+
+def test_checkpoint_evaluates_as_after_training(run, evaluated):
+    assert (evaluated / "predictions.pkl").is_file()
+    assert len(list((evaluated / "pictures").glob("*.jpg"))) == 16
+    assert json.loads(next(evaluated.glob("*/*.json")).read_text())["coco/bbox_mAP"] == metrics(run)["coco/bbox_mAP"]
+
+
+def test_checkpoint_evaluates_with_augmentation(run, options, tmp_path):
     out, pictures = tmp_path / "predictions.pkl", tmp_path / "pictures"
-    flags = [*flags, "--work-dir", tmp_path, "--out", out, "--show-dir", pictures]
+    flags = ["--tta", "--work-dir", tmp_path, "--out", out, "--show-dir", pictures]
     done = python("tools/test.py", CONFIG, run / "epoch_3.pth", *flags, *options)
     assert done.returncode == 0, done.stderr
     assert out.is_file()
     assert len(list(pictures.glob("*.jpg"))) == 16
-    found = json.loads(next(tmp_path.glob("*/*.json")).read_text())["coco/bbox_mAP"]
-    if "--tta" not in flags:
-        assert found == metrics(run)["coco/bbox_mAP"]
+    assert "coco/bbox_mAP" in json.loads(next(tmp_path.glob("*/*.json")).read_text())
 
 
-def test_dump_only_writes_the_predictions_and_evaluates_nothing(run, options, tmp_path):
-    command = ["tools/test.py", CONFIG, run / "epoch_3.pth", "--work-dir", tmp_path, *options]
-    dumped, evaluated = tmp_path / "only.pkl", tmp_path / "both.pkl"
-    done = python(*command[:3], "--out", dumped, "--dump-only", *command[3:])
+def test_dump_only_writes_the_predictions_and_evaluates_nothing(run, evaluated, options, tmp_path):
+    dumped = tmp_path / "only.pkl"
+    flags = ["--work-dir", tmp_path, "--out", dumped, "--dump-only"]
+    done = python("tools/test.py", CONFIG, run / "epoch_3.pth", *flags, *options)
     assert done.returncode == 0, done.stderr
     assert "bbox_mAP" not in done.stdout
-    done = python(*command[:3], "--out", evaluated, *command[3:])
-    assert "bbox_mAP" in done.stdout
-    for one, other in zip(load(dumped), load(evaluated), strict=True):
+    for one, other in zip(load(dumped), load(evaluated / "predictions.pkl"), strict=True):
         torch.testing.assert_close(one["pred_instances"], other["pred_instances"], rtol=0, atol=0)
     assert "--dump-only: name the file by --out FILE.pkl" in message_of("test", CONFIG, "x.pth", "--dump-only")
 
@@ -195,13 +207,12 @@ def test_training_stops_at_a_loss_that_is_not_finite(options, tmp_path):
     assert len(list(tmp_path.glob("nonfinite_iter_*.pth"))) == 1
 
 
-def test_report_shows_the_run(run, data, options):
+def test_report_shows_the_run(run, evaluated, data, tmp_path):
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.pth"))
+    run = tmp_path
+    shutil.copy(evaluated / "predictions.pkl", run)
     config = run / "config.py"
     config.write_text(f"_base_ = '{ROOT / CONFIG}'\ntest_dataloader = dict(dataset=dict(data_root='{data}/'))\n")
-    test = python(
-        "tools/test.py", CONFIG, run / "epoch_3.pth", "--work-dir", run, "--out", run / "predictions.pkl", *options
-    )
-    assert test.returncode == 0, test.stderr
     done = call("report", config, run, "--images", "3")
     assert done.returncode == 0, done.stderr
     assert f"epoch 3: box AP {metrics(run)['coco/bbox_mAP']:.3f}" in done.stdout
@@ -300,10 +311,14 @@ def test_killed_and_resumed_training_equals_undisturbed(run, options, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "epoch_2.pth is truncated" in done.stderr and f"resuming from {tmp_path}/epoch_1.pth" in done.stderr
     assert "evaluating epoch 1 once more" in done.stdout
-    assert evaluations(tmp_path) == evaluations(run)
+    assert logged(tmp_path) == logged(run)
+    assert len(logged(run)) == 4
+    assert {"gamma_neg", "gap", "pt_pos", "pt_neg", "prob_gap"} <= logged(run)[0].keys()
     ours, theirs = (torch.load(d / "epoch_3.pth", weights_only=False)["state_dict"] for d in (tmp_path, run))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    (gamma,) = (value for name, value in ours.items() if name.endswith("gamma_neg"))
+    assert gamma not in (1.0, 2.0)  # where it starts
 
 
 @pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh"])
@@ -330,6 +345,7 @@ dataset = dict(
     ann_file="annotations/val.json",
     data_prefix=dict(img="val/"),
     metainfo=dict(classes={names}),
+    indices=8,
 )
 train_dataloader = dict(dataset=dataset)
 val_dataloader = dict(dataset=dataset)
@@ -343,9 +359,9 @@ default_hooks = dict(logger=dict(interval=1))
     )
     assert done.returncode == 0, done.stderr[-3000:]
     losses = [float(value) for value in re.findall(r" loss_cls: ([\d.]+)", done.stdout)]
-    assert len(losses) == 8
+    assert len(losses) == 4
     assert all(0 < value < 10 for value in losses)
-    assert "Epoch(val) [1][16/16]" in done.stdout
+    assert "Epoch(val) [1][8/8]" in done.stdout
 
 
 def test_wheel_has_configs_and_tools_and_requires_no_distribution(tmp_path):

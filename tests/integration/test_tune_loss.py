@@ -5,6 +5,7 @@ import json
 import pytest
 from commands import ROOT, call
 from mmengine.config import Config
+from processes import fork_trainings
 
 pytest.importorskip("optuna")
 
@@ -13,7 +14,8 @@ from asl_mmdet.shapes import make_shapes
 pytestmark = pytest.mark.slow
 
 
-def test_two_trials_judge_by_a_part_of_the_training_set_and_go_on(tmp_path):
+def test_two_trials_judge_by_a_part_of_the_training_set_and_go_on(tmp_path, monkeypatch):
+    fork_trainings(monkeypatch)
     root = make_shapes(tmp_path / "shapes", num_train=40, num_val=4)
     (root / "annotations/val.json").unlink()  # the validation set is not looked at
     (tmp_path / "config.py").write_text(
