@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 import torch
 from commands import call
 from mmengine.config import Config
+from processes import python_with_torch
 
 from asl_mmdet.benchmark import Plan, Result, compare, detection_metrics, environment, thirds
 from asl_mmdet.benchmark.metrics import class_frequency, score_metrics
@@ -247,12 +247,11 @@ def test_commit_is_that_of_a_checkout_and_of_nothing_else(tmp_path):
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'theirs'\n")
     for command in ("init -q", "add pyproject.toml", "-c user.name=a -c user.email=a@b.c commit -qm first"):
         subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
-    code = "import asl_mmdet.benchmark as b; print(b.ROOT, repr(b.environment()['commit']))"
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == [str(tmp_path), "''"]
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    code += "import asl_mmdet.benchmark as b; print(b.ROOT, repr(b.environment()['commit']))"
+    done = python_with_torch(code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-2:] == [str(tmp_path), "''"]
 
 
 def test_peak_memory_is_the_largest_of_all_parts_of_a_run(tmp_path):

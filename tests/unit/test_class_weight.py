@@ -304,11 +304,21 @@ def train(tmp_path, loss, custom_hooks=(), **kwargs):
     return runner
 
 
+def assert_weighs(loss_cls, expected):
+    """That it costs what a loss with these numbers for its classes costs."""
+    twin = AsymmetricLoss(
+        use_sigmoid=True, class_weight=expected.tolist(), class_weight_on=loss_cls.class_weight_on, alpha=loss_cls.alpha
+    )
+    logits, target = torch.linspace(-2, 2, 12).view(4, 3), torch.tensor([0, 1, 2, 3])
+    costs, wanted = (one(logits, target, reduction_override="none") for one in (loss_cls, twin))
+    assert torch.equal(costs, wanted) and len(set(costs.flatten().tolist())) == 12
+
+
 @pytest.mark.parametrize("hooks", [[], [dict(type="ClassWeightHook")], [dict(type="EMAHook")]], ids=["", "own", "ema"])
 def test_runner_tells_the_loss_the_classes(tmp_path, hooks):
     runner = train(tmp_path, dict(class_weight="inverse_frequency"), hooks)
     expected = frequency_weights([5, 1, 0], "inverse_frequency", normalize="labels").float()
-    assert torch.equal(runner.model.loss_cls._class_weights, expected)
+    assert_weighs(runner.model.loss_cls, expected)
     assert sum(isinstance(hook, ClassWeightHook) for hook in runner.hooks) == 1
     assert set(runner.model.state_dict()) == {"layer.weight", "layer.bias"}
     log = next(tmp_path.glob("*/*.log")).read_text()
@@ -321,7 +331,7 @@ def test_resumed_run_counts_again(tmp_path):
     loss = dict(class_weight=dict(type="effective_number", beta=0.9), class_weight_on="both")
     runner = train(tmp_path, loss, resume=True)
     expected = frequency_weights([5, 1, 0], beta=0.9, normalize="classes").float()
-    assert torch.equal(runner.model.loss_cls._class_weights, expected)
+    assert_weighs(runner.model.loss_cls, expected)
 
 
 def test_runner_without_class_weights_gets_no_hook(tmp_path):
