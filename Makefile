@@ -16,8 +16,9 @@ demo: .venv/.installed data/shapes
 	@echo "  the same with focal loss   $(BIN)/python tools/train.py configs/shapes/atss_r18_focal_shapes.py"
 	@echo "  ASL in a config of yours   see README.md, 'Put it into your config'"
 
+# The long files first, as the folders have them: pytest-xdist would begin with those of the most tests.
 test: .venv/.installed
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: .venv/.installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit

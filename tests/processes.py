@@ -70,7 +70,7 @@ def python(*args, cwd=ROOT, **env):
 def fork_trainings(monkeypatch, really=None):
     """Have what starts trainings by :class:`asl_mmdet.benchmark.processes.Processes` fork them.
 
-    Those whose command has the text ``really`` in it are started as ever. The class itself, with its groups and locks,
+    A command that has an argument ending in ``really`` is started as ever. The class itself, with its groups and locks,
     is tested in ``test_benchmark_processes.py``.
     """
     from asl_mmdet.benchmark.processes import Processes
@@ -79,7 +79,7 @@ def fork_trainings(monkeypatch, really=None):
 
     def run(self, command, log):
         assert command[0] == sys.executable
-        if really and any(really in argument for argument in command):
+        if really and any(argument.endswith(really) for argument in command):
             return start(self, command, log)
         done = python(*command[1:])
         with log.open("a") as file:

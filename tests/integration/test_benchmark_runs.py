@@ -19,7 +19,7 @@ seeds = (0, 1)
 
 
 def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path, monkeypatch):
-    fork_trainings(monkeypatch, really="classifier-bce-tiny-seed0/config.py")
+    fork_trainings(monkeypatch, really="classifier-bce-tiny-seed0/run")
     roots = {f"{split}_dataloader.dataset.data_root": f"{tmp_path}/shapes/" for split in ("train", "val", "test")}
     (tmp_path / "plan.py").write_text(
         PLAN.replace("asl=_asl", "bad=dict(type='mmdet.AsymmetricLoss')").replace("(0, 1)", "(0,)")

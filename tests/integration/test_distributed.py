@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import processes  # noqa: F401  (what the fork server imports once)
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -16,6 +15,7 @@ from mmdet.testing import demo_mm_inputs
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
+from processes import Started
 from torch import nn
 
 from asl_mmdet.cli.common import end_processes
@@ -108,13 +108,16 @@ def test_gradients_and_gamma_equal_those_of_the_joined_batch(results, batch):
         torch.testing.assert_close(first["grad"][key], grad, rtol=1e-3, atol=1e-4 * largest)
 
 
-def launch(script, *args):
-    """The command of a launch script on two processes, its variables, and a port that is free."""
+def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+        return str(sock.getsockname()[1])
+
+
+def launch(script, *args):
+    """The command of a launch script on two processes, and its variables."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "PATH": path, "MASTER_PORT": free_port(), "OMP_NUM_THREADS": "1"}
     return dict(args=["bash", str(ROOT / "tools" / script), *map(str, args)], cwd=ROOT, env=env, text=True)
 
 
@@ -140,14 +143,16 @@ def test_launch_scripts_train_die_resume_and_evaluate(tmp_path):
         assert process.wait(timeout=60) != 0
     assert time.time() - killed < 60
     assert "SIGKILL" in (tmp_path / "errors").read_text() or "exitcode: -9" in (tmp_path / "errors").read_text()
-    ways = dict(capture_output=True, check=False, timeout=300)
-    done = subprocess.run(**launch("dist_train.sh", *train, "--resume", *options), **ways)
-    assert done.returncode == 0, done.stderr[-3000:]
+    # What torchrun starts, with the variables that it sets; without its imports.
+    env = dict(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=free_port())
+    arguments = [config, "--launcher", "pytorch", "--work-dir", work_dir, "--resume", *options]
+    both = [Started("tools/train.py", *arguments, **env, RANK=rank, LOCAL_RANK=rank) for rank in "01"]
+    done, other = (one.finish() for one in both)
+    assert (done.returncode, other.returncode) == (0, 0), done.stderr[-3000:] + other.stderr[-3000:]
     assert "resuming from" in done.stderr and (work_dir / "epoch_2.pth").exists()
     assert "Epoch(val) [2][1/1]" in done.stdout
-    done = subprocess.run(
-        **launch("dist_test.sh", config, work_dir / "epoch_2.pth", "2", "--work-dir", work_dir, *options), **ways
-    )
+    test = launch("dist_test.sh", config, work_dir / "epoch_2.pth", "2", "--work-dir", work_dir, *options)
+    done = subprocess.run(**test, capture_output=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Epoch(test) [1/1]" in done.stdout
     assert "Distributed launcher: pytorch" in done.stdout
