@@ -1,5 +1,7 @@
 import ctypes
+import functools
 import gc
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -11,6 +13,12 @@ import pytest
 from hypothesis import settings
 
 import asl_mmdet  # noqa: F401  (before mmdet.models, which needs mmcv.ops)
+
+if importlib.util.find_spec("mmengine"):  # without it there is torch alone
+    from mmengine.config import utils
+
+    # A config with a base of MMDetection's has MMEngine read a hundred YAML files; they do not change meanwhile.
+    utils._get_cfg_metainfo = functools.cache(utils._get_cfg_metainfo)
 
 settings.register_profile("default", max_examples=300)
 settings.register_profile("long", max_examples=20_000)
