@@ -3,19 +3,43 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 
 from asl_mmdet.audit.files import Row
+from asl_mmdet.audit.findings import Limits
+from asl_mmdet.audit.labels import Labels
+from asl_mmdet.boxes import overlaps
 from asl_mmdet.config_tree import find_typed_blocks
 
 SOURCE = "audit_labels"
+
+
+def is_there(row: Row, labels: Labels) -> bool:
+    """Whether the annotations have by now what was missing when they were audited.
+
+    That is a box of any trained class with an IoU as of a box that is not missing, a region to ignore with more than
+    half of it inside, or the tag. So findings that were applied, or that somebody annotated since, are not added again.
+
+    Args:
+        row: A finding of the kind ``missing``.
+        labels: The annotations.
+    """
+    image = labels.images[row["image_id"]]
+    if "bbox" not in row:
+        return bool(labels.tags_of(image)[labels.index[row["category_id"]]])
+    x, y, width, height = row["bbox"]
+    box = np.array([[x, y, x + width, y + height]], float)
+    given, ignored = labels.boxes_of(image)
+    is_annotated = overlaps(box, given.xyxy).max(initial=0) >= Limits.missing_iou
+    return bool(is_annotated or overlaps(box, ignored, is_region=True).max(initial=0) > 0.5)
 
 
 def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_ignore: bool = False) -> dict[str, Any]:
     """A copy of a COCO-format content with missing labels added, each object by its best class.
 
     A new annotation has the next free id, ``source='audit_labels'``, ``score``, and for a box ``area`` (of the box)
-    and an empty ``segmentation``: nobody drew a mask.
+    and an empty ``segmentation``: nobody drew a mask. ``audit_labels`` of the content lists what was added each time.
 
     Args:
         coco: The content of an annotation file; it is not changed.
@@ -38,7 +62,9 @@ def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_igno
             annotation |= dict(bbox=row["bbox"], area=row["bbox"][2] * row["bbox"][3], segmentation=[])
         added.append({**annotation, "source": SOURCE, "score": row["score"]})
     record = dict(min_score=min_score, as_ignore=as_ignore, added=len(added))
-    return {**coco, "annotations": [*coco["annotations"], *added], SOURCE: record}
+    earlier = coco.get(SOURCE) or []
+    earlier = [earlier] if isinstance(earlier, dict) else earlier  # as version 0.2.0 wrote it
+    return {**coco, "annotations": [*coco["annotations"], *added], SOURCE: [*earlier, record]}
 
 
 def check_options(min_score: float, ignores_tags: bool) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import add_missing, check_options, deaf_assigners
+from asl_mmdet.audit.apply import add_missing, check_options, deaf_assigners, is_there
 from asl_mmdet.audit.files import Row, read_findings, row_of, write_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         limits = Limits(min_score=args.min_score)
         labels = Labels(cfg)
         target = _target(args, out, labels)
-        rows = read_findings(args.findings, labels) if args.findings else audit(cfg, args, out, labels, limits)
+        rows = _reviewed(args.findings, labels) if args.findings else audit(cfg, args, out, labels, limits)
         if target:
             content = add_missing(labels.content, rows, args.apply, args.as_ignore)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +111,15 @@ def _target(args: argparse.Namespace, out: Path, labels: Labels) -> Path | None:
     if target.exists() and not args.force:
         raise ValueError(f"{target} exists: name another by --apply-to, or overwrite it by --force")
     return target
+
+
+def _reviewed(path: Path, labels: Labels) -> list[Row]:
+    """The findings of an earlier audit, without those of missing labels that the annotations have by now."""
+    rows = read_findings(path, labels)
+    left = [row for row in rows if row["kind"] != "missing" or not is_there(row, labels)]
+    if len(left) < len(rows):
+        tell(f"{path}: {len(rows) - len(left)} findings are passed over, {labels.path} has these labels by now")
+    return left
 
 
 def audit(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels, limits: Limits) -> list[Row]:

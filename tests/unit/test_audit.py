@@ -114,6 +114,7 @@ def test_missing_boxes_above_the_score_are_added_and_marked(as_ignore):
         (8, 0.9, "audit_labels"),
         (9, 0.5, "audit_labels"),
     ]
+    assert result["audit_labels"] == [dict(min_score=0.5, as_ignore=as_ignore, added=2)]
     assert {(a["iscrowd"], a["area"]) for a in result["annotations"][1:]} == {(int(as_ignore), 120)}
 
 
@@ -277,6 +278,37 @@ def test_tool_applies_reviewed_findings_and_spares_what_is_there(tiny, tmp_path)
     assert "'other.jpg'" in other and "of other images" in other
     assert not (tmp_path / "none.json").exists()
     assert annotations.read_bytes() == before
+
+
+def test_findings_that_were_applied_are_not_added_again(tiny, tmp_path):
+    data, _, options = tiny
+    coco = json.loads((data / "annotations" / "train.json").read_text())
+    drawn = next(a for a in coco["annotations"] if a["image_id"] == 1)
+    found = dict(row(0.9), file_name="000001.jpg", category_id=drawn["category_id"])
+    x, y, width, height = drawn["bbox"]
+    rows = [
+        dict(found, bbox=[0, 0, 3, 3]),
+        dict(found, bbox=[4, 0, 3, 3]),
+        dict(found, bbox=[x, y, width, 0.9 * height]),  # somebody drew it since the audit
+    ]
+    (tmp_path / "first.json").write_text(json.dumps(rows[:1]))
+    (tmp_path / "all.json").write_text(json.dumps(rows))
+
+    def apply(name, target, *more):
+        arguments = ["--findings", tmp_path / name, "--apply", "0.5", "--apply-to", tmp_path / target]
+        done = call("audit_labels", CONFIG, *arguments, *options, *more)
+        assert done.returncode == 0, done.stderr
+        return done, json.loads((tmp_path / target).read_text())
+
+    _, once = apply("first.json", "once.json")
+    again = f"train_dataloader.dataset.ann_file={tmp_path}/once.json"
+    done, twice = apply("all.json", "twice.json", again)
+    assert "2 findings are passed over" in done.stderr and "1 labels added" in done.stdout
+    added = [a for a in twice["annotations"] if a.get("source") == "audit_labels"]
+    assert [a["bbox"] for a in added] == [[0, 0, 3, 3], [4, 0, 3, 3]]
+    assert len({a["id"] for a in twice["annotations"]}) == len(coco["annotations"]) + 2
+    assert [record["added"] for record in twice["audit_labels"]] == [1, 1]
+    assert once["annotations"] == twice["annotations"][:-1]
 
 
 def test_tool_refuses_a_checkpoint_of_other_classes_and_an_annotation_without_a_box(tiny, tmp_path):
