@@ -7,12 +7,17 @@
 A finding is right if it has an IoU of at least 0.5 with a dropped box of its class that no finding before it had. The
 average precision is the area under the precision that is made monotone, over all dropped boxes.
 
+``--at 0.4`` says what ``--apply 0.4`` would add: how many boxes are right, and how many lie where the file has no box
+at all, not even a dropped one. There the model is wrong, or the file lacked the object before anything was dropped.
+
 Where cleanlab is installed (``pip install 'asl-mmdet[audit-benchmark]'``), the score of its ``object_detection`` for
 overlooked boxes ranks the same predictions, ``predictions.jsonl`` beside the findings: with its own limit, which looks
 at detections of at least 0.95, and with that of the findings. cleanlab is under the AGPL; nothing else here uses it.
+``--csv FILE`` adds the rows to a table.
 """
 
 import argparse
+import csv
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -58,6 +63,21 @@ def average_precision(right: Any, number: int) -> float:
     precision = np.cumsum(right) / np.arange(1, len(right) + 1)
     monotone = np.maximum.accumulate(precision[::-1])[::-1]
     return float((monotone * right).sum() / number)
+
+
+def at_score(best: list[dict[str, Any]], coco: dict[str, Any], dropped: list[dict[str, Any]], score: float) -> str:
+    """What the findings of at least a score are, in words."""
+    chosen = sorted((row for row in best if row["score"] >= score), key=lambda row: -row["score"])
+    right = hits(chosen, dropped)
+    truth = defaultdict(list)
+    for box in [*coco["annotations"], *dropped]:
+        truth[box["image_id"]].append(box["bbox"])
+    boxes = [overlaps(corners([row["bbox"]]), corners(truth[row["image_id"]])).max(initial=0) for row in chosen]
+    iou = np.array(boxes)
+    shares = f"right {100 * right.mean():.1f} %, where no box is {100 * (iou < 0.2).mean():.1f} %" if chosen else ""
+    if right.any():
+        shares += f", mean IoU of the right ones {iou[right].mean():.2f}"
+    return f"from {score:g}: {len(chosen)} findings, {right.sum()} of {len(dropped)} dropped boxes  {shares}"
 
 
 def by_cleanlab(predictions: Path, coco: dict[str, Any], limit: float | None) -> list[dict[str, Any]]:
@@ -112,12 +132,23 @@ def rankings(rows: list[dict[str, Any]], findings: Path, coco: dict[str, Any]) -
         yield f"cleanlab, from {least:.2g}", by_cleanlab(predictions, coco, least), False
 
 
+def add_rows(path: Path, rows: list[list[Any]]) -> None:
+    """Add rows to a table; a new one gets its header."""
+    header = ("audit", "ranking", "AP", "first_1000_right", "first_dropped_right", "findings", "dropped")
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([header, *rows] if is_new else rows)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="How good the ranking of missing boxes is.")
     parser.add_argument("findings", type=Path, help="findings.json of tools/audit_labels.py")
     parser.add_argument("annotations", type=Path, help="what was audited; a file of tools/drop_boxes.py")
     parser.add_argument("--complete", type=Path, help="the file with all boxes, where nothing is recorded")
+    parser.add_argument("--at", nargs="*", type=float, default=[], metavar="SCORE", help="what --apply SCORE would add")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="add the rows to this table")
     args = parser.parse_args()
     rows = [row for row in json.loads(args.findings.read_text()) if row["kind"] == "missing"]
     coco = json.loads(args.annotations.read_text())
@@ -130,13 +161,23 @@ def main() -> None:
         fail(f"{args.annotations} does not record what was dropped: name the file with all boxes by --complete")
     if not rows or not dropped:
         fail(f"{len(rows)} findings of missing boxes and {len(dropped)} dropped boxes: nothing to measure")
+    table = []
     for title, chosen, any_class in rankings(rows, args.findings, coco):
         if not chosen:
             print(f"{title:25} nothing found")
             continue
         right = hits(chosen, dropped, any_class)
-        first = "  ".join(f"first {n}: {100 * right[:n].mean():.1f} %" for n in (1000, len(dropped)))
-        print(f"{title:25} AP {average_precision(right, len(dropped)):.3f}  {first}  {len(chosen)} findings")
+        ap, shares = average_precision(right, len(dropped)), [100 * right[:n].mean() for n in (1000, len(dropped))]
+        first = "  ".join(f"first {n}: {share:.1f} %" for n, share in zip((1000, len(dropped)), shares, strict=True))
+        print(f"{title:25} AP {ap:.3f}  {first}  {len(chosen)} findings")
+        table.append(
+            [args.findings.parent, title, f"{ap:.4f}", *(f"{v:.2f}" for v in shares), len(chosen), len(dropped)]
+        )
+    if args.csv:
+        add_rows(args.csv, table)
+    best = [row for row in rows if not row.get("alternative")]
+    for score in args.at:
+        print(at_score(best, coco, dropped, score))
 
 
 if __name__ == "__main__":

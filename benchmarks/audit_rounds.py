@@ -1,0 +1,133 @@
+"""What a second round is worth: audit what a benchmark trained, add what is found, train again from the start.
+
+    export COCO_FOLDER=data/mine
+    python tools/benchmark.py benchmarks/plans/folder_attribution.py --out work_dirs/benchmark/mine
+    python benchmarks/audit_rounds.py work_dirs/benchmark/mine \
+        atss-missing_labels-missing50-seed10 atss-missing_labels-missing50-seed11 --apply 0.4
+
+Each cell is audited on its own training images by ``tools/audit_labels.py``, and trained again by its own config and
+seed on what ``--apply`` wrote; nothing else differs. The new cell has ``_round2`` at its data. What is finished is
+kept; with other options give another ``--name``. ``--complete`` stands for a reviewer who knows the file with all
+boxes: findings that lie where it has none (IoU below 0.2) are removed before they are applied. ``--report FOLDER``
+writes the rows of the cells named, of their second rounds, and of the cells of ``--beside``.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from asl_mmdet.benchmark import Cell
+from asl_mmdet.benchmark.execute import Job, run_jobs
+from asl_mmdet.benchmark.metrics import collect
+from asl_mmdet.benchmark.results import environment
+from asl_mmdet.boxes import overlaps
+from asl_mmdet.cli import audit_labels
+from asl_mmdet.cli.common import fail
+
+
+def first_round(out: Path, name: str) -> dict[str, Any]:
+    """The result of a finished cell."""
+    path = out / name / "result.json"
+    if not path.is_file():
+        fail(f"there is no {path}: finish the cell by tools/benchmark.py first")
+    result: dict[str, Any] = json.loads(path.read_text())
+    return result
+
+
+def reviewed(findings: Path, complete: Path) -> Path:
+    """The findings without those where the file with all boxes has none."""
+    boxes: dict[int, list[list[float]]] = {}
+    for entry in json.loads(complete.read_text())["annotations"]:
+        boxes.setdefault(entry["image_id"], []).append(corners(entry["bbox"]))
+
+    def is_annotated(row: dict[str, Any]) -> bool:
+        others = np.array(boxes.get(row["image_id"], []), float).reshape(-1, 4)
+        return bool(overlaps(np.array([corners(row["bbox"])]), others).max(initial=0) >= 0.2)
+
+    rows = json.loads(findings.read_text())
+    target = findings.with_name("reviewed_findings.json")
+    target.write_text(json.dumps([row for row in rows if is_annotated(row)]))
+    return target
+
+
+def corners(box: list[float]) -> list[float]:
+    """COCO's box as corners."""
+    x, y, width, height = box
+    return [x, y, x + width, y + height]
+
+
+def write_annotations(config: Path, target: Path, score: float, complete: Path | None) -> None:
+    """Audit a trained cell, and write its annotations with what was found."""
+    checkpoint = config.parent / "run" / Path((config.parent / "run/last_checkpoint").read_text().strip()).name
+    apply = ["--apply", score, "--apply-to", target]
+    audit = [config, checkpoint, "--out", target.parent, "--crops", 0]
+    if complete is None:
+        call(*audit, *apply)
+    else:
+        call(*audit)
+        call(config, "--findings", reviewed(target.with_name("findings.json"), complete), *apply)
+
+
+def call(*arguments: Any) -> None:
+    """Run tools/audit_labels.py in this process."""
+    audit_labels.main([str(argument) for argument in arguments])
+
+
+def second_round(name: str, args: argparse.Namespace) -> Job:
+    """The second training of a cell; its annotations are written when it is configured."""
+    row = first_round(args.out, name)
+    cell = Cell(row["config"], row["loss"], f"{row['data']}_{args.name}", row["seed"])
+
+    def config() -> Config:
+        path = args.out / name / "config.py"
+        target = (path.parent / "audit" / f"{args.name}.json").resolve()
+        if not target.exists():
+            write_annotations(path, target, args.apply, args.complete)
+        cfg = Config.fromfile(path)
+        cfg.train_dataloader.dataset.ann_file = str(target)
+        return cfg
+
+    def result(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
+        return asdict(cell) | collect(cfg, work_dir, predictions) | dict(baseline=row["baseline"], **environment())
+
+    return Job(str(cell), config, result, partial(describe, row))
+
+
+def describe(first: dict[str, Any], second: dict[str, Any]) -> str:
+    """Both rounds in a line."""
+    before, after = (row["metrics"][row["main_metric"]] for row in (first, second))
+    return f"{second['main_metric']} {before:.2f}, second round {after:.2f} ({after - before:+.2f})"
+
+
+def main() -> None:
+    """Audit, train and report."""
+    parser = argparse.ArgumentParser(description="What a second round is worth.")
+    parser.add_argument("out", type=Path, help="folder of a benchmark")
+    parser.add_argument("cells", nargs="+", help="names of its finished cells")
+    parser.add_argument("--apply", type=float, default=0.4, metavar="SCORE", help="least score of what is added")
+    parser.add_argument("--name", default="round2", help="what the data of the second round is called")
+    parser.add_argument("--complete", type=Path, metavar="FILE.json", help="review the findings by this file")
+    parser.add_argument("--report", type=Path, metavar="FOLDER", help="write the report there")
+    parser.add_argument("--beside", nargs="*", default=[], help="more finished cells for the report")
+    args = parser.parse_args()
+    jobs = [second_round(name, args) for name in args.cells]
+    failures = run_jobs(jobs, args.out, 1, [sys.executable], [])
+    if args.report:
+        from asl_mmdet.benchmark.report import write_report
+
+        names = [*args.cells, *(job.name for job in jobs if job.is_finished(args.out)), *args.beside]
+        args.report.mkdir(parents=True, exist_ok=True)
+        write_report([first_round(args.out, name) for name in names], failures, args.report, args.report.name)
+    if failures:
+        fail("\n".join(failures))
+
+
+if __name__ == "__main__":
+    main()
