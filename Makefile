@@ -30,7 +30,7 @@ test-matrix: .venv/.installed
 test-classic: .venv/.installed
 	$(BIN)/nox --session classic-3.11 -- -m "not slow"
 
-# On a machine with a GPU: what is to be checked and measured there. Called again, it goes on where it was.
+# On a machine with a GPU: what is to be checked and measured there. Called again, it does what is left.
 gpu-check: .venv/.installed
 	$(BIN)/python benchmarks/gpu.py
 
@@ -48,12 +48,13 @@ constraints: .venv/.installed
 	  > constraints/current.txt
 	$(BIN)/pip freeze --exclude-editable >> constraints/current.txt
 
-# The site, in build/site; the tutorial is executed. The links and the search work from a disk, too.
+# The site, in build/site; the tutorial is executed (a minute or two alone on two cores). Its links work from a disk; the search
+# needs a server: python -m http.server --directory build/site.
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 .venv/.docs: .venv/.installed
-	$(BIN)/pip install --quiet --editable '.[docs]'
+	$(BIN)/pip install --quiet $(PINS) --editable '.[docs]'
 	@touch $@
 
 data/shapes: | .venv/.installed

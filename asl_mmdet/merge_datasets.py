@@ -13,7 +13,7 @@ Content = dict[str, Any]
 def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -> Content:
     """One content of several; classes go by name, and keep the order in which they come.
 
-    Images, annotations and categories are numbered anew, from 1. An image's record gets ``known_categories``, the ids
+    Images, annotations and categories are renumbered, from 1. An image's record gets ``known_categories``, the ids
     of the classes that it was labelled for: all of its file, or as its own record says
     (:func:`asl_mmdet.known_categories.known_categories`).
 
@@ -107,7 +107,7 @@ def _by_id(path: str, content: Content, key: str, needed: str) -> dict[Any, dict
         if not isinstance(entry.get(needed), str) or not isinstance(entry.get("id"), int):
             raise ValueError(f"{path}: {key}[{i}] needs an integer id and a {needed}, and is {str(entry)[:60]}")
         if entry["id"] in found:
-            raise ValueError(f"{path}: {key}[{i}] has id={entry['id']}, and so has another: number them anew")
+            raise ValueError(f"{path}: {key}[{i}] has id={entry['id']}, and so has another: renumber them")
         found[entry["id"]] = entry
     return found
 
@@ -115,7 +115,7 @@ def _by_id(path: str, content: Content, key: str, needed: str) -> dict[Any, dict
 def _record(
     path: str, image: dict[str, Any], own: list[dict[str, Any]], names: dict[int, str], ids: dict[str, int]
 ) -> dict[str, Any]:
-    """An image's record with the new ids of its known classes in the place of all that said them."""
+    """An image's record with the new ids of its known classes instead of the old fields."""
     try:
         known = known_categories(image, {a["category_id"] for a in own if not a.get("ignore")}, names)
     except ValueError as error:

@@ -52,7 +52,7 @@ def tools() -> str:
         parser: argparse.ArgumentParser = module.parser()
         first, _, rest = (module.__doc__ or "").partition("\n")
         parser.prog = f"python tools/{name}.py"
-        usage = parser.format_usage().removeprefix("usage: ").strip()
+        usage = re.sub(r"\n +", "\n    ", parser.format_usage().removeprefix("usage: ").strip())
         parts += [f"## {name}", _roles(first.partition(": python")[0].rstrip(".")) + ".", f"```text\n{usage}\n```"]
         parts += [_roles(inspect.cleandoc(rest))] * bool(rest.strip())
         rows = [_option(action) for action in parser._actions if action.help != argparse.SUPPRESS]

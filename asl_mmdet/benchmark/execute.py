@@ -69,7 +69,7 @@ def _job_of(plan: Plan, cell: Cell) -> Job:
 
 
 def run_jobs(jobs: list[Job], out: Path, at_a_time: int, train: list[str], launcher_arguments: list[str]) -> list[str]:
-    """Run what is not finished, and return what failed. A stopped training goes on from its last checkpoint.
+    """Run what is not finished, and return what failed. A stopped training resumes from its last checkpoint.
 
     Args:
         jobs: What to run.

@@ -279,7 +279,7 @@ def check_labels(cfg: Config) -> list[Finding]:
 def check_checkpoint(path: str, model: nn.Module | None = None) -> list[Finding]:
     """Whether ``path`` is a checkpoint, and one of ``model``.
 
-    MMEngine only warns about keys that do not fit and goes on with random weights, which shows as an AP of 0.
+    MMEngine only warns about keys that do not fit, and starts from random weights, which shows as an AP of 0.
     """
     return check(CHECKPOINT_RULES, CheckpointFile(path, model))
 

@@ -256,7 +256,7 @@ SET_RULES: list[Rule[CocoSet]] = [
         "error",
         "duplicate annotation id",
         "MMDetection refuses the file.",
-        "Number the annotations anew.",
+        "Renumber the annotations.",
         lambda coco: _repeated(coco.annotations),
     ),
     Rule(

@@ -93,11 +93,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             content = add_missing(labels.content, rows, args.apply, args.as_ignore)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(json.dumps(content))
-            print(f"{target}: {len(content['annotations']) - len(labels.content['annotations'])} labels added")
+            _say_added(target, len(content["annotations"]) - len(labels.content["annotations"]), rows, args.apply)
     except ValueError as error:
         fail(str(error))
     if args.as_ignore and (options := list(deaf_assigners(cfg))):
         tell(f"warning: by this config ignored regions are background. Train with --cfg-options {' '.join(options)}")
+
+
+def _say_added(target: Path, added: int, rows: list[Row], min_score: float) -> None:
+    """How many labels were added, and of how many; a warning where there are none."""
+    missing = [row["score"] for row in rows if row["kind"] == "missing" and not row.get("alternative")]
+    print(f"{target}: {added} labels added, of {len(missing)} findings of missing ones")
+    if missing and not added:
+        tell(f"warning: no finding reaches --apply {min_score}; the highest has {max(missing):.2f}")
 
 
 def _target(args: argparse.Namespace, out: Path, labels: Labels) -> Path | None:

@@ -1,7 +1,7 @@
 """Find the loss and parameters that fit a data set: python tools/tune_loss.py CONFIG --trials N --minutes M.
 
 A part of the training images is set aside to judge by, so the validation set is not looked at. Each trial is a run of
-the benchmark. It can be stopped at any time, and the same command goes on.
+the benchmark. It can be stopped at any time, and the same command continues.
 """
 
 import argparse

@@ -17,7 +17,7 @@ def with_thresholds(model_type: str, thresholds: str, **model: Any) -> nn.Module
 
     In a config: ``model = dict(type='WithThresholds', model_type='ATSS', thresholds='thresholds.json', ...)``, where
     the rest is what the model itself takes. What comes back is the model itself, with the same weights and methods; a
-    forward hook changes its predictions. A detector's scores are calibrated and sorted anew, and detections below the
+    forward hook changes its predictions. A detector's scores are calibrated and sorted again, and detections below the
     threshold of their class are left out. A classifier's ``pred_score`` is calibrated, and ``pred_label`` are the
     classes at or above their threshold. Training and losses are as before.
 

@@ -46,7 +46,7 @@ def search(
     """Try losses until a budget is used up, and give all that were tried, also in earlier calls; the best first.
 
     The loss of the config is tried first, then known good points, then what Optuna's TPE sampler proposes. After every
-    trial the state is in ``out / 'study.db'``; a call with the same ``out`` goes on, with what was on its way first.
+    trial the state is in ``out / 'study.db'``; a call with the same ``out`` continues, with what was on its way first.
     No trial starts that would probably end after ``minutes``, by the longest of this call so far.
 
     Args:

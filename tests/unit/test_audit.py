@@ -271,6 +271,11 @@ def test_tool_applies_reviewed_findings_and_spares_what_is_there(tiny, tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(target.read_text())["annotations"][-1]["iscrowd"] == 1
     assert "model.train_cfg.assigner.ignore_iof_thr=0.5" in done.stderr
+    assert f"{target}: 1 labels added, of 1 findings of missing ones" in done.stdout
+    high = call(
+        "audit_labels", CONFIG, "--findings", findings, "--apply", "0.95", "--apply-to", tmp_path / "h.json", *options
+    )
+    assert high.returncode == 0 and "no finding reaches --apply 0.95; the highest has 0.90" in high.stderr
     assert "--force" in message_of("audit_labels", *arguments, target, *options)
     assert "itself" in message_of("audit_labels", *arguments, annotations, "--force", *options)
     findings.write_text(json.dumps([dict(found[0], file_name="other.jpg")]))
