@@ -48,8 +48,8 @@ constraints: .venv/.installed
 	  > constraints/current.txt
 	$(BIN)/pip freeze --exclude-editable >> constraints/current.txt
 
-# The site, in build/site; the tutorial is executed (a minute or two alone on two cores). Its links work from a disk; the search
-# needs a server: python -m http.server --directory build/site.
+# The site, in build/site; the tutorial is executed. Links work in files opened from a disk, too; the search needs a server:
+# python -m http.server --directory build/site
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
