@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 import math
 import warnings
 from collections.abc import Callable
@@ -43,34 +44,27 @@ class Eager(NamedTuple):
 # Eager. -------------------------------------------------------------------------------------------------------------
 
 
-def _negatives(
-    z: Tensor, weight: Tensor | float, a: Asymmetry, out: Tensor | None, has_object: Tensor | None, select: bool
-) -> Tensor:
-    """The loss of elements that are all negative; their gradient goes to ``out``."""
-    scale = a.neg_scale(z, weight, has_object)
-    if select and not isinstance(a.clip, Tensor) and a.clip:
-        # Few negatives of a trained model are above the margin: only those are worked on (with some slack, since
-        # one_side settles what exactly is above). To find many costs more than it saves; a sixteenth of the rows tells.
-        lowest = math.log(a.clip / (1 - a.clip)) - 1e-3
-        sample = z[::16] > lowest
-        if sample.count_nonzero() < sample.numel() // 8:
-            return _some_negatives(z, scale, a, out, *(z > lowest).nonzero(as_tuple=True))
-    return one_side(z, a.gamma_neg, a.clip, a.detach, scale, out is not None, out)[0]
+def _logit_of_few(z: Tensor, a: Asymmetry) -> float:
+    """The logit of the margin, where few negatives are above it; else -inf, for all of them are to be worked on.
+
+    To find the few costs as much as to work on all where an eighth is above. A sixteenth of the rows tells.
+    """
+    if isinstance(a.clip, Tensor) or not a.clip:
+        return -math.inf
+    lowest = math.log(a.clip / (1 - a.clip)) - 1e-3  # some slack, since one_side settles what exactly is above
+    sample = z[::16] > lowest
+    return lowest if sample.count_nonzero() < sample.numel() // 8 else -math.inf
 
 
-def _some_negatives(
-    z: Tensor, scale: Tensor | float, a: Asymmetry, out: Tensor | None, rows: Tensor, columns: Tensor
-) -> Tensor:
-    """The same, where all elements but these have no loss and no gradient."""
-    loss = torch.zeros_like(z)
+def _some_negatives(z: Tensor, scale: Tensor | float, a: Asymmetry, out: Tensor | None, at: Tensor) -> Tensor:
+    """The loss where all elements but the ``at``-th have none; the gradient goes to ``out``."""
+    gamma = a.of_columns(at % z.shape[1]).gamma_neg
     if isinstance(scale, Tensor):
-        scale = scale.expand_as(z)[rows, columns]
-    gamma = a.of_columns(columns).gamma_neg
-    some_loss, some_grad = one_side(z[rows, columns], gamma, a.clip, a.detach, scale, out is not None)
-    loss[rows, columns] = some_loss
-    if out is not None and some_grad is not None:
-        out.zero_()[rows, columns] = some_grad
-    return loss
+        scale = scale.expand_as(z).take(at)
+    loss, grad = one_side(z.take(at), gamma, a.clip, a.detach, scale, out is not None)
+    if out is not None and grad is not None:
+        out.zero_().view(-1).index_copy_(0, at, grad)
+    return z.new_zeros(z.numel()).index_copy_(0, at, loss).view(z.shape)
 
 
 def _has_object(z: Tensor, labels: Tensor) -> Tensor | None:
@@ -84,24 +78,36 @@ def _eager(
     """The (sum of the) weighted loss and the gradient of the sum, kernel by kernel."""
     step = max(1, z.shape[0] if how.piece is None else how.piece // max(z.shape[1], 1))
     loss = z.new_zeros(()) if reduce else torch.empty_like(z)
-    grad = torch.empty_like(z) if want_grad else None
+    grad = z.new_empty(z.shape) if want_grad else None
     positives = _Positives.find(z, labels, weight, a, want_grad, how.select)
-    for start in range(0, z.shape[0], step):
+    lowest = _logit_of_few(z, a) if how.select and positives is not None else -math.inf
+    starts = range(0, z.shape[0], step)
+    entries = [] if positives is None else positives.of_pieces([*starts, z.shape[0]])
+    for number, start in enumerate(starts):
         piece = slice(start, start + step)
+        piece_z, piece_labels = z[piece], labels[piece]
         piece_weight = 1.0 if weight is None else weight[piece]
         piece_grad = None if grad is None else grad[piece]
         if positives is None:
-            piece_loss, mixed = both_sides(z[piece], labels[piece].to(z.dtype), piece_weight, a, want_grad)
+            piece_loss, mixed = both_sides(piece_z, piece_labels.to(z.dtype), piece_weight, a, want_grad)
             if piece_grad is not None and mixed is not None:
                 piece_grad.copy_(mixed)
         else:
-            has_object = _has_object(z[piece], labels[piece])
-            piece_loss = _negatives(z[piece], piece_weight, a, piece_grad, has_object, how.select)
-            positives.put(piece_loss, piece_grad, piece)
+            scale = a.neg_scale(piece_z, piece_weight, _has_object(piece_z, piece_labels))
+            if lowest > -math.inf:
+                few = (piece_z > lowest).reshape(-1).nonzero().squeeze(1)
+                piece_loss = _some_negatives(piece_z, scale, a, piece_grad, few)
+            else:
+                piece_loss = one_side(piece_z, a.gamma_neg, a.clip, a.detach, scale, want_grad, piece_grad)[0]
+            if reduce:
+                positives.take_out(piece_loss, start, entries[number])
         if reduce:
             loss += piece_loss.sum()
         else:
             loss[piece] = piece_loss
+    if positives is not None:
+        positives.put(None if reduce else loss, grad)
+        loss = loss + positives.total() if reduce else loss
     return loss, grad
 
 
@@ -141,19 +147,27 @@ class _Positives(NamedTuple):
         own = a.of_columns(columns)
         return cls(rows, columns, *both_sides(z[rows, columns], y, own_weight, own, want_grad), is_background)
 
-    def put(self, piece_loss: Tensor | None, piece_grad: Tensor | None, piece: slice) -> None:
-        """Overwrite what belongs to the rows of ``piece``."""
-        entries = piece  # without selection every row has an entry
-        if self.is_background is None:
-            bounds = torch.tensor([piece.start, piece.stop])
-            entries = slice(*torch.searchsorted(self.rows, bounds).tolist())
-        at = self.rows[entries] - piece.start, self.columns[entries]
-        for there, value in ((piece_loss, self.loss), (piece_grad, self.grad)):
+    def put(self, loss: Tensor | None, grad: Tensor | None) -> None:
+        """Overwrite what is there in the loss and in the gradient of all rows."""
+        at = self.rows, self.columns
+        for there, value in ((loss, self.loss), (grad, self.grad)):
             if there is not None and value is not None:
-                if self.is_background is None:
-                    there[at] = value[entries]
-                else:
-                    there[at] = torch.where(self.is_background[entries], there[at], value[entries])
+                there[at] = value if self.is_background is None else torch.where(self.is_background, there[at], value)
+
+    def of_pieces(self, bounds: list[int]) -> list[slice]:
+        """The entries of every piece between two of these rows."""
+        if self.is_background is None:
+            bounds = torch.searchsorted(self.rows, torch.tensor(bounds)).tolist()
+        return [slice(*pair) for pair in itertools.pairwise(bounds)]  # without selection every row has an entry
+
+    def take_out(self, loss: Tensor, start: int, entries: slice) -> None:
+        """Overwrite these entries by 0 in the loss of the rows from ``start`` on."""
+        at = self.rows[entries] - start, self.columns[entries]
+        loss[at] = 0.0 if self.is_background is None else loss[at] * self.is_background[entries]
+
+    def total(self) -> Tensor:
+        """The sum of their loss."""
+        return (self.loss if self.is_background is None else self.loss * ~self.is_background).sum()
 
 
 # Compiled. ----------------------------------------------------------------------------------------------------------
@@ -207,10 +221,8 @@ def _fused(z: Tensor, labels: Tensor, weight: Tensor | None, a: Asymmetry, want_
     if labels.dim() == 1:
         positives = _Positives.find(z, labels, weight, a, want_grad, select=is_cpu(z))
         assert positives is not None
-        positives.put(None if reduce else loss, grad, slice(0, len(z)))
-        if reduce:
-            only = positives.loss
-            loss = loss + (only if positives.is_background is None else only * ~positives.is_background).sum()
+        positives.put(None if reduce else loss, grad)
+        loss = loss + positives.total() if reduce else loss
     return loss, grad
 
 
