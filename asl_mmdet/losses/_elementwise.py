@@ -186,7 +186,10 @@ def one_side(
             slope *= shifted > 0
     elif want_grad:
         slope = _slope(p, q, cross_entropy, focusing)
-    factor = _power(shifted, gamma) * scale if has_gamma else scale  # the focusing weight p_m^gamma
+    factor = scale
+    if has_gamma:
+        power = _power(shifted, gamma)  # the focusing weight p_m^gamma
+        factor = power * scale if isinstance(scale, Tensor) or scale != 1 else power
     loss = cross_entropy.mul_(factor)
     return loss, None if slope is None else torch.mul(slope, factor, out=out)
 

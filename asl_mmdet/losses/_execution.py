@@ -76,15 +76,17 @@ def _eager(
     z: Tensor, labels: Tensor, weight: Tensor | None, a: Asymmetry, want_grad: bool, reduce: bool, how: Eager
 ) -> Side:
     """The (sum of the) weighted loss and the gradient of the sum, kernel by kernel."""
-    step = max(1, z.shape[0] if how.piece is None else how.piece // max(z.shape[1], 1))
     loss = z.new_zeros(()) if reduce else torch.empty_like(z)
     grad = z.new_empty(z.shape) if want_grad else None
     positives = _Positives.find(z, labels, weight, a, want_grad, how.select)
     lowest = _logit_of_few(z, a) if how.select and positives is not None else -math.inf
-    starts = range(0, z.shape[0], step)
+    step = z.shape[0]
+    if how.piece is not None:  # to find few takes little of the cache
+        step = how.piece * (4 if lowest > -math.inf else 1) // max(z.shape[1], 1)
+    starts = range(0, z.shape[0], max(1, step))
     entries = [] if positives is None else positives.of_pieces([*starts, z.shape[0]])
     for number, start in enumerate(starts):
-        piece = slice(start, start + step)
+        piece = slice(start, start + starts.step)
         piece_z, piece_labels = z[piece], labels[piece]
         piece_weight = 1.0 if weight is None else weight[piece]
         piece_grad = None if grad is None else grad[piece]
