@@ -44,6 +44,7 @@ SIZES: dict[str, tuple[list[int], int, bool]] = {  # the rows of every call, the
     "COCO multi-label: 128 x 80": ([128], 80, True),
 }
 STATES = ("start", "trained", "mean -4, deviation 2", "uniform in -10..10")  # of the logits
+LARGE_STATES = ("trained", "mean -4, deviation 2")  # of a size with a call per level, which takes a second
 WARM = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**33), "MALLOC_TOP_PAD_": str(2**30)}
 ALLOCATORS: dict[str, dict[str, str]] = {"warm": WARM, "fresh": {}}
 KEYS = ("size", "logits", "parameters", "allocator", "loss")
@@ -161,13 +162,6 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def forward(loss: Loss, calls: list[tuple[Tensor, Tensor, Tensor]]) -> None:
-    """The value alone."""
-    with torch.no_grad():
-        for call in calls:
-            loss(*call)
-
-
 def forward_backward(loss: Loss, calls: list[tuple[Tensor, Tensor, Tensor]]) -> None:
     """The value and the gradients, all calls before the backward pass as in a detector."""
     for logits, _, _ in calls:
@@ -235,31 +229,30 @@ def measure(loss_name: str, sizes: str, rounds: int, device: str) -> list[dict[s
     """All cases with one implementation."""
     rows = []
     for size, (calls_rows, classes, multi) in SIZES.items():
-        for state in STATES if sizes in size else ():
+        for state in (STATES if len(calls_rows) == 1 else LARGE_STATES) if sizes in size else ():
             calls = make_inputs(calls_rows, classes, multi, state, device)
             for parameters_name, parameters in PARAMETERS.items():
                 loss = implementations(parameters).get(loss_name)
                 if loss is None:
                     return []
-                seconds: dict[str, list[float]] = {}
+                seconds: dict[str, list[float]] = {"forward_backward": [], "forward_backward_cpu": []}
                 faults = []
-                for part in (forward, forward_backward):
-                    for counted in range(-2, rounds):
-                        synchronize(device)
-                        start, cpu, fault = time.perf_counter(), time.process_time(), page_faults()
-                        part(loss, calls)
-                        synchronize(device)
-                        if counted >= 0:
-                            seconds.setdefault(part.__name__, []).append(time.perf_counter() - start)
-                            seconds.setdefault(f"{part.__name__}_cpu", []).append(time.process_time() - cpu)
-                            faults.append(page_faults() - fault)
+                for counted in range(-2, rounds):
+                    synchronize(device)
+                    start, cpu, fault = time.perf_counter(), time.process_time(), page_faults()
+                    forward_backward(loss, calls)
+                    synchronize(device)
+                    if counted >= 0:
+                        seconds["forward_backward"].append(time.perf_counter() - start)
+                        seconds["forward_backward_cpu"].append(time.process_time() - cpu)
+                        faults.append(page_faults() - fault)
                 rows.append(
                     {
                         "size": size,
                         "logits": state,
                         "parameters": parameters_name,
                         "loss": loss_name,
-                        "page_faults": statistics.median(faults[rounds:]),  # of forward and backward
+                        "page_faults": statistics.median(faults),
                         "seconds": seconds,
                         "peak_extra_memory": round(peak_extra_memory(loss, calls, device), 2),
                     }
@@ -273,7 +266,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, metavar="CSV", help="print this file as Markdown and run nothing")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of every case in a process")
-    parser.add_argument("--repeats", type=int, default=3, help="processes of every implementation")
+    parser.add_argument("--repeats", type=int, default=1, help="processes of every implementation")
     parser.add_argument("--csv", type=Path, help="write the rows to this file")
     parser.add_argument("--sizes", default="", metavar="TEXT", help="only sizes with this in their name")
     parser.add_argument("--losses", nargs="+", metavar="NAME", help="only these implementations")

@@ -45,7 +45,7 @@ def csv(path: str, *columns: str) -> str:
 
 
 def loss(path: str) -> str:
-    """The table of ``benchmarks/bench_loss.py``: milliseconds of forward and backward, and memory.
+    """The table of ``benchmarks/bench_loss.py``: CPU milliseconds of forward and backward, page faults, memory.
 
     Args:
         path: The CSV file, in the repository.
@@ -54,10 +54,15 @@ def loss(path: str) -> str:
     where = ", ".join(f"{key} {', '.join(map(str, frame[key].unique()))}" for key in ("device", "torch", "date"))
     parts = [f"*{where}*"]
     for parameters, group in frame.groupby("parameters", sort=False):
-        for value, title in (("forward_backward_ms", "milliseconds"), ("peak_extra_memory", "memory / logits")):
-            wide = group.pivot(index="loss", columns=["size", "logits"], values=value)
-            wide = wide.reindex(index=group["loss"].unique(), columns=group[["size", "logits"]].drop_duplicates())
-            wide.columns = [f"{size}, {logits}" for size, logits in wide.columns]
+        for value, title in (
+            ("forward_backward_cpu_ms", "CPU milliseconds"),
+            ("page_faults", "page faults"),
+            ("peak_extra_memory", "memory / logits"),
+        ):
+            cases = ["size", "logits", "allocator"]
+            wide = group.pivot(index="loss", columns=cases, values=value)
+            wide = wide.reindex(index=group["loss"].unique(), columns=group[cases].drop_duplicates())
+            wide.columns = [", ".join(case) for case in wide.columns]
             parts += [f"**{parameters}: {title}**", _frame(wide.reset_index())]
     return "\n\n".join(parts)
 
