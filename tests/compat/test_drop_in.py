@@ -54,7 +54,7 @@ def pooled_block(backbone):
 
 
 def small(model):
-    """No download, no backbone, no large image, few layers, and no more queries than such an image has places."""
+    """No download, no backbone, no large image, and no more queries than such an image has places."""
     if model.get("num_queries"):
         model["num_queries"] = min(model["num_queries"], 100)
     for block in blocks(model):
@@ -66,8 +66,6 @@ def small(model):
             block["backbone"] = copy.deepcopy(pooled_block(json.dumps(block["backbone"])))
         if "num_proposals" in block:
             block["num_proposals"] = 20
-        if "num_layers" in block:
-            block["num_layers"] = min(block["num_layers"], 2)
         if "num_grids" in block:
             block["num_grids"] = [number // 3 for number in block["num_grids"]]
     return model
