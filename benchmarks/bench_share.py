@@ -19,6 +19,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 from torch import nn
 
@@ -87,6 +88,7 @@ def main() -> None:
     for path in args.configs:
         need_config(path)
     register_all_modules()
+    MMLogger.get_current_instance().setLevel("WARNING")  # not a line a weight
     conditions = {
         "allocator": "warm" if "MALLOC_TOP_PAD_" in os.environ else "fresh",
         "threads": torch.get_num_threads(),
