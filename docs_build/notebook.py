@@ -14,7 +14,7 @@ from nbclient.exceptions import CellExecutionError
 ROOT = Path(__file__).parents[1]
 EXECUTED = ROOT / "build" / "docs"
 USED = ("asl_mmdet/**/*.py", "configs/**/*.py", "tools/*.py")
-SECONDS = 600  # that one cell may take
+SECONDS = 1800  # that one cell may take
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # What libraries print at their import and pycocotools when it reads a file, line by line.
 NOISE = re.compile(
