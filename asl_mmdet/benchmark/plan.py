@@ -63,7 +63,7 @@ class Plan:
         Raises:
             ValueError: If a variable is missing, unknown or empty, or a preset or the baseline does not exist.
         """
-        given = {k: v for k, v in Config.fromfile(path).to_dict().items() if not k.startswith("_")}
+        given = {k: v for k, v in Config.fromfile(path, lazy_import=False).to_dict().items() if not k.startswith("_")}
         optional: dict[str, Any] = dict(data={"default": {}}, options={}, shapes={}, minutes=0.0)
         required = {"configs", "losses", "baseline", "seeds"}
         if wrong := (required - given.keys()) | (given.keys() - required - optional.keys()):
