@@ -29,6 +29,17 @@ def overlaps(boxes: Array, others: Array, is_region: Array | bool = False) -> Ar
     return np.asarray(found, np.float64).reshape(len(boxes), len(others))
 
 
+def corners(boxes: Any) -> Array:
+    """COCO's boxes (N, 4), as x, y, width, height, as corners (N, 4); an empty list gives (0, 4).
+
+    Example:
+        >>> corners([[1, 2, 3, 4]]).tolist()
+        [[1.0, 2.0, 4.0, 6.0]]
+    """
+    xywh = np.asarray(boxes, np.float64).reshape(-1, 4)
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)
+
+
 def _xywh(corners: Array) -> Array:
     corners = np.asarray(corners, np.float64)
     return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)

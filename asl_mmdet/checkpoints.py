@@ -135,6 +135,11 @@ def only_weights() -> None:
     CheckpointLoader.register_scheme(prefixes="", loader=load_checkpoint, force=True)
 
 
+def last_checkpoint(work_dir: Path) -> Path:
+    """The checkpoint that a training in this folder, which may have been moved since, wrote last."""
+    return work_dir / Path((work_dir / "last_checkpoint").read_text().strip()).name
+
+
 def find_resumable(work_dir: str | Path) -> tuple[str | None, list[str]]:
     """The newest checkpoint of a work directory that can be read, and what is wrong with newer ones.
 

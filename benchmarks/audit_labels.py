@@ -25,19 +25,13 @@ from typing import Any
 
 import numpy as np
 
-from asl_mmdet.boxes import overlaps
+from asl_mmdet.boxes import corners, overlaps
 from asl_mmdet.cli.common import fail
 
 try:
     from cleanlab.object_detection.rank import compute_overlooked_box_scores
 except ModuleNotFoundError:
     compute_overlooked_box_scores = None
-
-
-def corners(boxes: list[list[float]]) -> Any:
-    """COCO's boxes as corners, (N, 4)."""
-    array = np.array(boxes, float).reshape(-1, 4)
-    return np.concatenate([array[:, :2], array[:, :2] + array[:, 2:]], axis=1)
 
 
 def hits(findings: list[dict[str, Any]], dropped: list[dict[str, Any]], any_class: bool = False) -> Any:

@@ -20,14 +20,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config
 
 from asl_mmdet.benchmark import Cell
 from asl_mmdet.benchmark.execute import Job, run_jobs
 from asl_mmdet.benchmark.metrics import collect
 from asl_mmdet.benchmark.results import environment
-from asl_mmdet.boxes import overlaps
+from asl_mmdet.boxes import corners, overlaps
+from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.cli import audit_labels
 from asl_mmdet.cli.common import fail
 
@@ -45,11 +45,11 @@ def reviewed(findings: Path, complete: Path) -> Path:
     """The findings without those where the file with all boxes has none."""
     boxes: dict[int, list[list[float]]] = {}
     for entry in json.loads(complete.read_text())["annotations"]:
-        boxes.setdefault(entry["image_id"], []).append(corners(entry["bbox"]))
+        boxes.setdefault(entry["image_id"], []).append(entry["bbox"])
 
     def is_annotated(row: dict[str, Any]) -> bool:
-        others = np.array(boxes.get(row["image_id"], []), float).reshape(-1, 4)
-        return bool(overlaps(np.array([corners(row["bbox"])]), others).max(initial=0) >= 0.2)
+        others = corners(boxes.get(row["image_id"], []))
+        return bool(overlaps(corners([row["bbox"]]), others).max(initial=0) >= 0.2)
 
     rows = json.loads(findings.read_text())
     target = findings.with_name("reviewed_findings.json")
@@ -57,17 +57,10 @@ def reviewed(findings: Path, complete: Path) -> Path:
     return target
 
 
-def corners(box: list[float]) -> list[float]:
-    """COCO's box as corners."""
-    x, y, width, height = box
-    return [x, y, x + width, y + height]
-
-
 def write_annotations(config: Path, target: Path, score: float, complete: Path | None) -> None:
     """Audit a trained cell, and write its annotations with what was found."""
-    checkpoint = config.parent / "run" / Path((config.parent / "run/last_checkpoint").read_text().strip()).name
     apply = ["--apply", score, "--apply-to", target]
-    audit = [config, checkpoint, "--out", target.parent, "--crops", 0]
+    audit = [config, last_checkpoint(config.parent / "run"), "--out", target.parent, "--crops", 0]
     if complete is None:
         call(*audit, *apply)
     else:

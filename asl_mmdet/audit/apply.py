@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config
 
 from asl_mmdet.audit.files import Row
-from asl_mmdet.audit.findings import Limits
+from asl_mmdet.audit.findings import REGION_SHARE, Limits
 from asl_mmdet.audit.labels import Labels
-from asl_mmdet.boxes import overlaps
+from asl_mmdet.boxes import corners, overlaps
 from asl_mmdet.config_tree import find_typed_blocks
 
 SOURCE = "audit_labels"
@@ -28,11 +27,15 @@ def is_there(row: Row, labels: Labels) -> bool:
     image = labels.images[row["image_id"]]
     if "bbox" not in row:
         return bool(labels.tags_of(image)[labels.index[row["category_id"]]])
-    x, y, width, height = row["bbox"]
-    box = np.array([[x, y, x + width, y + height]], float)
+    box = corners([row["bbox"]])
     given, ignored = labels.boxes_of(image)
     is_annotated = overlaps(box, given.xyxy).max(initial=0) >= Limits.missing_iou
-    return bool(is_annotated or overlaps(box, ignored, is_region=True).max(initial=0) > 0.5)
+    return bool(is_annotated or overlaps(box, ignored, is_region=True).max(initial=0) > REGION_SHARE)
+
+
+def best_missing(rows: list[Row]) -> list[Row]:
+    """The findings of missing labels, each object by its best class."""
+    return [row for row in rows if row["kind"] == "missing" and not row.get("alternative")]
 
 
 def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_ignore: bool = False) -> dict[str, Any]:
@@ -50,9 +53,7 @@ def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_igno
     Raises:
         ValueError: If ``min_score`` is not in [0, 1], or ``as_ignore`` is asked for labels without boxes.
     """
-    chosen = [
-        row for row in rows if row["kind"] == "missing" and not row.get("alternative") and row["score"] >= min_score
-    ]
+    chosen = [row for row in best_missing(rows) if row["score"] >= min_score]
     check_options(min_score, as_ignore and any("bbox" not in row for row in chosen))
     first = max((a["id"] for a in coco["annotations"]), default=0) + 1
     added = []
@@ -63,7 +64,7 @@ def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_igno
         added.append({**annotation, "source": SOURCE, "score": row["score"]})
     record = dict(min_score=min_score, as_ignore=as_ignore, added=len(added))
     earlier = coco.get(SOURCE) or []
-    earlier = [earlier] if isinstance(earlier, dict) else earlier  # as version 0.2.0 wrote it
+    earlier = [earlier] if isinstance(earlier, dict) else earlier  # one record, as checkouts before 0.2.0 wrote it
     return {**coco, "annotations": [*coco["annotations"], *added], SOURCE: [*earlier, record]}
 
 

@@ -24,6 +24,7 @@ from asl_mmdet.boxes import Array, overlaps
 
 KINDS = ("missing", "wrong_class", "badly_placed", "doubted")
 TAG_KINDS = ("missing", "doubted")  # of an image-level label
+REGION_SHARE = 0.5  # of a box with a larger share of it in a region to ignore nothing is known
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def find_in_boxes(
     xyxy, scores = np.asarray(detections.xyxy, float).reshape(-1, 4), np.asarray(detections.scores, float)
     looked_at = scores >= limits.min_score
     if ignored is not None and len(ignored):
-        looked_at &= overlaps(xyxy, ignored, is_region=True).max(axis=1, initial=0) <= 0.5
+        looked_at &= overlaps(xyxy, ignored, is_region=True).max(axis=1, initial=0) <= REGION_SHARE
     found = Boxes(xyxy[looked_at], np.asarray(detections.labels, int)[looked_at], scores[looked_at])
     given = Boxes(
         np.asarray(annotations.xyxy, float).reshape(-1, 4),

@@ -17,6 +17,7 @@ from asl_mmdet.benchmark.metrics import collect
 from asl_mmdet.benchmark.plan import Cell, Plan
 from asl_mmdet.benchmark.processes import Processes, locked, signals_end_the_program
 from asl_mmdet.benchmark.results import ROOT, environment
+from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.shapes import make_shapes
 
 _INSTALLED = Path(__file__).parents[1] / ".mim" / "tools"
@@ -112,8 +113,7 @@ def _run_job(job: Job, folder: Path, processes: Processes, train: list[str], lau
     log = folder / "train.log"
     code = processes.run([*script, *launcher_arguments], log)
     if code == 0:
-        checkpoint = Path((work_dir / "last_checkpoint").read_text().strip())
-        script = [*train, str(TOOLS / "test.py"), str(config), str(work_dir / checkpoint.name), *job.test_options]
+        script = [*train, str(TOOLS / "test.py"), str(config), str(last_checkpoint(work_dir)), *job.test_options]
         arguments = ["--out", str(predictions), "--dump-only", "--work-dir", str(folder / "test"), *launcher_arguments]
         log = folder / "test.log"
         code = processes.run([*script, *arguments], log)

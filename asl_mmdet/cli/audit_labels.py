@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import add_missing, check_options, deaf_assigners, is_there
+from asl_mmdet.audit.apply import SOURCE, add_missing, best_missing, check_options, deaf_assigners, is_there
 from asl_mmdet.audit.files import Row, read_findings, row_of, write_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             content = add_missing(labels.content, rows, args.apply, args.as_ignore)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(json.dumps(content))
-            _say_added(target, len(content["annotations"]) - len(labels.content["annotations"]), rows, args.apply)
+            _say_added(target, content[SOURCE][-1]["added"], rows, args.apply)
     except ValueError as error:
         fail(str(error))
     if args.as_ignore and (options := list(deaf_assigners(cfg))):
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _say_added(target: Path, added: int, rows: list[Row], min_score: float) -> None:
     """How many labels were added, and of how many; a warning where there are none."""
-    missing = [row["score"] for row in rows if row["kind"] == "missing" and not row.get("alternative")]
+    missing = [row["score"] for row in best_missing(rows)]
     print(f"{target}: {added} labels added, of {len(missing)} findings of missing ones")
     if missing and not added:
         tell(f"warning: no finding reaches --apply {min_score}; the highest has {max(missing):.2f}")

@@ -48,6 +48,14 @@ def need_config(path: str | Path) -> None:
         fail(f"there is no config {path}. This project's are in configs/, for example configs/atss_r50_asl.py")
 
 
+def need_new_file(command: argparse.ArgumentParser, out: Path, suffix: str, force: bool) -> None:
+    """End with a usage message if OUT has another suffix, or exists and is not to be overwritten."""
+    if out.suffix != suffix:
+        command.error(f"OUT {out}: the file must end in {suffix}")
+    if out.exists() and not force:
+        command.error(f"OUT {out} exists; --force overwrites it")
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that MMDetection's train and test scripts have in common."""
     parser.add_argument("--work-dir", help="where logs and checkpoints go; by default work_dirs/<name of the config>")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asl_mmdet.checks import preflight
-from asl_mmdet.cli.common import add_cfg_options_argument, fail, load_config, need, stop_on
+from asl_mmdet.cli.common import add_cfg_options_argument, fail, load_config, need, need_new_file, stop_on
 from asl_mmdet.deploy.detector import load_detector
 
 
@@ -33,10 +33,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     command = parser()
     args = command.parse_args(argv)
-    if args.out.suffix != ".onnx":
-        command.error(f"OUT {args.out}: the file must end in .onnx")
-    if args.out.exists() and not args.force:
-        command.error(f"OUT {args.out} exists; --force overwrites it")
+    need_new_file(command, args.out, ".onnx", args.force)
     if args.size and min(args.size) < 32:
         command.error(f"--size {args.size[0]} {args.size[1]}: use whole numbers from 32")
     if not args.tolerance > 0:

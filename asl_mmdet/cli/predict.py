@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from asl_mmdet.checks import preflight
-from asl_mmdet.cli.common import add_cfg_options_argument, fail, load_config, need, stop_on
+from asl_mmdet.cli.common import add_cfg_options_argument, fail, load_config, need, need_new_file, stop_on
 from asl_mmdet.deploy.detector import Detector, load_detector
 from asl_mmdet.deploy.folder import Ids, check_images, find_images, predict_images, to_coco
 
@@ -41,10 +41,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     command = parser()
     args = command.parse_args(argv)
-    if args.out.suffix != ".json":
-        command.error(f"OUT {args.out}: the file must end in .json")
-    if args.out.exists() and not args.force:
-        command.error(f"OUT {args.out} exists; --force overwrites it")
+    need_new_file(command, args.out, ".json", args.force)
     if not 0 <= args.score_thr <= 1:
         command.error(f"--score-thr {args.score_thr:g}: use a number in [0, 1]")
     if args.batch_size < 1 or args.num_workers < 0:

@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import mmcv
 from mmengine import Config, load
 
+from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.cli.common import fail
 from asl_mmdet.logs import Rows, read_log
 from asl_mmdet.task import DETECTION, Task, loss_nodes, task_of
@@ -75,8 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     shown = ", ".join(f"{label} {last[name]:.3f}" for name, label in task.metrics.items())
     print(f"\n{args.config}, epoch {max(val)}: {shown}")
     log = max(p for p in args.work_dir.glob("*/*.log") if (p.parent / "vis_data" / "scalars.json").exists())
-    checkpoint = Path((args.work_dir / "last_checkpoint").read_text().strip())
-    print(f"  checkpoint  {args.work_dir / checkpoint.name}")
+    print(f"  checkpoint  {last_checkpoint(args.work_dir)}")
     print(f"  log         {log}")
     print(f"  curve       {args.work_dir / 'curve.png'}")
     if has_pictures:
