@@ -1,13 +1,14 @@
 """Time and memory of the loss against other losses: python benchmarks/bench_loss.py --csv benchmarks/bench_loss.csv.
 
-Every implementation runs in a process of its own, in two states of the memory allocator. In a fresh process glibc gives
-large temporaries back to the system, and every call gets them anew, at the price of a page fault for 4 KB; "warm" is a
-process that keeps them (WARM below). Wall time, CPU time and page faults are counted.
+There are two states of the memory allocator. "Warm" is a process that keeps its memory (WARM below). All implementations
+take turns in one, so that a machine whose speed drifts slows all of them. In a fresh process glibc gives large
+temporaries back to the system, and every call gets them anew, at the price of a page fault for 4 KB. There every
+implementation has a process of its own, and a ratio of two is less certain. Wall time, CPU time and page faults are
+counted; medians are reported.
 
-The processes run in turn, several times over, so that a machine whose speed drifts slows all of them; the medians are
-reported. ``--sizes`` and ``--losses`` choose some. On a GPU: ``--device cuda``. Peers that are
-packages are left out where they are missing (timm, mmpretrain). Peers get labels of the logits' shape made beforehand,
-except MMDetection's focal loss and ours, which take class indices as heads give them.
+``--sizes`` and ``--losses`` choose some. On a GPU: ``--device cuda``. Peers that are packages are left out where they
+are missing (timm, mmpretrain). Peers get labels of the logits' shape made beforehand, except MMDetection's focal loss
+and ours, which take class indices as heads give them.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import torchvision
+from tables import write_csv
 from torch import Tensor, nn
 
 from asl_mmdet.losses import asymmetric_loss
@@ -225,38 +227,42 @@ def page_faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
-def measure(loss_name: str, sizes: str, rounds: int, device: str) -> list[dict[str, Any]]:
-    """All cases with one implementation."""
+def timed(loss: Loss, calls: list[tuple[Tensor, Tensor, Tensor]], device: str) -> dict[str, float]:
+    """Seconds and page faults of one forward and backward."""
+    synchronize(device)
+    start, cpu, faults = time.perf_counter(), time.process_time(), page_faults()
+    forward_backward(loss, calls)
+    synchronize(device)
+    return dict(
+        forward_backward=time.perf_counter() - start,
+        forward_backward_cpu=time.process_time() - cpu,
+        page_faults=page_faults() - faults,
+    )
+
+
+def measure(names: list[str], sizes: str, rounds: int, device: str) -> list[dict[str, Any]]:
+    """All cases; the implementations take turns."""
     rows = []
     for size, (calls_rows, classes, multi) in SIZES.items():
         for state in (STATES if len(calls_rows) == 1 else LARGE_STATES) if sizes in size else ():
             calls = make_inputs(calls_rows, classes, multi, state, device)
             for parameters_name, parameters in PARAMETERS.items():
-                loss = implementations(parameters).get(loss_name)
-                if loss is None:
-                    return []
-                seconds: dict[str, list[float]] = {"forward_backward": [], "forward_backward_cpu": []}
-                faults = []
-                for counted in range(-2, rounds):
-                    synchronize(device)
-                    start, cpu, fault = time.perf_counter(), time.process_time(), page_faults()
-                    forward_backward(loss, calls)
-                    synchronize(device)
-                    if counted >= 0:
-                        seconds["forward_backward"].append(time.perf_counter() - start)
-                        seconds["forward_backward_cpu"].append(time.process_time() - cpu)
-                        faults.append(page_faults() - fault)
-                rows.append(
-                    {
-                        "size": size,
-                        "logits": state,
-                        "parameters": parameters_name,
-                        "loss": loss_name,
-                        "page_faults": statistics.median(faults),
-                        "seconds": seconds,
-                        "peak_extra_memory": round(peak_extra_memory(loss, calls, device), 2),
-                    }
-                )
+                losses = {name: loss for name, loss in implementations(parameters).items() if name in names}
+                found: dict[str, list[dict[str, float]]] = {name: [] for name in losses}
+                for _ in range(2 + rounds):
+                    for name, loss in losses.items():
+                        found[name].append(timed(loss, calls, device))
+                for name, loss in losses.items():
+                    rows.append(
+                        {
+                            "size": size,
+                            "logits": state,
+                            "parameters": parameters_name,
+                            "loss": name,
+                            "peak_extra_memory": round(peak_extra_memory(loss, calls, device), 2),
+                            "counted": found[name][2:],
+                        }
+                    )
     return rows
 
 
@@ -266,11 +272,11 @@ def main() -> None:
     parser.add_argument("--table", type=Path, metavar="CSV", help="print this file as Markdown and run nothing")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of every case in a process")
-    parser.add_argument("--repeats", type=int, default=1, help="processes of every implementation")
+    parser.add_argument("--repeats", type=int, default=1, help="processes of every kind")
     parser.add_argument("--csv", type=Path, help="write the rows to this file")
     parser.add_argument("--sizes", default="", metavar="TEXT", help="only sizes with this in their name")
     parser.add_argument("--losses", nargs="+", metavar="NAME", help="only these implementations")
-    parser.add_argument("--only", help=argparse.SUPPRESS)  # what a process of one implementation is started with
+    parser.add_argument("--only", nargs="+", help=argparse.SUPPRESS)  # what a process that measures is started with
     args = parser.parse_args()
     if args.table:
         if not args.table.is_file():
@@ -288,30 +294,27 @@ def main() -> None:
         "date": datetime.date.today().isoformat(),
     }
     names = args.losses or list(implementations(PARAMETERS["1/2"]))
+    processes = [("warm", names), *(("fresh", [name]) for name in names)]
     merged: dict[tuple[str, ...], dict[str, Any]] = {}
-    for repeat in range(args.repeats):
-        for loss_name, allocator in itertools.product(names, ALLOCATORS):
-            print(f"repeat {repeat + 1} of {args.repeats}: {loss_name}, {allocator}", flush=True)
-            command = [sys.executable, __file__, "--only", loss_name, "--device", args.device]
-            command += ["--rounds", str(args.rounds), "--sizes", args.sizes]
-            environment = {**os.environ, **ALLOCATORS[allocator]}
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-            for row in json.loads(done.stdout.splitlines()[-1]):
-                row["allocator"] = allocator
-                seconds = row.pop("seconds")
-                first = merged.setdefault(tuple(row[key] for key in KEYS), row)
-                for part, times in seconds.items():
-                    first.setdefault("seconds", {}).setdefault(part, []).extend(times)
+    for repeat, (allocator, group) in itertools.product(range(args.repeats), processes):
+        print(f"repeat {repeat + 1} of {args.repeats}: {allocator}, {', '.join(group)}", flush=True)
+        command = [sys.executable, __file__, "--device", args.device, "--rounds", str(args.rounds)]
+        command += ["--sizes", args.sizes, "--only", *group]
+        environment = {**os.environ, **ALLOCATORS[allocator]}
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+        for row in json.loads(done.stdout.splitlines()[-1]):
+            row["allocator"] = allocator
+            counted = row.pop("counted")
+            merged.setdefault(tuple(row[key] for key in KEYS), {**row, "counted": []})["counted"] += counted
     rows = []
     for row in merged.values():
-        seconds = row.pop("seconds")
-        milliseconds = {f"{part}_ms": round(1e3 * statistics.median(times), 3) for part, times in seconds.items()}
-        rows.append({**row, **milliseconds, **conditions})
+        counted = row.pop("counted")
+        median = {name: statistics.median(call[name] for call in counted) for name in counted[0]}
+        faults = median.pop("page_faults")
+        milliseconds = {f"{part}_ms": round(1e3 * seconds, 3) for part, seconds in median.items()}
+        rows.append({**row, "page_faults": faults, **milliseconds, **conditions})
     if args.csv:
-        with args.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+        write_csv(args.csv, rows)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tables import write_csv
 
 from asl_mmdet.cli.common import need
 
@@ -126,10 +127,7 @@ def main() -> None:
     }
     for key, value in row.items():
         print(f"{key}: {value:,}" if isinstance(value, int) else f"{key}: {value}")
-    with args.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        writer.writeheader()
-        writer.writerow(row)
+    write_csv(args.csv, [row])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ file in the page cache; "growth" is the time against the row before it, divided 
 
 import argparse
 import contextlib
-import csv
 import io
 import json
 import os
@@ -21,6 +20,7 @@ from typing import Any
 
 import bench_open_images
 import numpy as np
+from tables import write_csv
 
 from asl_mmdet.cli.common import need
 
@@ -143,10 +143,7 @@ def main() -> None:
             row |= dict(device=f"{platform.machine()} CPU, 1 core", python=platform.python_version())
             rows.append(row)
             print(" | ".join(map(str, row.values())), flush=True)
-    with args.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(args.csv, rows)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ the one of the config. For a warm allocator set the variables of WARM in bench_l
 """
 
 import argparse
-import csv
 import datetime
 import os
 import statistics
@@ -21,6 +20,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
+from tables import write_csv
 from torch import nn
 
 from asl_mmdet.cli.common import need_config
@@ -100,10 +100,7 @@ def main() -> None:
         rows.append({**measure(path, args.steps), **conditions})
         print(rows[-1], flush=True)
     if args.csv:
-        with args.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+        write_csv(args.csv, rows)
 
 
 if __name__ == "__main__":
