@@ -12,14 +12,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
-import asl_mmdet  # noqa: F401  (before mmdet.models, which needs mmcv.ops)
-
-if importlib.util.find_spec("mmengine"):  # without it there is torch alone
-    from mmengine.config import utils
-
-    # A config with a base of MMDetection's has MMEngine read a hundred YAML files; they do not change meanwhile.
-    utils._get_cfg_metainfo = functools.cache(utils._get_cfg_metainfo)
-
 settings.register_profile("default", max_examples=300)
 settings.register_profile("long", max_examples=20_000)
 settings.load_profile("default")
@@ -35,6 +27,27 @@ def _freeze_imports():
         _frozen_modules = len(sys.modules)
         gc.collect()
         gc.freeze()
+
+
+def pytest_configure(config):
+    """Import MMDetection, but not in pytest-xdist's controller, which runs no test."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        return
+    import asl_mmdet  # noqa: F401  (before mmdet.models, which needs mmcv.ops)
+
+    if importlib.util.find_spec("mmengine"):  # without it there is torch alone
+        from mmengine.config import utils
+
+        # A config with a base of MMDetection's has MMEngine read a hundred YAML files; they do not change meanwhile.
+        utils._get_cfg_metainfo = functools.cache(utils._get_cfg_metainfo)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """For ``--dist loadgroup``: a file stays together, and one worker at a time starts processes, for their memory."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "integration" else str(item.path)))
 
 
 def pytest_collection_finish():
