@@ -8,8 +8,9 @@
 Each cell is audited on its own training images by ``tools/audit_labels.py``, and trained again by its own config and
 seed on what ``--apply`` wrote; nothing else differs. The new cell has ``_round2`` at its data. What is finished is
 kept; with other options give another ``--name``. ``--complete`` stands for a reviewer who knows the file with all
-boxes: findings that lie where it has none (IoU below 0.2) are removed before they are applied. ``--report FOLDER``
-writes the rows of the cells named, of their second rounds, and of the cells of ``--beside``.
+boxes: findings that lie where it has none (IoU below 0.2) are removed before they are applied. ``--as-ignore`` adds
+them as regions that nothing is known about, and has the assigner leave out what lies in one. ``--report FOLDER`` writes
+the rows of the cells named, of their second rounds, and of the cells of ``--beside``.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from asl_mmdet.audit.findings import Limits
 from asl_mmdet.benchmark import Cell
 from asl_mmdet.benchmark.execute import Job, run_jobs
 from asl_mmdet.benchmark.metrics import collect
@@ -57,15 +59,16 @@ def reviewed(findings: Path, complete: Path) -> Path:
     return target
 
 
-def write_annotations(config: Path, target: Path, score: float, complete: Path | None) -> None:
+def write_annotations(config: Path, target: Path, args: argparse.Namespace) -> None:
     """Audit a trained cell, and write its annotations with what was found."""
-    apply = ["--apply", score, "--apply-to", target]
+    apply = ["--apply", args.apply, "--apply-to", target, *(["--as-ignore"] if args.as_ignore else [])]
     audit = [config, last_checkpoint(config.parent / "run"), "--out", target.parent, "--crops", 0]
-    if complete is None:
+    audit += ["--min-score", min(args.apply, Limits.min_score)]
+    if args.complete is None:
         call(*audit, *apply)
     else:
         call(*audit)
-        call(config, "--findings", reviewed(target.with_name("findings.json"), complete), *apply)
+        call(config, "--findings", reviewed(target.with_name("findings.json"), args.complete), *apply)
 
 
 def call(*arguments: Any) -> None:
@@ -82,9 +85,11 @@ def second_round(name: str, args: argparse.Namespace) -> Job:
         path = args.out / name / "config.py"
         target = (path.parent / "audit" / f"{args.name}.json").resolve()
         if not target.exists():
-            write_annotations(path, target, args.apply, args.complete)
+            write_annotations(path, target, args)
         cfg = Config.fromfile(path)
         cfg.train_dataloader.dataset.ann_file = str(target)
+        if args.as_ignore:
+            cfg.model.train_cfg.assigner.ignore_iof_thr = 0.5
         return cfg
 
     def result(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
@@ -106,6 +111,7 @@ def main() -> None:
     parser.add_argument("cells", nargs="+", help="names of its finished cells")
     parser.add_argument("--apply", type=float, default=0.4, metavar="SCORE", help="least score of what is added")
     parser.add_argument("--name", default="round2", help="what the data of the second round is called")
+    parser.add_argument("--as-ignore", action="store_true", help="add them as ignored regions, not as boxes")
     parser.add_argument("--complete", type=Path, metavar="FILE.json", help="review the findings by this file")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="write the report there")
     parser.add_argument("--beside", nargs="*", default=[], help="more finished cells for the report")

@@ -1,10 +1,10 @@
 """Time and memory of the loss against other losses: python benchmarks/bench_loss.py --csv benchmarks/bench_loss.csv.
 
-There are two states of the memory allocator. "Warm" is a process that keeps its memory (WARM below). All implementations
-take turns in one, so that a machine whose speed drifts slows all of them. In a fresh process glibc gives large
-temporaries back to the system, and every call gets them anew, at the price of a page fault for 4 KB. There every
-implementation has a process of its own, and a ratio of two is less certain. Wall time, CPU time and page faults are
-counted; medians are reported.
+There are two states of the memory allocator. "Warm" is a process that keeps its memory (WARM below). All
+implementations take turns in one, so that a machine whose speed drifts slows all of them. In a fresh process glibc
+gives large temporaries back to the system, and every call gets them anew, at the price of a page fault for 4 KB. There
+every implementation has a process of its own, and a ratio of two is less certain. Wall time, CPU time and page faults
+are counted; medians are reported.
 
 ``--sizes`` and ``--losses`` choose some. On a GPU: ``--device cuda``. Peers that are packages are left out where they
 are missing (timm, mmpretrain). Peers get labels of the logits' shape made beforehand, except MMDetection's focal loss

@@ -6,7 +6,6 @@ read in a fresh process on one core; the file is in the page cache then.
 """
 
 import argparse
-import csv
 import datetime
 import json
 import os

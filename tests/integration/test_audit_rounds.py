@@ -1,0 +1,58 @@
+"""The script that measures a second round, with a training of each."""
+
+import json
+import runpy
+import sys
+
+import pytest
+from commands import ROOT
+from mmengine.config import Config
+from processes import fork_trainings
+
+from asl_mmdet.benchmark import Plan, run
+from asl_mmdet.shapes import make_shapes
+
+pytestmark = pytest.mark.slow
+CELL = "atss-asl-half-seed0"
+
+
+def test_second_round_trains_on_what_was_found(tmp_path, monkeypatch, capsys):
+    fork_trainings(monkeypatch)
+    data = make_shapes(tmp_path / "half", num_train=4, num_val=2, missing_rate=0.5)
+    complete = make_shapes(tmp_path / "complete", num_train=4, num_val=2) / "annotations/train.json"
+    options = {f"{split}_dataloader.dataset.data_root": f"{data}/" for split in ("train", "val", "test")}
+    options |= {f"{split}_dataloader.num_workers": 0 for split in ("train", "val", "test")}
+    options |= {f"{split}_dataloader.persistent_workers": False for split in ("train", "val", "test")}
+    options |= {f"{split}_evaluator.ann_file": f"{data}/annotations/val.json" for split in ("val", "test")}
+    options |= {"train_cfg.max_epochs": 1, "train_dataloader.batch_size": 2, "model.test_cfg.score_thr": 0.0}
+    (tmp_path / "plan.py").write_text(
+        f"configs = dict(atss='{ROOT}/configs/shapes/atss_r18_asl_shapes.py')\n"
+        f"losses = dict(asl=None)\nbaseline = 'asl'\nseeds = (0,)\ndata = dict(half={options})\n"
+    )
+    out = tmp_path / "out"
+    assert run(Plan.read(tmp_path / "plan.py"), out, 1, [sys.executable], []) == []
+
+    def rounds(*flags):
+        monkeypatch.setattr(sys, "argv", ["audit_rounds.py", str(out), CELL, "--apply", "0", *map(str, flags)])
+        runpy.run_path(str(ROOT / "benchmarks/audit_rounds.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    def config_of(data):
+        return Config.fromfile(out / f"atss-asl-{data}-seed0" / "config.py")
+
+    def annotations_of(data):
+        return json.loads((out / CELL / "audit" / f"{data.removeprefix('half_')}.json").read_text())["annotations"]
+
+    given = json.loads((data / "annotations/train.json").read_text())["annotations"]
+    assert "second round" in rounds()
+    added = [row for row in annotations_of("half_round2") if row.get("source") == "audit_labels"]
+    assert len(annotations_of("half_round2")) == len(given) + len(added) > len(given)
+    assert config_of("half_round2").train_dataloader.dataset.ann_file == str(out / CELL / "audit" / "round2.json")
+
+    report = tmp_path / "report"
+    printed = rounds("--as-ignore", "--complete", complete, "--name", "ignored", "--report", report)
+    assert "second round" in printed
+    ignored = [row for row in annotations_of("half_ignored") if row.get("source") == "audit_labels"]
+    assert all(row["iscrowd"] == 1 for row in ignored) and len(ignored) < len(added)  # the others lie where no box is
+    assert config_of("half_ignored").model.train_cfg.assigner.ignore_iof_thr == 0.5
+    assert "half_ignored" in (report / "report.md").read_text()
