@@ -69,6 +69,14 @@ _scope_of_file = pytest.fixture(_restore_default_scope, autouse=True, scope="mod
 _scope_of_test = pytest.fixture(_restore_default_scope, autouse=True)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _stop_torch_server():
+    """An interpreter that has imported PyTorch takes 0.4 GB: it ends with the file that needed it."""
+    yield
+    if processes := sys.modules.get("processes"):
+        processes.stop_torch_server()
+
+
 @pytest.fixture(autouse=True)
 def _return_memory():
     """Give what a large model took back to the system: two workers run beside trainings."""

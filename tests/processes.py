@@ -4,6 +4,7 @@ import functools
 import gc
 import json
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import re
 import runpy
@@ -16,6 +17,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["asl_mmdet.cli.train", "asl_mmdet.cli.test", "mmdet.models", "asl_mmdet.multilabel"])
+
+
+def stop_servers():
+    """End the processes that others are forked from; the next one starts them anew."""
+    multiprocessing.forkserver._forkserver._stop()
+    stop_torch_server()
+
+
+def stop_torch_server():
+    if _torch_server.cache_info().currsize:
+        _torch_server().process.communicate()  # its input ends, and with that its loop
+        _torch_server.cache_clear()
 
 
 def _run(args, cwd, env, out, err):
@@ -132,7 +145,7 @@ for line in sys.stdin:
 
 @functools.cache
 def _torch_server():
-    return _Torch()  # its input ends with this process, and with that its loop
+    return _Torch()
 
 
 def python_with_torch(code, cwd=ROOT):

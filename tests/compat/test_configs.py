@@ -18,6 +18,7 @@ from mmengine.optim import OneCycleLR, build_optim_wrapper
 from mmengine.runner import Runner
 from pooled_image import pooled
 
+from asl_mmdet.checks import check_config
 from asl_mmdet.losses import AsymmetricLoss
 from asl_mmdet.losses.presets import PRESETS
 
@@ -39,6 +40,11 @@ def _elsewhere(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True, scope="module")
 def _mmdet_scope():
     register_all_modules()
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if path not in NEW_STYLE])
+def test_checks_find_nothing(path):
+    assert check_config(Config.fromfile(ROOT / path)) == []
 
 
 @pytest.mark.parametrize("path", DETECTORS)

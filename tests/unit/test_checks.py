@@ -48,11 +48,9 @@ def config_of(root):
     return cfg
 
 
-def test_clean_set_and_shipped_configs_have_no_findings(clean):
+def test_clean_set_has_no_findings(clean):
     found = check_datasets(config_of(clean), ("train", "val"), read_images=True)
     assert found == {"train_dataloader.dataset": [], "val_dataloader.dataset": []}
-    for path in (p for folder in (".", "shapes", "small", "multilabel") for p in ROOT.glob(f"configs/{folder}/*.py")):
-        assert check_config(Config.fromfile(path)) == [], path
 
 
 class Planter:
