@@ -18,7 +18,7 @@ demo: .venv/.installed data/shapes
 
 # The long files first, as the folders have them: pytest-xdist would begin with those of the most tests.
 test: .venv/.installed
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: .venv/.installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit

@@ -42,12 +42,19 @@ def pytest_configure(config):
         utils._get_cfg_metainfo = functools.cache(utils._get_cfg_metainfo)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """For ``--dist loadgroup``: a file stays together, and one worker at a time starts processes, for their memory."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "integration" else str(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With ``--dist loadfile`` a file stays together, and one worker at a time starts processes, for their memory."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class IntegrationTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            folder = "tests/integration/"
+            return folder if nodeid.startswith(folder) else super()._split_scope(nodeid)
+
+    return IntegrationTogether(config, log)
 
 
 def pytest_collection_finish():
