@@ -10,6 +10,12 @@ from pathlib import Path
 from unittest import mock
 
 ROOT = Path(__file__).parents[1]
+# Options for a training whose test is not about its loaders: each of their processes takes up to 0.8 GB.
+NO_WORKERS = {
+    f"{split}_dataloader.{key}": value
+    for split in ("train", "val", "test")
+    for key, value in (("num_workers", 0), ("persistent_workers", False))
+}
 
 
 def call(tool, *args):

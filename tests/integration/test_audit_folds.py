@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from commands import call, message_of
+from commands import NO_WORKERS, call, message_of
 from processes import fork_trainings
 
 from asl_mmdet.benchmark.processes import Processes
@@ -44,9 +44,8 @@ def started(monkeypatch):
 def test_every_image_is_judged_by_a_model_that_has_not_seen_it(kind, data, started, tmp_path):
     run, scripts = started
     options = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
-    options += ["train_cfg.max_epochs=1", "train_dataloader.batch_size=2", "train_dataloader.num_workers=0"]
-    options += ["train_dataloader.persistent_workers=False", "test_dataloader.num_workers=0"]
-    options += ["test_dataloader.persistent_workers=False"]
+    options += ["train_cfg.max_epochs=1", "train_dataloader.batch_size=2"]
+    options += [f"{key}={value}" for key, value in NO_WORKERS.items()]
     if kind == "detector":
         options += ["model.test_cfg.score_thr=0.0", f"test_evaluator.ann_file={data}/annotations/val.json"]
     arguments = [CONFIGS[kind], "--folds", "2", "--out", tmp_path, "--crops", "0", "--min-score", "0"]

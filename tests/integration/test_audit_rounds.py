@@ -5,7 +5,7 @@ import runpy
 import sys
 
 import pytest
-from commands import ROOT
+from commands import NO_WORKERS, ROOT
 from mmengine.config import Config
 from processes import fork_trainings
 
@@ -21,8 +21,7 @@ def test_second_round_trains_on_what_was_found(tmp_path, monkeypatch, capsys):
     data = make_shapes(tmp_path / "half", num_train=4, num_val=2, missing_rate=0.5)
     complete = make_shapes(tmp_path / "complete", num_train=4, num_val=2) / "annotations/train.json"
     options = {f"{split}_dataloader.dataset.data_root": f"{data}/" for split in ("train", "val", "test")}
-    options |= {f"{split}_dataloader.num_workers": 0 for split in ("train", "val", "test")}
-    options |= {f"{split}_dataloader.persistent_workers": False for split in ("train", "val", "test")}
+    options |= NO_WORKERS
     options |= {f"{split}_evaluator.ann_file": f"{data}/annotations/val.json" for split in ("val", "test")}
     options |= {"train_cfg.max_epochs": 1, "train_dataloader.batch_size": 2, "model.test_cfg.score_thr": 0.0}
     (tmp_path / "plan.py").write_text(

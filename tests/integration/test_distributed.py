@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import NO_WORKERS
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmdet.utils import register_all_modules
@@ -126,9 +127,7 @@ def test_launch_scripts_train_die_resume_and_evaluate(tmp_path):
     roots = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
     files = [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
     options = ["--cfg-options", *roots, *files, "train_cfg.max_epochs=2", "default_hooks.logger.interval=1"]
-    options += ["train_dataloader.batch_size=4"]
-    for split in ("train", "val", "test"):  # eight processes less, of 0.25 GB each
-        options += [f"{split}_dataloader.num_workers=0", f"{split}_dataloader.persistent_workers=False"]
+    options += ["train_dataloader.batch_size=4", *(f"{key}={value}" for key, value in NO_WORKERS.items())]
     config, work_dir = CONFIGS["atss_r18_adaptive"], tmp_path / "work"
     train = [config, "2", "--work-dir", work_dir]
     with (tmp_path / "errors").open("w") as errors:
