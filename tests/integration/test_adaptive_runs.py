@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import NO_WORKERS
 from processes import Started
 
 from asl_mmdet.cli.common import end_processes
@@ -68,7 +67,6 @@ def test_killed_and_resumed_adaptive_run_equals_undisturbed(tmp_path):
     ]
     (tmp_path / "config.py").write_text("\n".join(lines))
     options = ["train_dataloader.batch_size=4", "train_cfg.max_epochs=3", "default_hooks.logger.interval=1"]
-    options += [f"{key}={value}" for key, value in NO_WORKERS.items()]
 
     def train(folder, *flags):
         work_dir = ["--work-dir", tmp_path / folder]
