@@ -21,6 +21,7 @@ NO_WORKERS = {
 def call(tool, *args):
     """What ``python tools/<tool>.py`` does from the checkout's folder, and what a process would leave of it."""
     main = importlib.import_module(f"asl_mmdet.cli.{tool}").main
+    forget_runs()
     out, err, before = StringIO(), StringIO(), Path.cwd()
     code = 0
     try:
@@ -37,6 +38,15 @@ def call(tool, *args):
     finally:
         os.chdir(before)
     return subprocess.CompletedProcess([tool, *args], code, out.getvalue(), err.getvalue())
+
+
+def forget_runs():
+    """MMEngine keeps a run's logger and visualizer by its name, which two runs of a second share."""
+    from mmengine.logging import MMLogger
+    from mmengine.visualization import Visualizer
+
+    for kept in (MMLogger, *Visualizer.__subclasses__()):
+        kept._instance_dict.clear()
 
 
 def message_of(tool, *args):
