@@ -1,6 +1,7 @@
 """What the commands share: options, the config and the runner, and errors that come before anything is built."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Iterable
@@ -107,8 +108,13 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def end_processes() -> None:
-    """Leave the process group, for after the work: a process that ends inside of one can be aborted at its exit."""
+    """Leave the process group, for after the work; the caller has dropped its runner.
+
+    Gloo's threads are joined when the last reference to the group goes, and a wrapped model has one. Where that is as
+    late as the interpreter's end, the process is aborted now and then (pytorch/pytorch#190489).
+    """
     if torch.distributed.is_initialized():
+        gc.collect()  # runner, hooks and model refer to each other
         torch.distributed.destroy_process_group()
 
 

@@ -77,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         metrics = [] if args.dump_only else runner.test_evaluator.metrics
         runner.test_evaluator.metrics = [*metrics, dump_to(args.out, cfg)]
     runner.test()
+    del runner
     end_processes()
 
 

@@ -73,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runner = build_runner(cfg)
     stop_on(preflight.check_space(cfg.work_dir, runner.model), args.ignore)
     runner.train()
+    del runner
     end_processes()
 
 
