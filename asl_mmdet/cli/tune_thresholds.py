@@ -151,6 +151,7 @@ def predict(cfg: Config, checkpoint: str, out: Path) -> Path:
     key.unlink(missing_ok=True)
     runner.test_evaluator.metrics = [dump_to(path, cfg)]
     runner.test()
+    del runner
     end_processes()
     key.write_text(wanted)
     return path
