@@ -10,6 +10,7 @@ from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_o
 from asl_mmdet.checks.finding import FAILS, Finding, Findings, Rule
 from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks, get_key
 from asl_mmdet.losses.class_weight import Scheme, check_class_weight, weights_of
+from asl_mmdet.packaged_weights import PREFIX
 
 SPLITS = ("train", "val", "test")
 _WHOLE, _NUMBER = (int,), (int, float)
@@ -66,6 +67,16 @@ def _short_schedules(cfg: Config) -> Iterator[str]:
         steps, length = scheduler.get("total_steps"), get_key(cfg, f"train_cfg.{unit}")
         if isinstance(steps, int) and isinstance(length, int) and length > steps:
             yield f"{key}.total_steps={steps} with train_cfg.{unit}={length}; write {key}.total_steps={length}"
+
+
+def _other_names(cfg: Config) -> Iterator[str]:
+    for key, block in find_typed_blocks(cfg.get("model"), "model"):
+        init_cfg = block.get("init_cfg")
+        if not isinstance(init_cfg, dict) or not str(init_cfg.get("checkpoint")).startswith(PREFIX):
+            continue
+        scope, _, kind = str(block["type"]).rpartition(".")
+        if kind != "MobileNetV2" or (scope or cfg.get("default_scope")) == "mmpretrain":
+            yield f"{key}.type={block['type']!r} with {init_cfg['checkpoint']}"
 
 
 class LossBlock(NamedTuple):
@@ -187,6 +198,14 @@ CONFIG_RULES: list[Rule[Config]] = [
         "Training stops with an error where the schedule ends.",
         "",
         _short_schedules,
+    ),
+    Rule(
+        "C105",
+        "error",
+        "weights with the names of another model",
+        "None of them would be loaded.",
+        "Write type='mmdet.MobileNetV2', or take the init_cfg out.",
+        _other_names,
     ),
 ]
 NAME_RULES: list[Rule[LossBlock]] = [

@@ -90,7 +90,7 @@ model = dict(
         to_onehot=True,
     ),
     backbone=dict(
-        type="MobileNetV2",
+        type="mmdet.MobileNetV2",  # the weights have its names, not those of mmpretrain's
         out_indices=(7,),
         frozen_stages=4,
         norm_eval=True,

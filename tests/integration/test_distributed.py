@@ -16,6 +16,7 @@ from mmdet.testing import demo_mm_inputs
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
+from processes import stop_servers
 from torch import nn
 
 from asl_mmdet.cli.common import end_processes
@@ -123,6 +124,7 @@ def launch(script, *args):
 
 def test_launch_scripts_train_die_resume_and_evaluate(tmp_path):
     """Two processes: the death of one ends the run, which resumes; another script evaluates its checkpoint."""
+    stop_servers()  # beside these processes there is no memory for them
     data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
     roots = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
     files = [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]

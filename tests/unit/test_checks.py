@@ -249,6 +249,10 @@ SETTINGS = [
     ({"randomness.seed": "0"}, "error: .*randomness.seed='0'"),
     ({"model.bbox_head.num_classes": 0}, "error: .*model.bbox_head.num_classes=0.*without background"),
     ({"val_evaluator.ann_file": "other.json"}, "error: .*val_evaluator.ann_file='other.json'.*write 'data/shapes/"),
+    (
+        {"model.backbone.init_cfg": dict(type="Pretrained", checkpoint="packaged://mobilenet_v2")},
+        "error: C105 .*model.backbone.type='ResNet' with packaged://mobilenet_v2.*Write type='mmdet.MobileNetV2'",
+    ),
     ({f"{LOSS}.loss_weight": 0}, "warning: .*loss_cls.loss_weight=0"),
     ({f"{LOSS}.clip": 0.05}, "warning: C205 .*clip=0.05 with model.test_cfg.score_thr=0.05.*smaller clip"),
     ({f"{LOSS}.clip": 0.02}, "warning: .*clip=0.02.*No background is learned"),
@@ -281,6 +285,13 @@ def test_wrong_setting_is_found(changes, expected):
     found = check_config(cfg)
     assert len(found) == 1
     assert re.match(expected, str(found[0])), found[0]
+
+
+@pytest.mark.parametrize("kind, is_wrong", [("MobileNetV2", True), ("mmdet.MobileNetV2", False)])
+def test_packaged_weights_in_mmpretrains_backbone_are_found(kind, is_wrong):
+    cfg = Config.fromfile(ROOT / "configs/small/classifier_mnv2_asl.py")
+    cfg.model.backbone.type = kind
+    assert [finding.code for finding in check_config(cfg)] == ["C105"] * is_wrong
 
 
 @pytest.mark.parametrize("changes, expected", REFUSED, ids=lambda value: str(value)[:60])

@@ -3,16 +3,21 @@
 import hashlib
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 import torch
 import torchvision
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from asl_mmdet import checkpoints, packaged_weights
 from asl_mmdet.packaged_weights import WEIGHTS, find_file, load_packaged, mobilenet_v2_keys
+
+ROOT = Path(__file__).parents[2]
 
 
 class Package:
@@ -67,6 +72,20 @@ def test_pretrained_backbone_equals_torchvisions(package, is_strict):
         for output, end in zip(outputs, (7, 14, 18), strict=True):
             assert torch.equal(output, package.features[:end](images))
         assert torch.equal(backbone.conv2(outputs[-1]), package.features(images))
+
+
+@pytest.mark.usefixtures("package", "_loaders")
+@pytest.mark.parametrize("name", ["atss_mnv2_focal", "classifier_mnv2_bce"])
+def test_shipped_configs_load_every_tensor_of_the_backbone(name):
+    cfg = Config.fromfile(ROOT / f"configs/small/{name}.py")
+    if cfg.default_scope == "mmpretrain":
+        pytest.importorskip("mmpretrain.models")
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        backbone = MODELS.build(cfg.model.backbone)
+        backbone.init_weights()
+    state, loaded = backbone.state_dict(), load_packaged("packaged://mobilenet_v2")
+    assert state.keys() <= loaded.keys()
+    assert all(torch.equal(value, loaded[key]) for key, value in state.items())
 
 
 def test_every_tensor_but_the_classifiers_has_a_name_of_mmdetections(package):
