@@ -31,14 +31,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     out = args.out or Path("work_dirs") / "tune" / Path(args.config).stem
     trainer = Trainer(out / "base.py", out / "trials", tuple(args.seeds))
     try:
-        key, task = loss_node(cfg)[0], task_of(cfg)
+        (key, node), task = loss_node(cfg), task_of(cfg)
+        own = node.to_dict()
         check_data(cfg, "train")
         refuse_another(out, cfg, args)
         held_out = use_parts(cfg, out / "parts", args.val_share, args.seeds[0])
         if problems := write_base(cfg, trainer):
             fail("\n".join(problems))
         tell(f"a share of {args.val_share:g} of the training images is set aside to judge by: {held_out}")
-        tried = search(trainer, task, args.losses, out, args.trials, args.minutes, args.seeds[0])
+        tried = search(trainer, task, args.losses, out, args.trials, args.minutes, args.seeds[0], own)
     except (ValueError, BlockingIOError) as error:
         fail(str(error))
     best = tried[0]

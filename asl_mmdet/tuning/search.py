@@ -41,6 +41,7 @@ def search(
     trials: int,
     minutes: float,
     seed: int = 0,
+    own: dict[str, Any] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Tried]:
     """Try losses until a budget is used up, and give all that were tried, also in earlier calls; the best first.
@@ -58,6 +59,7 @@ def search(
         trials: How many losses to try, earlier calls included.
         minutes: The budget of this call.
         seed: Of the sampler.
+        own: The block of the config's own loss, which is not tried again by another name.
         clock: Seconds.
 
     Raises:
@@ -67,11 +69,12 @@ def search(
     study = _open(out, seed)
     _take_up_again(study)
     known: list[Params] = [{}, *first_of(task, families)]
+    same = next((name_of(point) for point in _points(grids) if block_of(point, task) == own), "")
     start, longest = clock(), 0.0
     while len(found := list(_finished(study))) < trials:
         if clock() - start + longest > 60 * minutes:
             break
-        trial, params = _next(study, grids, known, found, seed)
+        trial, params = _next(study, grids, known, found, seed, same)
         if trial is None:  # the whole grid was tried
             break
         name, began = name_of(params), clock()
@@ -111,9 +114,16 @@ def _open(out: Path, seed: int) -> Any:
     )
 
 
-def _next(study: Any, grids: Grids, known: list[Params], found: list[Tried], seed: int) -> tuple[Any, Params]:
-    """The next trial and its parameters; a point that was tried is replaced by one that was not, at random."""
+def _next(
+    study: Any, grids: Grids, known: list[Params], found: list[Tried], seed: int, same: str
+) -> tuple[Any, Params]:
+    """The next trial and its parameters; a point that was tried is replaced by one that was not, at random.
+
+    ``same`` is the name of the point that is the config's own loss.
+    """
     values = {one.name: one.value for one in found}
+    if OWN in values:
+        values[same] = values[OWN]
     first = [point for point in known if name_of(point) not in values]
     if first and not study.get_trials(deepcopy=False, states=[_state("WAITING")]):
         study.enqueue_trial(_long(first[0]))

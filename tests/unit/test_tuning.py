@@ -54,6 +54,15 @@ def test_own_loss_and_known_points_come_first_and_better_ones_are_found(tmp_path
     assert tried[0].params["family"] == "asl"
 
 
+@pytest.mark.parametrize("trials", [4, 3])
+def test_own_loss_is_not_tried_again_by_another_name(tmp_path, trials):
+    own = dict(type="CrossEntropyLoss", use_sigmoid=True, loss_weight=1.0)
+    objective = Objective()
+    tried = run(objective, tmp_path, trials=trials, families=["bce"], own=own)
+    assert objective.names[0] == OWN
+    assert sorted(one.name for one in tried) == ["bce-loss_weight0.5", "bce-loss_weight2", OWN]
+
+
 def test_stopped_search_goes_on_with_what_was_on_its_way(tmp_path):
     straight = Objective()
     run(straight, tmp_path / "straight", trials=5)
