@@ -57,4 +57,5 @@ def newest(session: nox.Session) -> None:
 def torch_only(session: nox.Session) -> None:
     """The pure functions, where there is no MMDetection."""
     session.install("--constraint", "constraints/torch-only.txt", "torch", "hypothesis", "pytest", "--editable", ".")
-    session.run("python", "-m", "pytest", *(session.posargs or ("tests/unit/test_functional.py",)))
+    tests = session.posargs or ("tests/unit/test_functional.py", "tests/unit/test_compiled.py")
+    session.run("python", "-m", "pytest", *tests)

@@ -307,16 +307,14 @@ def test_a_label_takes_less_than_five_bytes(tmp_path, shuffled):
     classes_drawn, confidences = rng.integers(0, len(classes), len(images)), rng.integers(0, 2, len(images))
     rows = zip((images * 2**40).tolist(), classes_drawn.tolist(), confidences.tolist(), strict=True)
     dataset = OpenImages(**write_set(tmp_path, *(f"{i:016x},v,/m/0{c:x},{k}" for i, c, k in rows), classes=classes))
-    labels = dataset.data_list
-    pairs = np.unique(images * len(classes) + classes_drawn)
+    labels, pairs = dataset.data_list, np.unique(images * len(classes) + classes_drawn)
     assert len(labels.codes) == len(pairs)
     assert labels.codes.dtype == np.uint16
     np.testing.assert_array_equal(labels.ids >> 40, np.unique(images))
     np.testing.assert_array_equal(labels.codes >> 1, pairs % len(classes))
-    held = [
-        array if array.base is None else array.base for array in vars(labels).values() if isinstance(array, np.ndarray)
-    ]
-    assert sum(array.nbytes for array in {id(array): array for array in held}.values()) < 5 * len(labels.codes)
+    arrays = [array for array in vars(labels).values() if isinstance(array, np.ndarray)]
+    held = {id(base): base for base in (array if array.base is None else array.base for array in arrays)}
+    assert sum(array.nbytes for array in held.values()) < 5 * len(labels.codes)
 
 
 @pytest.mark.parametrize(
@@ -331,8 +329,7 @@ def test_class_lists_have_mids_with_or_without_names(tmp_path, text, mids, names
     paths = write_set(tmp_path, f"{A},v,/m/0a,1")
     write(tmp_path / "classes.txt", text)
     dataset = OpenImages(**paths)
-    assert dataset.mids == mids
-    assert list(dataset.metainfo["classes"]) == names
+    assert (dataset.mids, list(dataset.metainfo["classes"])) == (mids, names)
     assert dataset.get_cat_ids(0) == [1]
 
 
