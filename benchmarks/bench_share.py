@@ -2,12 +2,11 @@
 
 A step is forward and backward of one image of noise of 800 x 1344 with 10 boxes, at the first weights. What its
 head gives to the loss is kept; forward and backward of the loss alone are then timed on that, with focal loss and with
-the one of the config. For a warm allocator set the variables of WARM in bench_loss.py. No data is needed.
+the one of the config. No data is needed.
 """
 
 import argparse
 import datetime
-import os
 import statistics
 import time
 from pathlib import Path
@@ -20,9 +19,10 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
-from tables import write_csv
+from tables import allocator, append_csv
 from torch import nn
 
+from asl_mmdet.allocator import keep_memory
 from asl_mmdet.cli.common import need_config
 
 CONFIGS = [f"configs/{name}_r50_asl.py" for name in ("atss", "fcos", "retinanet")]
@@ -83,14 +83,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The share of the loss in a training step.")
     parser.add_argument("configs", nargs="*", default=CONFIGS)
     parser.add_argument("--steps", type=int, default=2, help="counted steps with each loss, after one")
-    parser.add_argument("--csv", type=Path, help="write the rows to this file")
+    parser.add_argument("--keep-memory", action="store_true", help="as tools/train.py has it on a CPU")
+    parser.add_argument("--csv", type=Path, help="add the rows to this file")
     args = parser.parse_args()
     for path in args.configs:
         need_config(path)
     register_all_modules()
     MMLogger.get_current_instance().setLevel("WARNING")  # not a line a weight
     conditions = {
-        "allocator": "warm" if "MALLOC_TOP_PAD_" in os.environ else "fresh",
+        "allocator": allocator(args.keep_memory and keep_memory()),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "date": datetime.date.today().isoformat(),
@@ -100,7 +101,7 @@ def main() -> None:
         rows.append({**measure(path, args.steps), **conditions})
         print(rows[-1], flush=True)
     if args.csv:
-        write_csv(args.csv, rows)
+        append_csv(args.csv, rows)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ Needs the shapes data: python tools/make_shapes.py data/shapes.
 
 import argparse
 import copy
+import datetime
 import itertools
 import statistics
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import torch
@@ -19,7 +21,9 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import LogProcessor, Runner
+from tables import allocator, append_csv
 
+from asl_mmdet.allocator import keep_memory
 from asl_mmdet.checks.preflight import check_data
 from asl_mmdet.cli.common import need_config, stop_on
 from asl_mmdet.hooks import ProbabilityGapHook
@@ -32,7 +36,10 @@ def main() -> None:
     parser.add_argument("focal", nargs="?", default="configs/shapes/atss_r18_focal_shapes.py")
     parser.add_argument("--gap", action="store_true", help="time ProbabilityGapHook instead")
     parser.add_argument("--steps", type=int, default=60, help="counted steps of each")
+    parser.add_argument("--keep-memory", action="store_true", help="as tools/train.py has it on a CPU")
+    parser.add_argument("--csv", type=Path, help="add a row to this file")
     args = parser.parse_args()
+    row = {"allocator": allocator(args.keep_memory and keep_memory()), "threads": torch.get_num_threads()}
     if args.gap:
         args.focal = args.config
     for path in (args.config, args.focal):
@@ -60,8 +67,13 @@ def main() -> None:
             if step >= 0:
                 seconds[which].append(time.perf_counter() - start)
     asl, focal = (1e3 * statistics.median(times) for times in seconds)
-    print(f"{torch.get_num_threads()} CPU threads, torch {torch.__version__}, medians of {args.steps} steps:")
+    print(
+        f"{row['threads']} CPU threads, torch {torch.__version__}, {row['allocator']}, medians of {args.steps} steps:"
+    )
     print(f"  {args.config}: {asl:.1f} ms\n  {args.focal}: {focal:.1f} ms\n  ratio {asl / focal:.3f}")
+    if args.csv:
+        row.update(config_ms=round(asl, 1), focal_ms=round(focal, 1), config=args.config, focal_config=args.focal)
+        append_csv(args.csv, [{**row, "torch": torch.__version__, "date": datetime.date.today().isoformat()}])
 
 
 if __name__ == "__main__":
