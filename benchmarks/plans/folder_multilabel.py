@@ -6,15 +6,16 @@
         --out work_dirs/benchmark/aquarium_multilabel
 
 The boxes of an image say which classes are in it; the folder and its sources are those of folder_losses.py. Hill, SPLC
-and LL-* are in benchmarks/rivals. FOCAL_GAMMA and FOCAL_ALPHA are for focal loss, as there.
+and LL-* are in benchmarks/rivals. FOCAL_GAMMA and FOCAL_ALPHA are for focal loss, the baseline.
 """
 
 _ll = dict(type="LargeLoss", delta_rel=float("{{$DELTA_REL:0.2}}"))
 
 configs = dict(mnv2="configs/small/classifier_mnv2_bce.py")
 losses = dict(
-    bce=None,
     focal=dict(type="FocalLoss", gamma=float("{{$FOCAL_GAMMA:2.0}}"), alpha=float("{{$FOCAL_ALPHA:0.5}}")),
+    focal_alpha075=dict(type="FocalLoss", gamma=2.0, alpha=0.75),
+    bce=None,
     multi_label="multi_label",
     missing_labels="multi_label_missing_labels",
     hill=dict(type="Hill"),
@@ -23,7 +24,7 @@ losses = dict(
     ll_ct=dict(**_ll, scheme="LL-Ct"),
     ll_cp=dict(**_ll, scheme="LL-Cp"),
 )
-baseline = "bce"
+baseline = "focal"
 data = {
     "missing50": {"train_dataloader.dataset.ann_file": "annotations/train_missing50.json"},
     "complete": {},
