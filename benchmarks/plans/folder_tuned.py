@@ -5,8 +5,8 @@
     COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py benchmarks/plans/folder_tuned.py
 
 ``focal_tuned_ignore`` is tuned focal loss with ignore_above, ``missing_labels_weighted`` the preset for missing labels
-with tuned focal loss's alpha and weight; between these two the gammas differ. ``asl_tuned`` was searched by itself, by as
-many trials. The search saw all boxes. The folder is in COCO format.
+with tuned focal loss's alpha and weight; between these two the gammas differ. ``asl_tuned`` was searched by itself, by
+as many trials. The search saw all boxes. The folder is in COCO format.
 """
 
 _tuned = dict(alpha=0.5, loss_weight=2.0)
