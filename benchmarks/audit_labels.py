@@ -17,13 +17,13 @@ at detections of at least 0.95, and with that of the findings. cleanlab is under
 """
 
 import argparse
-import csv
 import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tables import append_csv
 
 from asl_mmdet.boxes import corners, overlaps
 from asl_mmdet.cli.common import fail
@@ -126,15 +126,6 @@ def rankings(rows: list[dict[str, Any]], findings: Path, coco: dict[str, Any]) -
         yield f"cleanlab, from {least:.2g}", by_cleanlab(predictions, coco, least), False
 
 
-def add_rows(path: Path, rows: list[list[Any]]) -> None:
-    """Add rows to a table; a new one gets its header."""
-    header = ("audit", "ranking", "AP", "first_1000_right", "first_dropped_right", "findings", "dropped")
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([header, *rows] if is_new else rows)
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="How good the ranking of missing boxes is.")
@@ -164,11 +155,11 @@ def main() -> None:
         ap, shares = average_precision(right, len(dropped)), [100 * right[:n].mean() for n in (1000, len(dropped))]
         first = "  ".join(f"first {n}: {share:.1f} %" for n, share in zip((1000, len(dropped)), shares, strict=True))
         print(f"{title:25} AP {ap:.3f}  {first}  {len(chosen)} findings")
-        table.append(
-            [args.findings.parent, title, f"{ap:.4f}", *(f"{v:.2f}" for v in shares), len(chosen), len(dropped)]
-        )
+        row = dict(audit=args.findings.parent, ranking=title, AP=f"{ap:.4f}")
+        row.update(zip(("first_1000_right", "first_dropped_right"), (f"{v:.2f}" for v in shares), strict=True))
+        table.append({**row, "findings": len(chosen), "dropped": len(dropped)})
     if args.csv:
-        add_rows(args.csv, table)
+        append_csv(args.csv, table)
     best = [row for row in rows if not row.get("alternative")]
     for score in args.at:
         print(at_score(best, coco, dropped, score))

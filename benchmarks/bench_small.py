@@ -7,7 +7,6 @@ docs/results/small.md names.
 
 import argparse
 import csv
-import os
 import sys
 import time
 from collections import defaultdict
@@ -20,6 +19,7 @@ from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from tables import allocator
 
 import asl_mmdet  # noqa: F401
 
@@ -74,12 +74,11 @@ def main() -> None:
     torch.set_num_threads(1)
     register_all_modules()
     parts = measure(args.size, args.frozen_stages, args.stacked_convs, args.memory_format, args.iterations)
-    malloc = "kept" if "MALLOC_TRIM_THRESHOLD_" in os.environ else "default"
     writer = csv.writer(sys.stdout, lineterminator="\n")
     names = ("size", "frozen_stages", "stacked_convs", "memory_format", "malloc")
     writer.writerow([*names, *(f"{part}_ms" for part in PARTS), "total_ms"])
     values = [round(value, 1) for value in (*parts.values(), sum(parts.values()))]
-    writer.writerow([args.size, args.frozen_stages, args.stacked_convs, args.memory_format, malloc, *values])
+    writer.writerow([args.size, args.frozen_stages, args.stacked_convs, args.memory_format, allocator(), *values])
 
 
 if __name__ == "__main__":

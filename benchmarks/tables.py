@@ -16,16 +16,17 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def append_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Add rows to those that the file has; all have equal keys."""
-    before: list[dict[str, Any]] = []
-    if path.is_file():
-        with path.open(newline="") as file:
-            before = list(csv.DictReader(file))
-    write_csv(path, [*before, *rows])
+    """Add rows of equal keys to a file; a new one gets its header."""
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        if is_new:
+            writer.writeheader()
+        writer.writerows(rows)
 
 
-def allocator(kept: bool) -> str:
-    """What allocates in this process: glibc that keeps its memory or as it comes, or jemalloc."""
+def allocator(kept: bool = False) -> str:
+    """What allocates here: jemalloc, glibc that keeps its memory, by ``keep_memory`` or a variable, or as it comes."""
     if "jemalloc" in os.environ.get("LD_PRELOAD", ""):
         return "jemalloc"
-    return "kept" if kept else "fresh"
+    return "kept" if kept or "MALLOC_TRIM_THRESHOLD_" in os.environ else "fresh"

@@ -6,7 +6,7 @@ that the missing half costs can be had at all. An iteration of it sees twice as 
 """
 
 _val = {f"{split}_dataloader.dataset.data_root": "data/shapes_report/" for split in ("val", "test")}
-_half = {"train_dataloader.dataset.data_root": "data/shapes_report_half_classes/"}
+_half = {**_val, "train_dataloader.dataset.data_root": "data/shapes_report_half_classes/"}
 _epochs = 12  # twice as many as the config has
 
 configs = dict(atss="configs/shapes/atss_r18_focal_shapes.py")
@@ -19,7 +19,6 @@ _long = {
     "param_scheduler.1.T_max": _epochs,
 }
 _known = {
-    **_val,
     **_half,
     "custom_imports.imports": ["asl_mmdet.known_classes"],
     "train_dataloader.dataset.type": "KnownClassesCoco",
@@ -27,10 +26,10 @@ _known = {
 }
 data = {
     "known": _known,
-    "unknown": {**_val, **_half},
+    "unknown": _half,
     "images50": {**_val, "train_dataloader.dataset.data_root": "data/shapes_report_half_images/", **_long},
     "known_long": {**_known, **_long},
-    "unknown_long": {**_val, **_half, **_long},
+    "unknown_long": {**_half, **_long},
 }
 seeds = (10, 11, 12)
 options = {"train_cfg.val_interval": 2}

@@ -75,6 +75,7 @@ def test_ranking_of_missing_boxes_is_measured_with_and_without_cleanlab(has_clea
     monkeypatch.setattr(
         sys, "argv", ["audit_labels.py", *arguments, "--at", "0.7", "0.95", "--csv", str(tmp_path / "a.csv")]
     )
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     runpy.run_path(str(ROOT / "benchmarks/audit_labels.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert "all classes of an object  AP 0.500" in printed  # the second is beside its box
