@@ -1,11 +1,19 @@
 """The scripts in benchmarks/ say what to run first."""
 
+import csv
 import json
 import runpy
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine import dump
+from mmengine.config import Config
+from PIL import Image
+
+from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,3 +95,44 @@ def test_ranking_of_missing_boxes_is_measured_with_and_without_cleanlab(has_clea
         assert "cleanlab, from 0.6        AP 1.000" in printed
     else:
         assert "cleanlab is not installed" in printed
+
+
+def test_detections_that_no_annotation_is_near_are_left_out(tmp_path, monkeypatch, capsys):
+    data = make_shapes(tmp_path / "data", num_train=2, num_val=4)
+    path = data / "annotations/val.json"
+    coco = json.loads(path.read_text())
+    cfg = Config.fromfile(ROOT / "configs/shapes/atss_r18_asl_shapes.py")
+    for split in ("train", "val", "test"):
+        cfg[f"{split}_dataloader"].dataset.data_root = f"{data}/"
+    cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(path)
+    cell = tmp_path / "cell"
+    cell.mkdir()
+    cfg.dump(cell / "config.py")
+    (cell / "result.json").write_text(json.dumps(dict(config="atss", data="half", loss="asl", seed=0)))
+    labels = {category["id"]: label for label, category in enumerate(coco["categories"])}
+    count = Counter(row["category_id"] for row in coco["annotations"])
+    hidden = max(coco["annotations"], key=lambda row: count[row["category_id"]])  # not annotated, and found first
+    found = []
+    for image in coco["images"]:
+        rows = [row for row in coco["annotations"] if row["image_id"] == image["id"]]
+        xywh = torch.tensor([row["bbox"] for row in rows], dtype=torch.float64)
+        instances = dict(
+            bboxes=torch.cat([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1),
+            scores=torch.tensor([0.9 if row is hidden else 0.5 for row in rows]),
+            labels=torch.tensor([labels[row["category_id"]] for row in rows]),
+        )
+        found.append(dict(img_id=image["id"], pred_instances=instances))
+    dump(found, cell / "predictions.pkl")
+    coco["annotations"].remove(hidden)
+    path.write_text(json.dumps(coco))
+
+    arguments = [str(cell), "--csv", str(tmp_path / "a.csv"), "--crops", str(tmp_path / "a.png")]
+    monkeypatch.setattr(sys, "argv", ["unlabelled.py", *arguments])
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    runpy.run_path(str(ROOT / "benchmarks/unlabelled.py"), run_name="__main__")
+    (row,) = csv.DictReader((tmp_path / "a.csv").open())
+    assert row["far above 0.4"] == "1"
+    assert f"far above 0.4 {row['far above 0.4']}" in capsys.readouterr().out
+    assert float(row["AP"]) < float(row["AP without"]) == 100
+    with Image.open(tmp_path / "a.png") as crops:
+        assert crops.getbbox()

@@ -1,0 +1,115 @@
+"""AP where the validation set lacks boxes itself: with and without the detections that no annotation is near.
+
+    COCO_FOLDER=data/bccd TRAIN_IMAGES=2500 python tools/benchmark.py benchmarks/plans/folder_tuned.py \
+        --out work_dirs/benchmark/bccd_tuned50
+    python benchmarks/unlabelled.py work_dirs/benchmark/bccd_tuned50/atss-*-missing50-seed10 --crops work_dirs/crops.png
+
+A finished cell of a benchmark has its predictions beside it. A detection with an IoU below 0.2 with every annotation of
+its image is either wrong, or an object that nobody drew; COCO's evaluation takes it for wrong. ``without`` leaves these
+out for every model alike. It favours a model that is wrong in empty places, so look at ``--crops`` first: 30 of those
+above ``--score``, drawn at random, in orange, annotations in green. ``--csv FILE`` adds the rows to a table.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine import load
+from mmengine.config import Config
+from PIL import Image, ImageDraw
+from tables import append_csv
+
+from asl_mmdet.benchmark.metrics import detection_metrics
+from asl_mmdet.boxes import corners, overlaps
+
+NEAR = 0.2  # IoU
+SIDE, COLUMNS, NUMBER = 200, 6, 30  # of the crops
+
+
+def read_boxes(coco: dict[str, Any]) -> dict[int, Any]:
+    """The annotations of every image as corners, (N, 4)."""
+    boxes: dict[int, list[Any]] = defaultdict(list)
+    for entry in coco["annotations"]:
+        boxes[entry["image_id"]].append(entry["bbox"])
+    return {image["id"]: corners(boxes[image["id"]]) for image in coco["images"]}
+
+
+def is_near(prediction: dict[str, Any], boxes: dict[int, Any]) -> torch.Tensor:
+    """Which detections of an image have an annotation near them, (N,) bool."""
+    found = np.asarray(prediction["pred_instances"]["bboxes"], np.float64).reshape(-1, 4)
+    return torch.from_numpy(overlaps(found, boxes[prediction["img_id"]]).max(1, initial=0) >= NEAR)
+
+
+def average_precision(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, float]:
+    """AP and AP50 in percent."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        metrics = detection_metrics(cfg, predictions)["metrics"]
+    return {name: round(metrics[name], 2) for name in ("AP", "AP50")}
+
+
+def row_of(cell: Path, score: float) -> tuple[dict[str, Any], list[tuple[Path, Any, Any]]]:
+    """A row of the table; and image, box and annotations of what lies far from all of these."""
+    cfg, predictions = Config.fromfile(cell / "config.py"), load(cell / "predictions.pkl")
+    coco = json.loads(Path(cfg.val_evaluator.ann_file).read_text())
+    boxes = read_boxes(coco)
+    files = {image["id"]: image["file_name"] for image in coco["images"]}
+    dataset = cfg.val_dataloader.dataset
+    folder = Path(dataset.data_root, dataset.data_prefix.img)
+    near: list[dict[str, Any]] = []
+    found: list[tuple[Path, Any, Any]] = []
+    for prediction in predictions:
+        kept, instances = is_near(prediction, boxes), prediction["pred_instances"]
+        far = ~kept & (instances["scores"] >= score)
+        image = prediction["img_id"]
+        found += [(folder / files[image], box, boxes[image]) for box in instances["bboxes"][far].tolist()]
+        near.append({**prediction, "pred_instances": {key: value[kept] for key, value in instances.items()}})
+    before, without = average_precision(cfg, predictions), average_precision(cfg, near)
+    result = json.loads((cell / "result.json").read_text())
+    names = {name: result[name] for name in ("config", "data", "loss", "seed")}
+    without = {f"{name} without": value for name, value in without.items()}
+    return {**names, **before, **without, f"far above {score}": len(found)}, found
+
+
+def draw_crops(found: list[tuple[Path, Any, Any]], target: Path) -> None:
+    """One picture of crops."""
+    sheet = Image.new("RGB", (COLUMNS * SIDE, -(-NUMBER // COLUMNS) * SIDE))
+    for place, (path, box, boxes) in enumerate(random.Random(0).sample(found, min(NUMBER, len(found)))):
+        image = Image.open(path).convert("RGB")
+        pen = ImageDraw.Draw(image)
+        for other in boxes.tolist():
+            pen.rectangle(other, outline="green", width=2)
+        pen.rectangle(box, outline="orange", width=3)
+        x, y, side = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, max(box[2] - box[0], box[3] - box[1])
+        crop = image.crop((int(x - side), int(y - side), int(x + side), int(y + side))).resize((SIDE - 4, SIDE - 4))
+        sheet.paste(crop, (place % COLUMNS * SIDE, place // COLUMNS * SIDE))
+    sheet.save(target)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="AP without the detections that no annotation is near.")
+    parser.add_argument("cells", nargs="+", type=Path, help="folders of finished cells")
+    parser.add_argument("--score", type=float, default=0.4, help="least score of what is counted and drawn")
+    parser.add_argument("--crops", type=Path, metavar="FILE.png", help="draw some of them, of the last cell")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="add the rows to this table")
+    args = parser.parse_args()
+    rows = []
+    for cell in args.cells:
+        row, found = row_of(cell, args.score)
+        rows.append(row)
+        print("  ".join(f"{name} {value}" for name, value in row.items()))
+    if args.crops:
+        draw_crops(found, args.crops)
+    if args.csv:
+        append_csv(args.csv, rows)
+
+
+if __name__ == "__main__":
+    main()
