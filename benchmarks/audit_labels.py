@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from no_box import NO_BOX, best_iou
 from tables import append_csv
 
 from asl_mmdet.boxes import corners, overlaps
@@ -66,9 +67,8 @@ def at_score(best: list[dict[str, Any]], coco: dict[str, Any], dropped: list[dic
     truth = defaultdict(list)
     for box in [*coco["annotations"], *dropped]:
         truth[box["image_id"]].append(box["bbox"])
-    boxes = [overlaps(corners([row["bbox"]]), corners(truth[row["image_id"]])).max(initial=0) for row in chosen]
-    iou = np.array(boxes)
-    shares = f"right {100 * right.mean():.1f} %, where no box is {100 * (iou < 0.2).mean():.1f} %" if chosen else ""
+    iou = np.array([best_iou(corners([row["bbox"]]), corners(truth[row["image_id"]])).item() for row in chosen])
+    shares = f"right {100 * right.mean():.1f} %, where no box is {100 * (iou < NO_BOX).mean():.1f} %" if chosen else ""
     if right.any():
         shares += f", mean IoU of the right ones {iou[right].mean():.2f}"
     return f"from {score:g}: {len(chosen)} findings, {right.sum()} of {len(dropped)} dropped boxes  {shares}"

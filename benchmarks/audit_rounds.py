@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from no_box import NO_BOX, best_iou
 
 from asl_mmdet.audit.findings import Limits
 from asl_mmdet.benchmark import Cell
 from asl_mmdet.benchmark.execute import Job, run_jobs
 from asl_mmdet.benchmark.metrics import collect
 from asl_mmdet.benchmark.results import environment
-from asl_mmdet.boxes import corners, overlaps
+from asl_mmdet.boxes import corners
 from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.cli import audit_labels
 from asl_mmdet.cli.common import fail
@@ -50,8 +51,7 @@ def reviewed(findings: Path, complete: Path) -> Path:
         boxes.setdefault(entry["image_id"], []).append(entry["bbox"])
 
     def is_annotated(row: dict[str, Any]) -> bool:
-        others = corners(boxes.get(row["image_id"], []))
-        return bool(overlaps(corners([row["bbox"]]), others).max(initial=0) >= 0.2)
+        return bool(best_iou(corners([row["bbox"]]), corners(boxes.get(row["image_id"], []))).item() >= NO_BOX)
 
     rows = json.loads(findings.read_text())
     target = findings.with_name("reviewed_findings.json")

@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from mmengine import load
 from mmengine.config import Config
+from no_box import NO_BOX, best_iou
 from PIL import Image, ImageDraw
 from tables import append_csv
 
 from asl_mmdet.benchmark.metrics import detection_metrics
-from asl_mmdet.boxes import corners, overlaps
+from asl_mmdet.boxes import corners
 
-NEAR = 0.2  # IoU
 SIDE, COLUMNS, NUMBER = 200, 6, 30  # of the crops
 
 
@@ -44,7 +44,7 @@ def read_boxes(coco: dict[str, Any]) -> dict[int, Any]:
 def is_near(prediction: dict[str, Any], boxes: dict[int, Any]) -> torch.Tensor:
     """Which detections of an image have an annotation near them, (N,) bool."""
     found = np.asarray(prediction["pred_instances"]["bboxes"], np.float64).reshape(-1, 4)
-    return torch.from_numpy(overlaps(found, boxes[prediction["img_id"]]).max(1, initial=0) >= NEAR)
+    return torch.from_numpy(best_iou(found, boxes[prediction["img_id"]]) >= NO_BOX)
 
 
 def average_precision(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, float]:

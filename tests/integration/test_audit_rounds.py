@@ -28,6 +28,7 @@ def test_second_round_trains_on_what_was_found(tmp_path, monkeypatch, capsys):
         f"configs = dict(atss='{ROOT}/configs/shapes/atss_r18_asl_shapes.py')\n"
         f"losses = dict(asl=None)\nbaseline = 'asl'\nseeds = (0,)\ndata = dict(half={options})\n"
     )
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     out = tmp_path / "out"
     assert run(Plan.read(tmp_path / "plan.py"), out, 1, [sys.executable], []) == []
 
