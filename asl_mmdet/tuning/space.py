@@ -19,6 +19,7 @@ _DETECTION: dict[str, dict[str, list[Any]]] = {
         clip=[0.0, 0.02, 0.05],
         alpha=[0.15, 0.25, 0.35, 0.5, 0.75],
         ignore_above=[0.2, 0.3, 0.4, 0.5, 1.0],
+        loss_weight=_WEIGHTS,
     ),
 }
 _MULTI_LABEL: dict[str, dict[str, list[Any]]] = {
@@ -30,21 +31,29 @@ _MULTI_LABEL: dict[str, dict[str, list[Any]]] = {
         clip=[0.0, 0.05, 0.1, 0.2],
         alpha=[None, 0.25, 0.75],
         ignore_above=[0.7, 0.9, 1.0],
+        loss_weight=_WEIGHTS,
     ),
 }
-# Focal loss as it comes and with a smaller gamma, and the presets, where they are on the grid.
+# Focal loss as it comes and with a smaller gamma, and the presets, where they are on the grid. With a pretrained
+# backbone, alpha 0.5 and weight 2 are worth more than any other change (docs/results/missing_labels.md).
+_ASL: Params = dict(family="asl", gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25, ignore_above=1.0, loss_weight=1.0)
+_HEAVY = dict(alpha=0.5, loss_weight=2.0)
 _FIRST_DETECTION: list[Params] = [
     dict(family="focal", gamma=2.0, alpha=0.25, loss_weight=1.0),
-    dict(family="asl", gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25, ignore_above=1.0),
-    dict(family="asl", gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25, ignore_above=0.3),
+    _ASL,
+    dict(family="focal", gamma=1.5, **_HEAVY),
+    {**_ASL, **_HEAVY, "ignore_above": 0.3},
+    {**_ASL, "ignore_above": 0.3},
+    {**_ASL, **_HEAVY},
     dict(family="focal", gamma=1.0, alpha=0.25, loss_weight=1.0),
     dict(family="bce", loss_weight=1.0),
 ]
+_ASL_PAPER = {**_ASL, "gamma_neg": 4.0, "clip": 0.05, "alpha": None}
 _FIRST_MULTI_LABEL: list[Params] = [
     dict(family="bce", loss_weight=1.0),
-    dict(family="asl", gamma_pos=0.0, gamma_neg=4.0, clip=0.05, alpha=None, ignore_above=1.0),
+    _ASL_PAPER,
     dict(family="focal", gamma=2.0, alpha=0.5, loss_weight=1.0),
-    dict(family="asl", gamma_pos=0.0, gamma_neg=4.0, clip=0.2, alpha=None, ignore_above=1.0),
+    {**_ASL_PAPER, "clip": 0.2},
 ]
 
 

@@ -15,7 +15,7 @@ _focal1 = {**_focal, "gamma_pos": 1.0, "gamma_neg": 1.0}
 
 configs = dict(atss="configs/small/atss_mnv2_focal.py")
 losses = dict(
-    focal=None,
+    focal=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
     focal_ignore={**_focal, "ignore_above": 0.3},
     missing_labels="detection_missing_labels",
     detection="detection",

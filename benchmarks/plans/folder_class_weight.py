@@ -13,7 +13,7 @@ _number = dict(type="effective_number", beta=0.999)
 
 configs = dict(atss="configs/small/atss_mnv2_focal.py")
 losses = dict(
-    focal=None,
+    focal=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
     focal_inverse_frequency={**_focal, "class_weight": "inverse_frequency"},
     focal_effective_number={**_focal, "class_weight": _number},
     detection="detection",

@@ -17,7 +17,10 @@ _number = len(json.loads(_path.read_text())["images"]) if _path.is_file() else 3
 _epochs = 2 * max(1, round(int("{{$TRAIN_IMAGES:5000}}") / _number))  # of half of the images
 
 configs = dict(atss="configs/small/atss_mnv2_focal.py")
-losses = dict(focal=None, missing_labels="detection_missing_labels")
+losses = dict(
+    focal=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
+    missing_labels="detection_missing_labels",
+)
 baseline = "focal"
 data = {
     "known": {

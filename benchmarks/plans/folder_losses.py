@@ -32,7 +32,7 @@ _late = dict(gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25, ignore_above=0.
 configs = dict(atss="configs/small/atss_mnv2_focal.py")
 losses = dict(
     focal=_tuned,
-    stock=None,
+    stock=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
     bce=dict(type="CrossEntropyLoss", use_sigmoid=True, loss_weight=1.0),
     detection="detection",
     missing_labels="detection_missing_labels",

@@ -15,7 +15,7 @@ _asl = dict(type="AsymmetricLoss", use_sigmoid=True, clip=0.0)
 configs = dict(atss="configs/small/atss_mnv2_focal.py")
 losses = dict(
     focal_tuned=dict(type="FocalLoss", use_sigmoid=True, gamma=1.5, **_tuned),
-    focal=None,
+    focal=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
     asl_tuned={**_asl, "gamma_pos": 1.5, "gamma_neg": 0.5, "clip": 0.02, "alpha": 0.5, "ignore_above": 0.5},
     focal_tuned_ignore=dict(**_asl, **_tuned, gamma_pos=1.5, gamma_neg=1.5, ignore_above=0.3),
     missing_labels_weighted=dict(**_asl, **_tuned, gamma_pos=0.0, gamma_neg=1.0, ignore_above=0.3),

@@ -45,11 +45,11 @@ def test_own_loss_and_known_points_come_first_and_better_ones_are_found(tmp_path
     assert objective.names[:3] == [
         OWN,
         "focal-gamma2-alpha0.25-loss_weight1",
-        "asl-gamma_pos0-gamma_neg1-clip0-alpha0.25-ignore_above1",  # the preset
+        "asl-gamma_pos0-gamma_neg1-clip0-alpha0.25-ignore_above1-loss_weight1",  # the preset
     ]
     assert len(set(objective.names)) == len(objective.names) == len(tried) == 30
     assert [one.value for one in tried] == sorted((one.value for one in tried), reverse=True)
-    preset = next(one for one in tried if one.name.endswith("gamma_neg1-clip0-alpha0.25-ignore_above0.3"))
+    preset = next(one for one in tried if one.name.endswith("gamma_neg1-clip0-alpha0.25-ignore_above0.3-loss_weight1"))
     assert tried[0].value >= preset.value > 30
     assert tried[0].params["family"] == "asl"
 
@@ -148,7 +148,7 @@ def test_parts_have_all_images_once_and_their_annotations(tmp_path):
 
 
 def test_table_csv_and_config_say_what_was_found(tmp_path):
-    tried = run(Objective(), tmp_path, trials=4)
+    tried = run(Objective(), tmp_path, trials=5)
     table = table_of(tried, "AP")
     assert "| own" in table and f"{tried[0].value - 20:+.2f}" in table
     write_csv(tried, "AP", tmp_path / "trials.csv")
