@@ -1,8 +1,8 @@
 """Parameters that were measured, by name. ``docs/how_to/choose_parameters.md`` shows how they were chosen, and on what.
 
 Example:
-    >>> sorted(PRESETS)
-    ['detection', 'detection_missing_labels', 'multi_label', 'multi_label_missing_labels']
+    >>> [name for name in PRESETS if name.startswith('detection')]
+    ['detection', 'detection_missing_labels', 'detection_small', 'detection_small_missing_labels']
     >>> PRESETS['multi_label_missing_labels']['clip']  # a wide margin
     0.2
 """
@@ -14,6 +14,9 @@ from typing import Any
 _DETECTION: dict[str, Any] = dict(
     type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25
 )
+# Detectors that start from a pretrained backbone and see a few thousand images (configs/small): alpha and weight are
+# those of a focal loss that was searched on chess pieces.
+_SMALL: dict[str, Any] = {**_DETECTION, "alpha": 0.5, "loss_weight": 2.0}
 # Multi-label classification with mmpretrain's heads: the paper's, as its authors train.
 _MULTI_LABEL: dict[str, Any] = dict(
     type="mmdet.AsymmetricLoss",
@@ -30,6 +33,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Background above p = 0.3 is taken for an object without a label. Three quarters of the gain come from that, with
     # focal loss's gammas as well (ATSS, shapes with half of the boxes missing, three seeds).
     "detection_missing_labels": {**_DETECTION, "ignore_above": 0.3},
+    "detection_small": _SMALL,
+    "detection_small_missing_labels": {**_SMALL, "ignore_above": 0.3},
     "multi_label": _MULTI_LABEL,
     # A wide margin: a negative needs p > 0.2 to cost anything.
     "multi_label_missing_labels": {**_MULTI_LABEL, "clip": 0.2},

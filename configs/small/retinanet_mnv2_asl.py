@@ -10,7 +10,14 @@ _base_ = "retinanet_mnv2_focal.py"
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
-            _delete_=True, type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25
+            _delete_=True,
+            type="AsymmetricLoss",
+            use_sigmoid=True,
+            gamma_pos=0.0,
+            gamma_neg=1.0,
+            clip=0.0,
+            alpha=0.5,
+            loss_weight=2.0,
         )
     )
 )

@@ -98,7 +98,8 @@ def test_asl_configs_have_the_preset_of_their_task():
         if "_asl" in path and "herbarium" not in path:  # which has one label a sample
             model = Config.fromfile(ROOT / path).model
             block = (model.bbox_head.loss_cls if path in DETECTORS else model.head.loss).to_dict()
-            preset = PRESETS["detection" if path in DETECTORS else "multi_label"]
+            of_detector = "detection_small" if "small/" in path else "detection"
+            preset = PRESETS[of_detector if path in DETECTORS else "multi_label"]
             assert {**block, "type": preset["type"]} == preset, path
 
 
