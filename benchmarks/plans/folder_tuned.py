@@ -4,8 +4,8 @@
     python tools/drop_boxes.py data/chess/annotations/train.json data/chess/annotations/train_missing50.json
     COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py benchmarks/plans/folder_tuned.py
 
-``focal_tuned_ignore`` is tuned focal loss with ignore_above. ``missing_labels_weighted`` is the preset for missing labels
-with tuned focal loss's alpha and weight, detection_small_missing_labels; between these two the gammas differ.
+``focal_tuned_ignore`` is tuned focal loss with ignore_above. ``missing_labels_weighted`` is the preset for missing
+labels with tuned focal loss's alpha and weight, detection_small_missing_labels; between these two the gammas differ.
 ``asl_tuned`` was searched by itself, by as many trials. The search saw all boxes, and ATSS alone; HEAD=fcos and
 HEAD=retinanet take another head. The folder is in COCO format.
 """
