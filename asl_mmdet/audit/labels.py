@@ -32,19 +32,20 @@ class Image:
 
 
 class Labels:
-    """The training annotations of a config.
+    """The training annotations of a config, or those of another loader.
 
     Args:
-        cfg: The config; its ``train_dataloader`` must have one data set in COCO format, in wrappers or not.
+        cfg: The config; its loader must have one data set in COCO format, in wrappers or not.
+        loader: 'train_dataloader' or 'val_dataloader'.
 
     Raises:
         ValueError: If it has another number of them or another kind, or if the file is not there, is not in COCO format
             or lacks what an audit needs. The message names the file and the key.
     """
 
-    def __init__(self, cfg: Config) -> None:
+    def __init__(self, cfg: Config, loader: str = "train_dataloader") -> None:
         self.is_tags = task_of(cfg) is MULTI_LABEL
-        self.dataset = _only_dataset(cfg)
+        self.dataset = _only_dataset(cfg, loader)
         self.path = os.path.join(self.dataset.get("data_root") or "", str(self.dataset.get("ann_file")))
         file = AnnotationFile(self.path)
         if file.error is not None:
@@ -97,13 +98,11 @@ class Labels:
         return tags
 
 
-def _only_dataset(cfg: Config) -> ConfigDict:
-    found = list(find_datasets(cfg.get("train_dataloader"), "train_dataloader"))
+def _only_dataset(cfg: Config, loader: str) -> ConfigDict:
+    found = list(find_datasets(cfg.get(loader), loader))
     if len(found) != 1:
         keys = ", ".join(key for key, _ in found) or "none"
-        raise ValueError(
-            f"train_dataloader has {len(found)} data sets ({keys}), and one is audited at a time: name one alone"
-        )
+        raise ValueError(f"{loader} has {len(found)} data sets ({keys}), and one is audited at a time: name one alone")
     key, dataset = found[0]
     wanted = "CocoMultiLabel" if task_of(cfg) is MULTI_LABEL else "CocoDataset"
     if kind_of(dataset) != wanted:

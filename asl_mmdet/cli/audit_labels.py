@@ -1,6 +1,7 @@
 """List doubtful training labels by what a trained model says: python tools/audit_labels.py CONFIG CHECKPOINT.
 
-With ``--folds K`` it trains K models itself, and each image is judged by one that has not seen it.
+With ``--folds K`` it trains K models itself, and each image is judged by one that has not seen it. ``--validation``
+audits the validation images instead.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import add_common_arguments, check_data, fail, load_config, need, stop_on, tell
 from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
+from asl_mmdet.config_tree import find_datasets
 
 PREDICTIONS = "predictions.jsonl"
 
@@ -39,8 +41,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="K",
         help="train K models, each on K-1 parts of the images, to judge the other part",
     )
+    command.add_argument("--validation", action="store_true", help="audit the validation images instead")
     command.add_argument("--jobs", type=int, default=1, help="with --folds: trainings at a time")
-    command.add_argument("--out", type=Path, help="folder to write; <work dir>/audit by default")
+    command.add_argument("--out", type=Path, help="folder to write; <work dir>/audit or audit_validation by default")
     command.add_argument("--min-score", type=float, default=Limits.min_score, help="least score of a finding")
     command.add_argument("--crops", type=int, default=500, help="number of crops on the page; 0: no page")
     command.add_argument("--tta", action="store_true", help="test-time augmentation")
@@ -70,6 +73,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         command.error(
             f"--folds trains models of its own: leave it out, or {given[0] if given[0] != 'folds' else given[1]}"
         )
+    if args.validation and args.folds is not None:
+        command.error("--validation: no model was trained on these images; leave --folds out")
     if args.apply is None and (args.findings or args.apply_to or args.as_ignore):
         command.error("--findings, --apply-to and --as-ignore go with --apply SCORE")
     if args.crops < 0:
@@ -83,10 +88,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Predict what is not predicted yet, and write the findings."""
     args = parse(argv)
     cfg = load_config(args)
-    out: Path = args.out or Path(cfg.work_dir) / "audit"
+    out: Path = args.out or Path(cfg.work_dir) / ("audit_validation" if args.validation else "audit")
     try:
         limits = Limits(min_score=args.min_score)
-        labels = Labels(cfg)
+        labels = Labels(cfg, "val_dataloader" if args.validation else "train_dataloader")
         target = _target(args, out, labels)
         rows = _reviewed(args.findings, labels) if args.findings else audit(cfg, args, out, labels, limits)
         if target:
@@ -96,7 +101,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             _say_added(target, content[SOURCE][-1]["added"], rows, args.apply)
     except ValueError as error:
         fail(str(error))
-    if args.as_ignore and (options := list(deaf_assigners(cfg))):
+    if target and args.validation:
+        _say_how_to_evaluate(cfg, target)
+    elif args.as_ignore and (options := list(deaf_assigners(cfg))):
         tell(f"warning: by this config ignored regions are background. Train with --cfg-options {' '.join(options)}")
 
 
@@ -106,6 +113,14 @@ def _say_added(target: Path, added: int, rows: list[Row], min_score: float) -> N
     print(f"{target}: {added} labels added, of {len(missing)} findings of missing ones")
     if missing and not added:
         tell(f"warning: no finding reaches --apply {min_score}; the highest has {max(missing):.2f}")
+
+
+def _say_how_to_evaluate(cfg: Config, target: Path) -> None:
+    """The options that test on an annotation file."""
+    path = os.path.abspath(target)
+    keys = [f"{key}.ann_file" for key, _ in find_datasets(cfg.get("test_dataloader"), "test_dataloader")]
+    keys += ["test_evaluator.ann_file"] if "ann_file" in (cfg.get("test_evaluator") or {}) else []
+    print(f"to evaluate on it: tools/test.py ... --cfg-options {' '.join(f'{key}={path}' for key in keys)}")
 
 
 def _target(args: argparse.Namespace, out: Path, labels: Labels) -> Path | None:
@@ -154,7 +169,7 @@ def _by_checkpoint(cfg: Config, args: argparse.Namespace, out: Path, labels: Lab
     """The predictions of a checkpoint, for all images."""
     stop_on(preflight.check_checkpoint(args.checkpoint))
     _check_classes(args.checkpoint, labels)
-    check_data(cfg, "train")
+    check_data(cfg, "val" if args.validation else "train")
     file = PredictionFile(out / PREDICTIONS, source_of(cfg, args.checkpoint, labels, args.tta))
     if labels.images.keys() - file.predictions.keys():
         test_on_training_images(cfg, labels)

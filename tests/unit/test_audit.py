@@ -207,6 +207,25 @@ def test_tool_audits_every_image_and_predicts_once(tiny, tmp_path):
     assert (tmp_path / "predictions.jsonl").read_text() == predicted
 
 
+def test_validation_images_are_audited_and_evaluated_with_what_is_found(tiny, tmp_path):
+    data, checkpoint, options = tiny
+    options = [*options, "model.test_cfg.score_thr=0.0"]
+    annotations, target = data / "annotations/val.json", tmp_path / "val_2.json"
+    apply = ["--apply", "0", "--as-ignore", "--apply-to", target]
+    arguments = ["--validation", "--out", tmp_path, "--min-score", "0", "--crops", "0"]
+    done = call("audit_labels", CONFIG, checkpoint, *arguments, *apply, *options)
+    assert done.returncode == 0, done.stderr
+    content, given = json.loads(target.read_text()), json.loads(annotations.read_text())
+    assert content["images"] == given["images"] and len(content["annotations"]) > len(given["annotations"])
+    assert "ignore_iof_thr" not in done.stderr  # nothing is trained on it
+    shown = done.stdout.split("--cfg-options ")[1].split()
+    assert f"test_evaluator.ann_file={target}" in shown
+    tested = call("test", CONFIG, checkpoint, "--work-dir", tmp_path / "test", *options, *shown)
+    assert tested.returncode == 0, tested.stderr
+    assert "coco/bbox_mAP" in tested.stdout + tested.stderr
+    assert "leave --folds out" in message_of("audit_labels", CONFIG, "--folds", "2", "--validation", *options)
+
+
 def test_fold_trains_on_the_other_images_and_is_tested_on_its_own(tiny, tmp_path):
     data, _, _ = tiny
     cfg = Config.fromfile(CONFIG)
