@@ -29,6 +29,7 @@ from tables import append_csv
 
 from asl_mmdet.benchmark.metrics import detection_metrics
 from asl_mmdet.boxes import corners
+from asl_mmdet.cli.common import fail
 
 SIDE, COLUMNS, NUMBER = 200, 6, 30  # of the crops
 
@@ -56,6 +57,8 @@ def average_precision(cfg: Config, predictions: list[dict[str, Any]]) -> dict[st
 
 def row_of(cell: Path, score: float) -> tuple[dict[str, Any], list[tuple[Path, Any, Any]]]:
     """A row of the table; and image, box and annotations of what lies far from all of these."""
+    if not (cell / "result.json").is_file():
+        fail(f"there is no {cell / 'result.json'}: finish the cell by tools/benchmark.py first")
     cfg, predictions = Config.fromfile(cell / "config.py"), load(cell / "predictions.pkl")
     coco = json.loads(Path(cfg.val_evaluator.ann_file).read_text())
     boxes = read_boxes(coco)

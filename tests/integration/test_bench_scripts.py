@@ -41,6 +41,11 @@ def test_step_without_data_says_how_to_make_it(tmp_path, monkeypatch):
     [
         ("bench_step.py", ["nothing.py"], "error: there is no config nothing.py"),
         ("kill_and_resume.py", ["nothing.py"], "error: there is no config nothing.py"),
+        (
+            "unlabelled.py",
+            ["nothing"],
+            "error: there is no nothing/result.json: finish the cell by tools/benchmark.py first",
+        ),
         ("bench_loss.py", ["--table", "nothing.csv"], "error: there is no nothing.csv. First run: python "),
     ],
 )
