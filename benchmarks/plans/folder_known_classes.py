@@ -20,6 +20,7 @@ configs = dict(atss="configs/small/atss_mnv2_focal.py")
 losses = dict(
     focal=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
     missing_labels="detection_missing_labels",
+    small="detection_small_missing_labels",
 )
 baseline = "focal"
 data = {
