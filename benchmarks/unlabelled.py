@@ -15,37 +15,30 @@ import contextlib
 import io
 import json
 import random
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmengine import load
 from mmengine.config import Config
 from no_box import NO_BOX, best_iou
-from PIL import Image, ImageDraw
 from tables import append_csv
 
+from asl_mmdet.audit.labels import Image, Labels
+from asl_mmdet.audit.page import SIDE, crop_of
 from asl_mmdet.benchmark.metrics import detection_metrics
 from asl_mmdet.boxes import corners
 from asl_mmdet.cli.common import fail
 
-SIDE, COLUMNS, NUMBER = 200, 6, 30  # of the crops
+COLUMNS, NUMBER = 6, 30  # of the crops
 
 
-def read_boxes(coco: dict[str, Any]) -> dict[int, Any]:
-    """The annotations of every image as corners, (N, 4)."""
-    boxes: dict[int, list[Any]] = defaultdict(list)
-    for entry in coco["annotations"]:
-        boxes[entry["image_id"]].append(entry["bbox"])
-    return {image["id"]: corners(boxes[image["id"]]) for image in coco["images"]}
-
-
-def is_near(prediction: dict[str, Any], boxes: dict[int, Any]) -> torch.Tensor:
+def is_near(prediction: dict[str, Any], image: Image) -> torch.Tensor:
     """Which detections of an image have an annotation near them, (N,) bool."""
     found = np.asarray(prediction["pred_instances"]["bboxes"], np.float64).reshape(-1, 4)
-    return torch.from_numpy(best_iou(found, boxes[prediction["img_id"]]) >= NO_BOX)
+    return torch.from_numpy(best_iou(found, corners([entry["bbox"] for entry in image.annotations])) >= NO_BOX)
 
 
 def average_precision(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, float]:
@@ -55,23 +48,19 @@ def average_precision(cfg: Config, predictions: list[dict[str, Any]]) -> dict[st
     return {name: round(metrics[name], 2) for name in ("AP", "AP50")}
 
 
-def row_of(cell: Path, score: float) -> tuple[dict[str, Any], list[tuple[Path, Any, Any]]]:
-    """A row of the table; and image, box and annotations of what lies far from all of these."""
+def row_of(cell: Path, score: float) -> tuple[dict[str, Any], list[tuple[Image, list[float]]]]:
+    """A row of the table; and image and corners of what lies far from all annotations."""
     if not (cell / "result.json").is_file():
         fail(f"there is no {cell / 'result.json'}: finish the cell by tools/benchmark.py first")
     cfg, predictions = Config.fromfile(cell / "config.py"), load(cell / "predictions.pkl")
-    coco = json.loads(Path(cfg.val_evaluator.ann_file).read_text())
-    boxes = read_boxes(coco)
-    files = {image["id"]: image["file_name"] for image in coco["images"]}
-    dataset = cfg.val_dataloader.dataset
-    folder = Path(dataset.data_root, dataset.data_prefix.img)
+    images = Labels(cfg, "val_dataloader").images
     near: list[dict[str, Any]] = []
-    found: list[tuple[Path, Any, Any]] = []
+    found: list[tuple[Image, list[float]]] = []
     for prediction in predictions:
-        kept, instances = is_near(prediction, boxes), prediction["pred_instances"]
+        image, instances = images[prediction["img_id"]], prediction["pred_instances"]
+        kept = is_near(prediction, image)
         far = ~kept & (instances["scores"] >= score)
-        image = prediction["img_id"]
-        found += [(folder / files[image], box, boxes[image]) for box in instances["bboxes"][far].tolist()]
+        found += [(image, box) for box in instances["bboxes"][far].tolist()]
         near.append({**prediction, "pred_instances": {key: value[kept] for key, value in instances.items()}})
     before, without = average_precision(cfg, predictions), average_precision(cfg, near)
     result = json.loads((cell / "result.json").read_text())
@@ -80,19 +69,14 @@ def row_of(cell: Path, score: float) -> tuple[dict[str, Any], list[tuple[Path, A
     return {**names, **before, **without, f"far above {score}": len(found)}, found
 
 
-def draw_crops(found: list[tuple[Path, Any, Any]], target: Path) -> None:
-    """One picture of crops."""
-    sheet = Image.new("RGB", (COLUMNS * SIDE, -(-NUMBER // COLUMNS) * SIDE))
-    for place, (path, box, boxes) in enumerate(random.Random(0).sample(found, min(NUMBER, len(found)))):
-        image = Image.open(path).convert("RGB")
-        pen = ImageDraw.Draw(image)
-        for other in boxes.tolist():
-            pen.rectangle(other, outline="green", width=2)
-        pen.rectangle(box, outline="orange", width=3)
-        x, y, side = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, max(box[2] - box[0], box[3] - box[1])
-        crop = image.crop((int(x - side), int(y - side), int(x + side), int(y + side))).resize((SIDE - 4, SIDE - 4))
-        sheet.paste(crop, (place % COLUMNS * SIDE, place // COLUMNS * SIDE))
-    sheet.save(target)
+def draw_crops(found: list[tuple[Image, list[float]]], target: Path) -> None:
+    """One picture of crops, as the page of an audit has them."""
+    sheet = np.zeros((-(-NUMBER // COLUMNS) * SIDE, COLUMNS * SIDE, 3), np.uint8)
+    for place, (image, (x1, y1, x2, y2)) in enumerate(random.Random(0).sample(found, min(NUMBER, len(found)))):
+        crop = crop_of(dict(bbox=[x1, y1, x2 - x1, y2 - y1]), image)
+        top, left = place // COLUMNS * SIDE, place % COLUMNS * SIDE
+        sheet[top : top + crop.shape[0], left : left + crop.shape[1]] = crop
+    cv2.imwrite(str(target), sheet)
 
 
 def main() -> None:
