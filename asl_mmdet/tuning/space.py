@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from asl_mmdet.losses.presets import PRESETS
 from asl_mmdet.task import DETECTION, Task
 
 FAMILIES = ("focal", "bce", "asl")
@@ -34,26 +35,31 @@ _MULTI_LABEL: dict[str, dict[str, list[Any]]] = {
         loss_weight=_WEIGHTS,
     ),
 }
-# Focal loss as it comes and with a smaller gamma, and the presets, where they are on the grid. With a pretrained
-# backbone, alpha 0.5 and weight 2 are worth more than any other change (docs/results/missing_labels.md).
-_ASL: Params = dict(family="asl", gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25, ignore_above=1.0, loss_weight=1.0)
-_HEAVY = dict(alpha=0.5, loss_weight=2.0)
+
+
+def _preset(name: str, grid: dict[str, list[Any]]) -> Params:
+    """A preset as a point of ASL's grid."""
+    block = dict(ignore_above=1.0, loss_weight=1.0) | PRESETS[name]
+    return dict(family="asl", **{key: block[key] for key in grid})
+
+
+# Focal loss as it comes and with a smaller gamma, and the presets. With a pretrained backbone the alpha and weight of
+# detection_small are worth more than any other change (docs/results/missing_labels.md).
 _FIRST_DETECTION: list[Params] = [
     dict(family="focal", gamma=2.0, alpha=0.25, loss_weight=1.0),
-    _ASL,
-    dict(family="focal", gamma=1.5, **_HEAVY),
-    {**_ASL, **_HEAVY, "ignore_above": 0.3},
-    {**_ASL, "ignore_above": 0.3},
-    {**_ASL, **_HEAVY},
+    _preset("detection", _DETECTION["asl"]),
+    dict(family="focal", gamma=1.5, alpha=0.5, loss_weight=2.0),
+    _preset("detection_small_missing_labels", _DETECTION["asl"]),
+    _preset("detection_missing_labels", _DETECTION["asl"]),
+    _preset("detection_small", _DETECTION["asl"]),
     dict(family="focal", gamma=1.0, alpha=0.25, loss_weight=1.0),
     dict(family="bce", loss_weight=1.0),
 ]
-_ASL_PAPER = {**_ASL, "gamma_neg": 4.0, "clip": 0.05, "alpha": None}
 _FIRST_MULTI_LABEL: list[Params] = [
     dict(family="bce", loss_weight=1.0),
-    _ASL_PAPER,
+    _preset("multi_label", _MULTI_LABEL["asl"]),
     dict(family="focal", gamma=2.0, alpha=0.5, loss_weight=1.0),
-    {**_ASL_PAPER, "clip": 0.2},
+    _preset("multi_label_missing_labels", _MULTI_LABEL["asl"]),
 ]
 
 
