@@ -23,7 +23,7 @@ from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import add_common_arguments, check_data, fail, load_config, need, stop_on, tell
 from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
-from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.config_tree import find_blocks, find_datasets
 
 PREDICTIONS = "predictions.jsonl"
 
@@ -119,7 +119,7 @@ def _say_how_to_evaluate(cfg: Config, target: Path) -> None:
     """The options that test on an annotation file."""
     path = os.path.abspath(target)
     keys = [f"{key}.ann_file" for key, _ in find_datasets(cfg.get("test_dataloader"), "test_dataloader")]
-    keys += ["test_evaluator.ann_file"] if "ann_file" in (cfg.get("test_evaluator") or {}) else []
+    keys += [f"{key}.ann_file" for key, block in find_blocks(cfg, "test_evaluator") if "ann_file" in block]
     print(f"to evaluate on it: tools/test.py ... --cfg-options {' '.join(f'{key}={path}' for key in keys)}")
 
 
