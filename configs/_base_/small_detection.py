@@ -23,6 +23,7 @@ num_classes = len(classes)
 max_epochs = max(1, round(int("{{$TRAIN_IMAGES:5000}}") / num_images))
 
 size = (320, 320)
+test_size = (384, 384)  # whole images: objects are then as large as training shows them (arXiv 1906.06423)
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
@@ -33,7 +34,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=size, keep_ratio=True),
+    dict(type="Resize", scale=test_size, keep_ratio=True),
     dict(type="LoadAnnotations", with_bbox=True),
     dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
 ]
