@@ -6,6 +6,7 @@
 
 ``focal_tuned_ignore`` is tuned focal loss with ignore_above. ``missing_labels_weighted`` is the preset for missing
 labels with tuned focal loss's alpha and weight, detection_small_missing_labels; between these two the gammas differ.
+``ignore_above_05`` is the same preset with a higher threshold.
 ``asl_tuned`` was searched by itself, by as many trials. The search saw all boxes, and ATSS alone; HEAD=fcos and
 HEAD=retinanet take another head. The folder is in COCO format.
 """
@@ -22,6 +23,7 @@ losses = dict(
     focal_tuned_ignore=dict(**_asl, **_tuned, gamma_pos=1.5, gamma_neg=1.5, ignore_above=0.3),
     missing_labels_weighted="detection_small_missing_labels",
     missing_labels="detection_missing_labels",
+    ignore_above_05=dict(**_asl, **_tuned, gamma_pos=0.0, gamma_neg=1.0, ignore_above=0.5),
 )
 baseline = "focal_tuned"
 data = {
