@@ -39,6 +39,8 @@ def main() -> None:
     parser.add_argument("--keep-memory", action="store_true", help="as tools/train.py has it on a CPU")
     parser.add_argument("--csv", type=Path, help="add a row to this file")
     args = parser.parse_args()
+    if args.gap and args.csv:
+        parser.error("--csv has no column for --gap: leave one of them out")
     row = {"allocator": allocator(args.keep_memory and keep_memory()), "threads": torch.get_num_threads()}
     if args.gap:
         args.focal = args.config

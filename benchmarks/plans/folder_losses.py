@@ -6,10 +6,10 @@
         python tools/benchmark.py benchmarks/plans/folder_losses.py --out work_dirs/benchmark/aquarium_losses
 
 The baseline is focal loss with what ``tools/tune_loss.py configs/small/atss_mnv2_focal.py --losses focal`` found on a
-part of the training set (docs/tune.md); without the three variables it is focal loss 2 / 2. ``stock``, ``bce``,
-``focal_ignore`` and the presets are not tuned. ``focal_ignore``, ``detection`` and ``missing_labels`` are, beside
-``stock``, the 2 x 2 of asymmetry and ignore_above. ``focal_iou`` and ``late_ignore`` are in benchmarks/rivals. The
-folder is in COCO format; the sets of the results, as they were converted from their public sources:
+part of the training set (docs/tune.md); without the three variables it is focal loss 2 / 2. ``focal_iou`` and
+``late_ignore``, in benchmarks/rivals, have its alpha and weight; ``stock``, ``bce``, ``focal_ignore`` and the presets
+are not tuned. ``focal_ignore``, ``detection`` and ``missing_labels`` are, beside ``stock``, the 2 x 2 of asymmetry and
+ignore_above. The folder is in COCO format; the sets of the results, as they were converted from their public sources:
 
     bccd      blood cells, 3 classes            github.com/Shenggan/BCCD_Dataset
     aquarium  fish and others, 7 classes        github.com/sumit2011/underwater-object-detection (Roboflow's Aquarium)
@@ -27,7 +27,14 @@ _tuned = dict(
     loss_weight=float("{{$FOCAL_WEIGHT:1.0}}"),
 )
 _stock = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=2.0, gamma_neg=2.0, clip=0.0, alpha=0.25)
-_late = dict(gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25, ignore_above=0.3)
+_late = dict(
+    gamma_pos=0.0,
+    gamma_neg=1.0,
+    clip=0.0,
+    ignore_above=0.3,
+    alpha=_tuned["alpha"],
+    loss_weight=_tuned["loss_weight"],
+)
 
 configs = dict(atss="configs/small/atss_mnv2_focal.py")
 losses = dict(
