@@ -1,8 +1,8 @@
 """Asymmetric Loss (ASL, arXiv 2009.14119) for MMDetection 3.x.
 
 Importing the package, which a config does with ``custom_imports = dict(imports=['asl_mmdet'])``, registers
-``AsymmetricLoss`` and ``AdaptiveAsymmetricLoss`` with MMDetection, and the hooks of :mod:`asl_mmdet.hooks` and
-the wrapper of :mod:`asl_mmdet.optim` with MMEngine, whose ``Runner`` then adds the hook that a ``class_weight`` needs.
+the losses of :mod:`asl_mmdet.losses` with MMDetection, and the hooks of :mod:`asl_mmdet.hooks` and the wrapper of
+:mod:`asl_mmdet.optim` with MMEngine, whose ``Runner`` then adds the hooks that the losses need.
 Where mmcv was installed without its compiled ops, torchvision's are the fallback (:mod:`asl_mmdet.mmcv_ops`).
 
 With torch and nothing of OpenMMLab, nothing is registered, and the pure functions of
@@ -33,7 +33,7 @@ if not _only_functions:
     mmcv_ops.install_fallback()
 
     from asl_mmdet import checkpoints, hooks, losses, optim, packaged_weights, thresholds  # noqa: F401
-    from asl_mmdet.hooks.class_weight import add_to_runners
+    from asl_mmdet.hooks.automatic import add_to_runners
 
     if checkpoints.loader_is_broken():
         checkpoints.only_weights()

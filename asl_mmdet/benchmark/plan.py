@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from asl_mmdet.config_tree import find_blocks, find_datasets
 from asl_mmdet.losses.presets import PRESETS
-from asl_mmdet.task import DETECTION, loss_node, set_loss, task_of
+from asl_mmdet.task import DETECTION, set_loss, task_of
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,6 @@ class Plan:
         if loss is not None:
             set_loss(cfg, loss)
         hooks = [dict(type="ProbabilityGapHook"), dict(type="PeakMemoryHook")]
-        if loss_node(cfg)[1].type.endswith("AdaptiveAsymmetricLoss"):
-            hooks.append(dict(type="AdaptiveAsymmetryHook"))
         kept = [hook for hook in cfg.get("custom_hooks") or [] if hook.type not in {hook["type"] for hook in hooks}]
         cfg.custom_hooks = [*kept, *hooks]
         cfg.merge_from_dict({"randomness.seed": cell.seed, "default_hooks.checkpoint.max_keep_ckpts": 2})

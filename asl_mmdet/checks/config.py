@@ -104,11 +104,6 @@ class LossBlock(NamedTuple):
         return any(str(name).split(".")[0] == "asl_mmdet" for name in imports)
 
     @property
-    def has_hook(self) -> bool:
-        """Whether the config has the hook of the adaptive loss."""
-        return any(hook.get("type") == "AdaptiveAsymmetryHook" for hook in self.cfg.get("custom_hooks") or [])
-
-    @property
     def margin(self) -> float:
         """The margin of a detector's loss; 0 for others, and where it is no number."""
         margin = self.block.get("clip", 0.0)
@@ -123,7 +118,7 @@ class LossBlock(NamedTuple):
 def _loss_blocks(cfg: Config) -> Iterator[LossBlock]:
     for key, block in find_typed_blocks(cfg.get("model"), "model"):
         loss = LossBlock(cfg, key, block)
-        if loss.kind in ("AsymmetricLoss", "AdaptiveAsymmetricLoss"):
+        if loss.kind in ("AsymmetricLoss", "AdaptiveAsymmetricLoss", "MissingRateLoss"):
             yield loss
 
 
@@ -226,14 +221,6 @@ LOSS_RULES: list[Rule[LossBlock]] = [
         "MMDetection's own tools do not find it.",
         "Write custom_imports=dict(imports=['asl_mmdet'], allow_failed_imports=False).",
         _type_if(lambda loss: not loss.is_imported),
-    ),
-    Rule(
-        "C203",
-        "warning",
-        "adaptive loss without its hook",
-        "Nothing adapts.",
-        "Add dict(type='AdaptiveAsymmetryHook') to custom_hooks.",
-        _type_if(lambda loss: loss.kind == "AdaptiveAsymmetricLoss" and not loss.has_hook),
     ),
     Rule(
         "C204",

@@ -1,22 +1,24 @@
-"""The steps of the loss that sets its own asymmetry."""
+"""The steps of the losses that adapt themselves."""
 
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import nn
 
 from asl_mmdet.hooks._common import log_scalars, unwrapped_model
-from asl_mmdet.losses import AdaptiveAsymmetricLoss
+from asl_mmdet.losses.stepping import SteppingLoss
 
 
 @HOOKS.register_module()
 class AdaptiveAsymmetryHook(Hook):
-    """Have every :class:`~asl_mmdet.losses.AdaptiveAsymmetricLoss` of the model take its step after an iteration.
+    """Have every loss that adapts itself take its step after an iteration.
 
-    The message hub gets ``gamma_neg``, ``clip`` if the margin adapts, and ``gap``, means over the classes where every
-    class has its own.
+    These are :class:`~asl_mmdet.losses.AdaptiveAsymmetricLoss` and :class:`~asl_mmdet.losses.MissingRateLoss`. The
+    message hub gets what moved, ``gamma_neg``, ``clip``, ``gap`` or ``ignore_above``: means over the classes where
+    every class has its own. A config need not name the hook: MMEngine's ``Runner`` gets one where a loss needs it
+    (:func:`asl_mmdet.hooks.automatic.add_to_runners`).
 
     Raises:
         ValueError: When training starts, if the model has no such loss.
@@ -24,11 +26,11 @@ class AdaptiveAsymmetryHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Find the losses."""
-        modules = unwrapped_model(runner).named_modules()
-        self.losses = {path: module for path, module in modules if isinstance(module, AdaptiveAsymmetricLoss)}
+        self.losses = stepping_losses(unwrapped_model(runner))
         if not self.losses:
             raise ValueError(
-                "AdaptiveAsymmetryHook finds no AdaptiveAsymmetricLoss in the model: use that loss, or drop the hook"
+                "AdaptiveAsymmetryHook finds no AdaptiveAsymmetricLoss or MissingRateLoss in the model: use one, or "
+                "drop the hook"
             )
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
@@ -36,5 +38,9 @@ class AdaptiveAsymmetryHook(Hook):
         for path, loss in self.losses.items():
             loss.step()
             prefix = f"{path}." if len(self.losses) > 1 else ""
-            values = dict(gamma_neg=loss.gamma_neg, clip=loss.clip, gap=loss.gap)
-            log_scalars(runner, {prefix + k: float(v.mean()) for k, v in values.items() if isinstance(v, Tensor)})
+            log_scalars(runner, {prefix + name: float(getattr(loss, name).mean()) for name in loss.moved})
+
+
+def stepping_losses(model: nn.Module) -> dict[str, SteppingLoss]:
+    """The losses of a model that adapt themselves, by their paths."""
+    return {path: module for path, module in model.named_modules() if isinstance(module, SteppingLoss)}

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -24,7 +23,7 @@ class ClassWeightHook(Hook):
     the training set, as its ``get_cat_ids`` has it: boxes for a detector, images for a classifier.
 
     A config need not name it: MMEngine's ``Runner`` gets one where a loss of its model needs it
-    (:func:`add_to_runners`).
+    (:func:`asl_mmdet.hooks.automatic.add_to_runners`).
 
     Raises:
         ValueError: When training starts, if no loss of the model has a ``class_weight``; if the training set does not
@@ -74,19 +73,3 @@ def weighted_losses(model: nn.Module) -> dict[str, AsymmetricLoss]:
         for path, module in model.named_modules()
         if isinstance(module, AsymmetricLoss) and module.class_weight is not None
     }
-
-
-def add_to_runners() -> None:
-    """Have MMEngine's ``Runner`` add the hook by itself to a model that needs it and a config that does not name it.
-
-    So ``class_weight`` works by ``custom_imports`` alone. Nothing changes for other models.
-    """
-    register_hooks = Runner.register_hooks
-
-    @functools.wraps(register_hooks)
-    def with_class_weights(self: Runner, *args: Any, **kwargs: Any) -> None:
-        register_hooks(self, *args, **kwargs)
-        if weighted_losses(self.model) and not any(isinstance(hook, ClassWeightHook) for hook in self.hooks):
-            self.register_hook(ClassWeightHook())
-
-    Runner.register_hooks = with_class_weights

@@ -7,10 +7,11 @@ from asl_mmdet import stack
 if not stack.missing():
     from asl_mmdet.losses.adaptive import AdaptiveAsymmetricLoss
     from asl_mmdet.losses.asymmetric_loss import AsymmetricLoss
+    from asl_mmdet.losses.missing_rate import MissingRateLoss
 # After the classes: a function has the name of a module here, and the module binds it when it is imported.
 from asl_mmdet.losses.functional import asymmetric_loss, asymmetric_softmax_loss
 
-__all__ = ["AdaptiveAsymmetricLoss", "AsymmetricLoss", "asymmetric_loss", "asymmetric_softmax_loss"]
+__all__ = ["AdaptiveAsymmetricLoss", "AsymmetricLoss", "MissingRateLoss", "asymmetric_loss", "asymmetric_softmax_loss"]
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -21,7 +21,7 @@ from torch import Tensor
 from asl_mmdet.losses._device import is_compiling
 
 Side = tuple[Tensor, Tensor | None]  # loss, and its derivative for the logit where wanted
-PER_CLASS = ("gamma_neg", "clip", "pos_weight", "neg_weight")  # the parameters that may be tensors
+PER_CLASS = ("gamma_neg", "clip", "pos_weight", "neg_weight", "highest")  # the parameters that may be tensors
 
 
 class Asymmetry(NamedTuple):
@@ -39,12 +39,12 @@ class Asymmetry(NamedTuple):
     pos_weight: float | Tensor  # a tensor has one dimension, that of the classes
     neg_weight: float | Tensor
     detach: bool
-    highest: float  # the logit above which a negative is ignored
+    highest: float | Tensor  # the logit above which a negative is ignored; a tensor has no or one dimension
 
     def neg_scale(self, z: Tensor, weight: Tensor | float, has_object: Tensor | None) -> Tensor | float:
         """The factor of the negatives with logits z; where no object is, those above ``highest`` are ignored."""
         scale = self.neg_weight * weight
-        if self.highest == math.inf:
+        if not isinstance(self.highest, Tensor) and self.highest == math.inf:
             return scale
         is_kept = z <= self.highest
         return scale * (is_kept if has_object is None else is_kept | has_object).to(z.dtype)

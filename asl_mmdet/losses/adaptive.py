@@ -1,25 +1,23 @@
 """The loss that sets its own asymmetry (Section 2.7 of https://arxiv.org/abs/2009.14119)."""
 
-import warnings
 from typing import Any
 
 import torch
 from mmdet.registry import MODELS
-from mmengine.dist import all_reduce
 from torch import Tensor
 
 from asl_mmdet.losses._validation import check_choice, check_number
-from asl_mmdet.losses.asymmetric_loss import AsymmetricLoss
 from asl_mmdet.losses.probability import probability_gap, probability_sums
+from asl_mmdet.losses.stepping import SteppingLoss
 
 
 @MODELS.register_module()
-class AdaptiveAsymmetricLoss(AsymmetricLoss):
+class AdaptiveAsymmetricLoss(SteppingLoss):
     r"""ASL whose gamma- (or margin, or both) moves until the probability gap is ``target_gap``. Sigmoid only.
 
     The gap :math:`\Delta p = p_t^+ - p_t^-` is the mean p of the positives less the mean 1 - p of the negatives of an
-    iteration (Eq. 9, 10). :class:`asl_mmdet.hooks.AdaptiveAsymmetryHook` must be among the config's ``custom_hooks``;
-    after every iteration it has the loss take one step
+    iteration (Eq. 9, 10). After every iteration :class:`asl_mmdet.hooks.AdaptiveAsymmetryHook`, which MMEngine's
+    ``Runner`` gets by itself, has the loss take one step
 
     .. math:: \gamma_- \leftarrow \gamma_- - \lambda (\Delta p - \Delta p_{target})
 
@@ -55,13 +53,9 @@ class AdaptiveAsymmetricLoss(AsymmetricLoss):
         0.40 1.70
     """
 
-    warn_after_calls = 10_000
-    """After so many calls without a step it warns that the hook is missing."""
-
     gamma_neg: Tensor  # type: ignore[assignment]
     clip: Tensor | float  # type: ignore[assignment]
     gap: Tensor
-    _sums: Tensor
 
     def __init__(
         self,
@@ -79,8 +73,6 @@ class AdaptiveAsymmetricLoss(AsymmetricLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(use_sigmoid, **kwargs)
-        if not use_sigmoid:
-            raise ValueError("AdaptiveAsymmetricLoss got use_sigmoid=False: a softmax has no gap to adapt to")
         name = type(self).__name__
         self.target_gap = check_number("target_gap", target_gap, -1, 1, owner=name)
         self.step_size = check_number("step_size", step_size, 0, float("inf"), owner=name)
@@ -98,42 +90,25 @@ class AdaptiveAsymmetricLoss(AsymmetricLoss):
                 f"{name} got gamma_neg={self.gamma_neg}: it starts outside of [gamma_neg_min, gamma_neg_max] = "
                 f"[{gamma_neg_min}, {gamma_neg_max}]"
             )
+        adapted = ("gamma_neg", "clip") if adapt == "both" else (adapt,)
         shape = () if num_classes is None else (num_classes,)
-        start = {"gamma_neg": self.gamma_neg, "clip": self.clip}
-        for adapted in ("gamma_neg", "clip") if adapt == "both" else (adapt,):
-            delattr(self, adapted)
-            self.register_buffer(adapted, torch.full(shape, float(start[adapted])))
+        for parameter in adapted:
+            start = float(getattr(self, parameter))
+            delattr(self, parameter)
+            self.register_buffer(parameter, torch.full(shape, start))
         self.register_buffer("gap", torch.full(shape, float(target_gap)))
         self.register_buffer("_sums", torch.zeros(4, *shape), persistent=False)
-        self._calls = 0
+        self.moved = (*adapted, "gap")
 
-    def forward(
-        self,
-        pred: Tensor,
-        target: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: float | Tensor | None = None,
-        reduction_override: str | None = None,
-    ) -> Tensor:
-        """The loss, as :class:`AsymmetricLoss`; in training its probabilities are added up for the next step."""
-        if self.training and torch.is_grad_enabled():
-            per_class = self.gap.dim() > 0
-            self._sums += probability_sums(
-                pred, target, weight, activated=self.activated, min_score=self.min_score, per_class=per_class
-            )
-            self._calls += 1
-            if self._calls == self.warn_after_calls:
-                warnings.warn(
-                    "AdaptiveAsymmetricLoss adapts nothing: add dict(type='AdaptiveAsymmetryHook') to custom_hooks",
-                    stacklevel=2,
-                )
-        return super().forward(pred, target, weight, avg_factor, reduction_override)
+    def sums(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """The probabilities of positives and negatives, added up, and their numbers."""
+        return probability_sums(
+            pred, target, weight, activated=self.activated, min_score=self.min_score, per_class=self.gap.dim() > 0
+        )
 
-    @torch.no_grad()
-    def step(self) -> None:
-        """Move gamma- (or the margin) by the gap of all calls, in all processes, since the last step."""
-        all_reduce(self._sums)
-        p_pos, p_neg = probability_gap(self._sums)
+    def move(self, sums: Tensor) -> None:
+        """Move gamma- (or the margin) by the gap."""
+        p_pos, p_neg = probability_gap(sums)
         new = p_pos - p_neg
         seen = new.isfinite()  # there were positives and negatives
         gap = torch.where(seen, self.momentum * self.gap + (1 - self.momentum) * new, self.gap)
@@ -144,8 +119,6 @@ class AdaptiveAsymmetricLoss(AsymmetricLoss):
             self.gamma_neg.copy_(moved.clamp(self.gamma_neg_min, self.gamma_neg_max))
         if isinstance(self.clip, Tensor):
             self.clip.copy_((self.clip - self.clip_step_size * error).clamp(0, self.clip_max))
-        self._sums.zero_()
-        self._calls = 0
 
     def extra_repr(self) -> str:
         """Show the parameters in the printed model."""

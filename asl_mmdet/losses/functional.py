@@ -76,7 +76,7 @@ def asymmetric_loss(
     gamma_neg: float | Tensor,
     clip: float | Tensor,
     alpha: float | None = None,
-    ignore_above: float = 1.0,
+    ignore_above: float | Tensor = 1.0,
     class_weight: Tensor | None = None,
     class_weight_on: str = "positive",
     detach_focusing: bool = False,
@@ -117,7 +117,7 @@ def asymmetric_loss(
         alpha: Weigh positives by alpha and negatives by 1 - alpha, as focal loss does. None, as in the paper, leaves
             both at 1. The class ``AsymmetricLoss`` has 0.25 here if nothing is given.
         ignore_above: In (0, 1]; a negative with p above it has no loss and no gradient, unless its row has a class.
-            1 ignores none.
+            1 ignores none. Or a tensor, as for ``gamma_neg``.
         class_weight: (C,) factors w_c >= 0 for the columns of logits (N, C): of their positives, negatives or both.
             None: all 1. :func:`asl_mmdet.losses.class_weight.frequency_weights` makes them of counts. They get no
             gradient.
@@ -157,7 +157,11 @@ def asymmetric_loss(
     as_number = not is_compiling() and (impl.select if isinstance(impl, Eager) else impl != "compile")
     gamma_neg = align_parameter("gamma_neg", gamma_neg, z, as_number)
     clip = align_parameter("clip", clip, z, as_number)
-    highest = math.log(ignore_above / (1 - ignore_above)) if ignore_above < 1 else math.inf
+    ignore_above = align_parameter("ignore_above", ignore_above, z, as_number)
+    if isinstance(ignore_above, Tensor):
+        highest: float | Tensor = ignore_above.logit()
+    else:
+        highest = math.log(ignore_above / (1 - ignore_above)) if ignore_above < 1 else math.inf
     asymmetry = Asymmetry(gamma_pos, gamma_neg, clip, pos_weight, neg_weight, detach_focusing, highest)
     if weight is not None and weight.requires_grad:
         loss = ClosedForm.apply(z, labels, None, asymmetry, False, impl) * weight

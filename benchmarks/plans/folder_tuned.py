@@ -6,12 +6,14 @@
 
 ``focal_tuned_ignore`` is tuned focal loss with ignore_above. ``missing_labels_weighted`` is the preset for missing
 labels with tuned focal loss's alpha and weight, detection_small_missing_labels; between these two the gammas differ.
-``ignore_above_05`` is the same preset with a higher threshold.
+``ignore_above_05`` is the same preset with a higher threshold, and ``missing_rate`` with one that follows the share of
+objects without a label, MISSING_RATE (0.5).
 ``asl_tuned`` was searched by itself, by as many trials. The search saw all boxes, and ATSS alone; HEAD=fcos and
 HEAD=retinanet take another head. The folder is in COCO format.
 """
 
 _head = "{{$HEAD:atss}}"
+_rate = float("{{$MISSING_RATE:0.5}}")
 _tuned = dict(alpha=0.5, loss_weight=2.0)
 _asl = dict(type="AsymmetricLoss", use_sigmoid=True, clip=0.0)
 
@@ -24,6 +26,14 @@ losses = dict(
     missing_labels_weighted="detection_small_missing_labels",
     missing_labels="detection_missing_labels",
     ignore_above_05=dict(**_asl, **_tuned, gamma_pos=0.0, gamma_neg=1.0, ignore_above=0.5),
+    missing_rate={
+        **_asl,
+        **_tuned,
+        "type": "MissingRateLoss",
+        "gamma_pos": 0.0,
+        "gamma_neg": 1.0,
+        "missing_rate": _rate,
+    },
 )
 baseline = "focal_tuned"
 data = {

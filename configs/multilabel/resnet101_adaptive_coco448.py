@@ -12,6 +12,5 @@ model = dict(
 )
 custom_hooks = [
     dict(type="EMAHook", momentum=3e-4, update_buffers=True, evaluate_on_ema=True, evaluate_on_origin=True),
-    dict(type="AdaptiveAsymmetryHook"),
     dict(type="ProbabilityGapHook"),
 ]

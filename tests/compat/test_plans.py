@@ -22,4 +22,3 @@ def test_shipped_plan_builds_the_config_of_every_cell(path):
         assert wanted is None or node.to_dict() == wanted  # nothing of the old block is left
         hooks = [hook.type for hook in cfg.custom_hooks]
         assert hooks.count("ProbabilityGapHook") == 1
-        assert hooks.count("AdaptiveAsymmetryHook") == node.type.endswith("AdaptiveAsymmetricLoss")

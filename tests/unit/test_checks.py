@@ -257,7 +257,6 @@ SETTINGS = [
     ({f"{LOSS}.clip": 0.05}, "warning: C205 .*clip=0.05 with model.test_cfg.score_thr=0.05.*smaller clip"),
     ({f"{LOSS}.clip": 0.02}, "warning: .*clip=0.02.*No background is learned"),
     ({"custom_imports": None}, r"warning: .*Write custom_imports=dict\(imports=\['asl_mmdet'\]"),
-    ({f"{LOSS}.type": "AdaptiveAsymmetricLoss"}, "warning: .*AdaptiveAsymmetryHook"),
 ]
 REFUSED = [  # by the loss itself, when the model is built
     ({"use_sigmoid": None}, "use_sigmoid=None: write use_sigmoid=True"),

@@ -40,13 +40,15 @@ def test_loss_and_gradient_equal_the_paper(margin, kind, detach):
 @pytest.mark.parametrize("impl", ["eager", "accelerator", pytest.param("compile", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["hard", "soft", "index"])
 @pytest.mark.parametrize("margin", [0.0, 0.05])
-def test_ignored_negatives_cost_nothing(margin, kind, impl):
+@pytest.mark.parametrize("threshold", [0.3, torch.tensor(0.3), torch.tensor([0.3] * 5)], ids=["", "tensor", "class"])
+def test_ignored_negatives_cost_nothing(threshold, margin, kind, impl):
     z, target, weight = logits(40, 5), labels(kind, (40, 5)), logits(40, seed=3).abs()
     y = one_hot(target, 5) if kind == "index" else target
     kwargs = dict(gamma_pos=0.5, gamma_neg=2.0, clip=margin, alpha=0.3, ignore_above=0.3)
     has_object = target < 5 if kind == "index" else None
     expected = reference.asymmetric_loss(z, y, has_object=has_object, **kwargs)
-    kwargs.update(reduction="none", impl=ON_ACCELERATOR if impl == "accelerator" else impl)
+    impl = ON_ACCELERATOR if impl == "accelerator" else impl
+    kwargs.update(reduction="none", impl=impl, ignore_above=threshold)
     torch.testing.assert_close(loss_and_grad(z, target, **kwargs), expected, rtol=1e-10, atol=1e-10)
     found = loss_and_grad(z, target, weight=weight, **kwargs)
     torch.testing.assert_close(found, tuple(v * weight[:, None] for v in expected), rtol=1e-10, atol=1e-10)

@@ -47,6 +47,8 @@ def test_function(kind, weight, reduction):
         dict(clip=0.05, ignore_above=0.3),
         dict(clip=0.05, detach_focusing=True),
         dict(clip=meta(C), gamma_neg=meta(C), ignore_above=0.3),
+        dict(clip=0.0, ignore_above=meta()),
+        dict(clip=0.05, ignore_above=meta(C)),
         dict(clip=meta(), gamma_neg=meta(1)),
         *([dict(clip=0.05, avg_factor=avg) for avg in (7.0, meta())] if reduction == "mean" else []),
     ]
@@ -122,7 +124,19 @@ def test_adaptive_class_and_its_step(kind, adapt, num_classes):
     assert {v.device.type for v in module.state_dict().values()} == {"meta"}
 
 
-@pytest.mark.parametrize("loss", ["AsymmetricLoss", "AdaptiveAsymmetricLoss"])
+@pytest.mark.parametrize("kind", ["index", "dense"])
+def test_missing_rate_class_and_its_step(kind):
+    pytest.importorskip("mmdet")
+    from asl_mmdet.losses import MissingRateLoss
+
+    module = MissingRateLoss(True, impl="eager").to("meta")
+    z = meta(N, C).requires_grad_()
+    check(module(z, target_of(kind), meta(N), avg_factor=meta()), z)
+    module.step()
+    assert module.ignore_above.device.type == "meta"
+
+
+@pytest.mark.parametrize("loss", ["AsymmetricLoss", "AdaptiveAsymmetricLoss", "MissingRateLoss"])
 def test_dense_detection_head(loss):
     pytest.importorskip("mmdet")
     import asl_mmdet  # noqa: F401, I001  (before mmdet.models, which needs mmcv.ops)
@@ -143,7 +157,7 @@ def test_dense_detection_head(loss):
     assert head.retina_cls.weight.grad.device.type == "meta"
 
 
-@pytest.mark.parametrize("loss", ["AsymmetricLoss", "AdaptiveAsymmetricLoss"])
+@pytest.mark.parametrize("loss", ["AsymmetricLoss", "AdaptiveAsymmetricLoss", "MissingRateLoss"])
 def test_multi_label_head(loss):
     pytest.importorskip("mmpretrain")
     from mmpretrain.models.heads import MultiLabelLinearClsHead

@@ -1,0 +1,99 @@
+"""The loss that knows what share of the objects has no label."""
+
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from asl_mmdet.losses._validation import align_weight, check_number
+from asl_mmdet.losses.stepping import SteppingLoss
+
+
+@MODELS.register_module()
+class MissingRateLoss(SteppingLoss):
+    r"""ASL that ignores as much background as objects are missing. Sigmoid only.
+
+    Where a share r of the objects has no label, an unlabelled object should look like a labelled one: for every
+    :math:`1 - r` positives there are r places of background with a high probability. So ``ignore_above``, t, moves
+    after every iteration with b positives and n background elements above it:
+
+    .. math:: t \leftarrow t + \lambda \frac{n - e}{n + e + 1}, \quad e = \frac{r}{1 - r} b
+
+    It rises while more is ignored than is expected to be missing, so it follows the scores as they grow in training,
+    and it needs no value that fits all data. (https://arxiv.org/abs/2206.03740 rejects a share of the large losses
+    too: of every batch, and a larger one every epoch.)
+
+    After every iteration :class:`asl_mmdet.hooks.AdaptiveAsymmetryHook`, which MMEngine's ``Runner`` gets by itself,
+    has the loss take its step. The threshold is a buffer: checkpoints have it, and ``--resume`` continues with it.
+
+    Args:
+        missing_rate: r, the share of all objects that has no label, in (0, 1).
+        step_size: :math:`\lambda`.
+        ignore_above: Where the threshold starts.
+        ignore_above_min: Its lower bound.
+        **kwargs: As :class:`AsymmetricLoss`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+        >>> loss_cls = MissingRateLoss(use_sigmoid=True, missing_rate=0.5, ignore_above=0.5, step_size=0.1)
+        >>> logits, labels = torch.tensor([[2.0], [1.0], [3.0]]), torch.tensor([0, 1, 1])  # 1 is background here
+        >>> loss = loss_cls(logits, labels, avg_factor=1)
+        >>> loss_cls.step()  # two ignored, one expected: 0.5 + 0.1 (2 - 1) / 4; the hook calls this
+        >>> loss_cls.ignore_above
+        tensor(0.5250)
+    """
+
+    ignore_above: Tensor  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        use_sigmoid: bool | None = None,
+        missing_rate: float = 0.5,
+        step_size: float = 0.01,
+        ignore_above: float = 0.3,
+        ignore_above_min: float = 0.15,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(use_sigmoid, ignore_above=ignore_above, **kwargs)
+        name = type(self).__name__
+        self.missing_rate = check_number("missing_rate", missing_rate, 0, 1, owner=name)
+        if not missing_rate:
+            raise ValueError(f"{name} got missing_rate=0: with all labels there, use AsymmetricLoss")
+        self.step_size = check_number("step_size", step_size, 0, 1, owner=name)
+        self.ignore_above_min = check_number("ignore_above_min", ignore_above_min, self.clip, 1, owner=name)
+        if not ignore_above_min <= ignore_above:
+            raise ValueError(
+                f"{name} got ignore_above={ignore_above}: it starts below ignore_above_min={ignore_above_min}"
+            )
+        del self.ignore_above
+        self.register_buffer("ignore_above", torch.tensor(float(ignore_above)))
+        self.register_buffer("_sums", torch.zeros(2), persistent=False)
+        self.moved = ("ignore_above",)
+
+    @torch.no_grad()
+    def sums(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """How much background is ignored, and how many positives there are: (2,)."""
+        counted = None if weight is None else align_weight(weight, pred) > 0
+        ignored = pred > (self.ignore_above if self.activated else self.ignore_above.logit())
+        if target.shape == pred.shape:
+            ignored, positive = ignored & (target == 0), target > 0
+        else:
+            ignored, positive = ignored & (target == pred.shape[1]).unsqueeze(1), target != pred.shape[1]
+        if counted is not None:
+            ignored &= counted
+            positive = positive & (counted if positive.dim() > 1 else counted.any(1))
+        return torch.stack([ignored.sum(), positive.sum()]).to(self._sums)
+
+    def move(self, sums: Tensor) -> None:
+        """Raise the threshold where more is ignored than is expected to be missing, else lower it."""
+        ignored, expected = sums[0], sums[1] * self.missing_rate / (1 - self.missing_rate)
+        moved = self.ignore_above + self.step_size * (ignored - expected) / (ignored + expected + 1)
+        self.ignore_above.copy_(moved.clamp(self.ignore_above_min, 1))
+
+    def extra_repr(self) -> str:
+        """Show the parameters in the printed model."""
+        own = ("missing_rate", "step_size", "ignore_above_min")
+        return ", ".join([super().extra_repr(), *(f"{name}={getattr(self, name)!r}" for name in own)])
