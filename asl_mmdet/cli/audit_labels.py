@@ -26,6 +26,7 @@ from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
 from asl_mmdet.config_tree import find_blocks, find_datasets
 
 PREDICTIONS = "predictions.jsonl"
+LIKELY = 0.4  # of the findings of missing boxes from this score on, most are right (docs/audit.md)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -161,8 +162,16 @@ def audit(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels, limi
         written.append(out / "index.html")
     numbers = Counter(row["kind"] for row in rows if not row.get("alternative"))
     print(f"{labels.path}: {', '.join(f'{n} {kind}' for kind, n in numbers.most_common()) or 'nothing found'}")
+    if not labels.is_tags and (share := missing_share(rows, labels)):
+        print(f"from a score of {LIKELY} on, {100 * share:.0f} % of the objects have no box (missing_rate={share:.2f})")
     print(", ".join(map(str, written)))
     return rows
+
+
+def missing_share(rows: list[Row], labels: Labels) -> float:
+    """Of the likely missing boxes and the annotated ones, the share of the former."""
+    missing = sum(row["score"] >= LIKELY for row in best_missing(rows))
+    return missing / max(1, missing + sum(len(labels.boxes_of(image)[0].labels) for image in labels.images.values()))
 
 
 def _by_checkpoint(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels) -> dict[int, Prediction]:

@@ -16,6 +16,7 @@ from asl_mmdet.audit.folds import Folds, split
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.page import chosen_for_page
 from asl_mmdet.audit.predict import PredictionFile
+from asl_mmdet.cli.audit_labels import missing_share
 from asl_mmdet.shapes import make_shapes
 
 CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
@@ -203,8 +204,26 @@ def test_tool_audits_every_image_and_predicts_once(tiny, tmp_path):
     assert page.count("data:image/jpeg;base64,") == sum(not r.get("alternative") for r in rows)
     again = call("audit_labels", CONFIG, checkpoint, "--out", tmp_path, "--crops", "0", *options)
     assert again.returncode == 0, again.stderr
+    assert "have no box" not in again.stdout  # no score is high
     assert "Load checkpoint" not in again.stdout + again.stderr
     assert (tmp_path / "predictions.jsonl").read_text() == predicted
+
+
+def test_share_of_missing_boxes_is_that_of_the_likely_ones(tiny):
+    cfg = Config.fromfile(CONFIG)
+    cfg.train_dataloader.dataset.data_root = f"{tiny[0]}/"
+    labels = Labels(cfg)
+    number = sum(len(image.annotations) for image in labels.images.values())
+    findings = [
+        ("missing", 0.4, 0),
+        ("missing", 0.9, 0),
+        ("missing", 0.9, 1),
+        ("missing", 0.39, 0),
+        ("doubted", 0.9, 0),
+    ]
+    rows = [dict(kind=kind, score=score, alternative=alternative) for kind, score, alternative in findings]
+    assert missing_share(rows, labels) == 2 / (2 + number)
+    assert not missing_share(rows[2:], labels)
 
 
 def test_validation_images_are_audited_and_evaluated_with_what_is_found(tiny, tmp_path):
