@@ -6,13 +6,10 @@
         --out work_dirs/benchmark/aquarium_multilabel
 
 The boxes of an image say which classes are in it; the folder and its sources are those of folder_losses.py. Hill, SPLC
-and LL-* are in benchmarks/rivals. ``missing_rate`` is ``multi_label`` that ignores as much as is missing, MISSING_RATE
-of the labels: fewer than of the boxes. FOCAL_GAMMA and FOCAL_ALPHA are for focal loss, the baseline.
+and LL-* are in benchmarks/rivals. FOCAL_GAMMA and FOCAL_ALPHA are for focal loss, the baseline.
 """
 
 _ll = dict(type="LargeLoss", delta_rel=float("{{$DELTA_REL:0.2}}"))
-_rate = float("{{$MISSING_RATE:0.3}}")
-_asl = dict(use_sigmoid=True, gamma_pos=0.0, gamma_neg=4.0, clip=0.05, alpha=None, detach_focusing=True)
 
 configs = dict(mnv2="configs/small/classifier_mnv2_bce.py")
 losses = dict(
@@ -21,7 +18,6 @@ losses = dict(
     bce=None,
     multi_label="multi_label",
     missing_labels="multi_label_missing_labels",
-    missing_rate=dict(type="mmdet.MissingRateLoss", missing_rate=_rate, **_asl),
     hill=dict(type="Hill"),
     splc=dict(type="SPLC"),
     ll_r=dict(**_ll, scheme="LL-R"),

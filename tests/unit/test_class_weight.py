@@ -280,7 +280,7 @@ class Model(BaseModel):
         self.loss_cls = MODELS.build(loss_cls)
 
     def forward(self, inputs, mode, **others):
-        return dict(loss=self.loss_cls(self.layer(torch.stack(inputs)), torch.zeros(len(inputs), 3)))
+        return dict(loss=self.loss_cls(self.layer(torch.stack(inputs)), torch.full((len(inputs),), 3)))
 
 
 def train(tmp_path, loss, custom_hooks=(), **kwargs):

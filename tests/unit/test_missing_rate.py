@@ -10,41 +10,33 @@ from asl_mmdet.hooks import AdaptiveAsymmetryHook
 from asl_mmdet.losses import AsymmetricLoss, MissingRateLoss
 
 
-def call_of(kind, n=200, c=4):
-    """Logits, labels, labels of the logits' shape, and which rows have no object (all, where each stands alone)."""
-    z, index = torch.randn(n, c), torch.randint(0, c + 3, (n,)).clamp(max=c)
-    y = torch.nn.functional.one_hot(index, c + 1)[:, :c].float()
-    return (z, index, y, index == c) if kind == "index" else (z, y, y, torch.ones(n, dtype=torch.bool))
+def call_of(n=200, c=4):
+    """Logits and class indices."""
+    return torch.randn(n, c), torch.randint(0, c + 3, (n,)).clamp(max=c)
 
 
-@pytest.mark.parametrize("kind", ["index", "dense"])
-def test_it_is_the_fixed_loss_of_its_threshold(kind):
-    z, target, *_ = call_of(kind)
+def test_it_is_the_fixed_loss_of_its_threshold():
+    call = call_of()
     loss = MissingRateLoss(True, missing_rate=0.3, ignore_above=0.4)
-    torch.testing.assert_close(loss(z, target), AsymmetricLoss(True, ignore_above=0.4)(z, target))
+    torch.testing.assert_close(loss(*call), AsymmetricLoss(True, ignore_above=0.4)(*call))
 
 
 @pytest.mark.parametrize("weight", [None, "row", "element"])
-@pytest.mark.parametrize("kind", ["index", "dense"])
 @pytest.mark.parametrize("activated", [False, True])
-def test_step_is_the_equation(activated, kind, weight):
-    z, target, y, has_no_object = call_of(kind)
-    w = (torch.rand(200, 4 if weight == "element" else 1) < 0.6).float()
-    options = dict(missing_rate=0.2, step_size=0.1, activated=activated)
-    loss = MissingRateLoss(True, **options)
+def test_step_is_the_equation(activated, weight):
+    z, target = call_of()
+    loss = MissingRateLoss(True, missing_rate=0.2, step_size=0.1, activated=activated)
     pred = z.sigmoid() if activated else z
-    given = {None: None, "row": w[:, 0], "element": w}[weight]
-    if kind == "index" and weight == "element":
-        given = w = w[:, :1].expand(-1, 4)
+    w = torch.ones(200) if weight is None else (torch.rand(200) < 0.6).float()
+    given = {None: None, "row": w, "element": w[:, None].expand(-1, 4)}[weight]
     for part in torch.arange(200).chunk(3):  # calls of one iteration count together
         loss(pred[part], target[part], None if given is None else given[part])
     loss.eval()
     loss(pred, target)  # a validation loss
     loss.train().step()
-    counted = torch.ones_like(z) if weight is None else w.expand(-1, 4)
-    n = ((z.sigmoid() > 0.3) & (y == 0) & has_no_object[:, None] & (counted > 0)).float().sum()
-    e = (y * counted).sum() * 0.2 / 0.8
-    torch.testing.assert_close(loss.ignore_above, (0.3 + 0.1 * (n - e) / (n + e + 1)).clamp(0.15, 1))
+    n = ((z.sigmoid() > 0.3) * (w * (target == 4))[:, None]).sum()
+    e = (w * (target < 4)).sum() * 0.2 / 0.8
+    torch.testing.assert_close(loss.ignore_above, 0.3 + 0.1 * (n - e) / (n + e + 1))
 
 
 def test_an_iteration_without_objects_and_without_high_scores_changes_nothing():
@@ -103,6 +95,24 @@ def test_bounds_hold():
 def test_wrong_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=f"Loss got {message}"):
         MODELS.build(dict(type="MissingRateLoss", use_sigmoid=True) | options)
+
+
+def test_a_classifier_is_refused():
+    with pytest.raises(ValueError, match=r"labels of the logits' shape.*Use the preset multi_label_missing_labels"):
+        MissingRateLoss(True)(torch.zeros(2, 3), torch.zeros(2, 3))
+
+
+def test_scores_that_start_high_are_refused_in_the_first_step_alone():
+    z, target = torch.zeros(1000, 3), torch.full((1000,), 3)
+    loss = MissingRateLoss(True)
+    loss(z, target)
+    with pytest.raises(ValueError, match=r"ignores 3000 background.*has 0 positives.*bias_init_with_prob"):
+        loss.step()
+    loss = MissingRateLoss(True)
+    for logit in (-5, 0):
+        loss(z + logit, target)
+        loss.step()
+    assert loss.ignore_above > 0.3
 
 
 @pytest.mark.parametrize("hooks", [[], ["AdaptiveAsymmetryHook"], ["EMAHook"]], ids=["", "own", "ema"])
