@@ -1,16 +1,17 @@
 """Losses that take the IoU of a box for its label, and others, in one head: that of Generalized Focal Loss.
 
-    PYTHONPATH=. COCO_FOLDER=data/aquarium python tools/benchmark.py benchmarks/plans/folder_quality.py \
-        --out work_dirs/benchmark/aquarium_quality
+    PYTHONPATH=. COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py benchmarks/plans/folder_quality.py \
+        --out work_dirs/benchmark/chess_quality
 
-Quality focal loss and varifocal loss are MMDetection's. ``vfl_flat`` is varifocal loss with iou_weighted=False: with
-hard labels that is ASL 0 / 2 (docs/loss.md). ``*_hard`` do not look at the IoU; ``asl_soft`` is ASL with the labels of
-varifocal loss. The folder, its sources and what it needs are those of folder_losses.py.
+Quality focal loss and varifocal loss are MMDetection's, as they come. ``vfl_flat`` is varifocal loss with
+iou_weighted=False: with hard labels that is ASL 0 / 2 (docs/loss.md). ``*_hard`` do not look at the IoU, and have the
+alpha and weight of folder_tuned.py; ``asl_soft`` is ASL with the labels of varifocal loss. The folder, its sources and
+what it needs are those of folder_losses.py.
 """
 
 _vfl = dict(type="VarifocalLoss", use_sigmoid=True, alpha=0.75, gamma=2.0, iou_weighted=True, loss_weight=1.0)
-_focal = dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0)
-_asl = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25)
+_focal = dict(type="FocalLoss", use_sigmoid=True, gamma=1.5, alpha=0.5, loss_weight=2.0)
+_asl = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.5, loss_weight=2.0)
 _soft = dict(type="QualityTargets", use_sigmoid=True, soft=True)
 _hard = dict(type="QualityTargets", use_sigmoid=True, soft=False)
 
