@@ -1,11 +1,13 @@
 """The losses of benchmarks/rivals against the equations of their papers, an element at a time in Python's float64."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from inputs import labels, logits
 from mmengine.config import ConfigDict
+from mmengine.hooks import EMAHook
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 
@@ -15,6 +17,8 @@ pytest.importorskip("mmpretrain")
 
 from mmdet.models.dense_heads import ATSSHead, GFLHead
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.utils import register_all_modules
 from mmpretrain.structures import DataSample
 
@@ -22,6 +26,7 @@ from asl_mmdet.losses import AsymmetricLoss
 from benchmarks.rivals import SPLC, Hill, LargeLoss, QualityTargets, ScheduledAsymmetricLoss
 from benchmarks.rivals.classification import SampleAwareClsHead
 from benchmarks.rivals.detection import FocalIoUATSSHead, focal_iou_weight
+from benchmarks.rivals.teacher import TeacherBoxesHook
 
 SHAPE = (6, 5)
 
@@ -300,3 +305,50 @@ def test_losses_train_in_the_head_of_generalized_focal_loss(loss_cls):
     loss.backward()
     assert loss.item() > 0
     assert head.gfl_cls.weight.grad.abs().sum() > 0
+
+
+class Teacher(torch.nn.Module):
+    """Finds a labelled object, a missing one twice, and a doubtful one in the first image; nothing in the second."""
+
+    def data_preprocessor(self, batch, training):
+        assert not training
+        samples = [sample.to("cpu") for sample in batch["data_samples"]]
+        for sample in samples:
+            sample.gt_instances.bboxes = sample.gt_instances.bboxes.tensor
+        return dict(inputs=batch["inputs"], data_samples=samples)
+
+    def predict(self, inputs, samples, rescale):
+        assert not (rescale or self.training)
+        boxes = [[0, 0, 10, 10], [20, 20, 30, 30], [20, 20, 30, 31], [40, 40, 50, 50]]
+        found = instances(boxes, [0, 1, 2, 1])
+        found.scores = torch.tensor([0.9, 0.5, 0.8, 0.39])
+        samples[0].pred_instances, samples[1].pred_instances = found, found[:0]
+        return samples
+
+
+@pytest.mark.parametrize("teach", [False, True])
+def test_a_teacher_adds_what_it_is_sure_of_and_no_label_covers(teach):
+    def truth(boxes, classes):
+        plain = instances(boxes, classes)
+        return InstanceData(bboxes=HorizontalBoxes(plain.bboxes), labels=plain.labels)
+
+    samples = [DetDataSample(), DetDataSample()]
+    for sample, boxes in zip(samples, ([[1, 0, 10, 10]], []), strict=True):
+        sample.gt_instances, sample.ignored_instances = truth(boxes, [0] * len(boxes)), truth([], [])
+    batch = dict(inputs=[torch.zeros(3, 64, 64)] * 2, data_samples=samples)
+    average = EMAHook()
+    average.ema_model = SimpleNamespace(module=Teacher())
+    hook = TeacherBoxesHook(score_thr=0.4, teach=teach)
+    hook.before_train(SimpleNamespace(hooks=[average]))
+    hook.before_train_iter(None, 0, batch)
+    kept = [1, 0, 10, 10], [20, 20, 30, 31]
+    labelled, ignored = samples[0].gt_instances, samples[0].ignored_instances
+    assert labelled.bboxes.tensor.tolist() == [list(box) for box in kept[: 1 + teach]]
+    assert labelled.labels.tolist() == [0, 2][: 1 + teach]
+    assert ignored.bboxes.tensor.tolist() == ([] if teach else [kept[1]])
+    assert len(samples[1].gt_instances) == len(samples[1].ignored_instances) == 0
+
+
+def test_a_teacher_needs_an_average():
+    with pytest.raises(ValueError, match="add dict\\(type='EMAHook'\\)"):
+        TeacherBoxesHook().before_train(SimpleNamespace(hooks=[]))

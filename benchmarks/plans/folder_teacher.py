@@ -1,0 +1,28 @@
+"""A mean teacher that finds the missing boxes while it trains, beside the losses for missing boxes, on real images.
+
+    PYTHONPATH=. COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py benchmarks/plans/folder_teacher.py \
+        --out work_dirs/benchmark/chess_teacher
+
+``ema`` trains as folder_tuned.py does and evaluates the average of the weights. In ``teacher_ignore`` this average,
+which is the teacher, marks what it finds as ignored regions, in ``teacher_teach`` as boxes
+(benchmarks/rivals/teacher.py). Half of the boxes are missing, as in folder_tuned.py, which says what is needed.
+"""
+
+_base_ = ["folder_tuned.py"]
+_average = dict(type="EMAHook", momentum=0.005)
+_half = {"train_dataloader.dataset.ann_file": "annotations/train_missing50.json"}
+_ignore = {"model.train_cfg.assigner.ignore_iof_thr": 0.5}
+
+losses = dict(
+    _delete_=True,
+    focal_tuned={{_base_.losses.focal_tuned}},
+    missing_labels_weighted={{_base_.losses.missing_labels_weighted}},
+    missing_rate={{_base_.losses.missing_rate}},
+)
+data = {
+    "_delete_": True,
+    "ema": {**_half, "custom_hooks": [_average]},
+    "teacher_ignore": {**_half, **_ignore, "custom_hooks": [_average, dict(type="TeacherBoxesHook")]},
+    "teacher_teach": {**_half, "custom_hooks": [_average, dict(type="TeacherBoxesHook", teach=True)]},
+}
+options = {"custom_imports.imports": ["asl_mmdet", "benchmarks.rivals.teacher"]}
