@@ -148,19 +148,21 @@ class LargeLoss(MultiLabelLoss):
     Args:
         scheme: 'LL-R', 'LL-Ct' or 'LL-Cp'.
         delta_rel: Percent; the authors choose it from 0.1 to 0.5 on a validation set, with 10 epochs.
+        capacity: So many labels LL-Cp can correct; a checkpoint has room for all of them.
         **kwargs: As :class:`MultiLabelLoss`.
     """
 
     corrected: Tensor
 
-    def __init__(self, scheme: str, delta_rel: float = 0.2, **kwargs: Any) -> None:
+    def __init__(self, scheme: str, delta_rel: float = 0.2, capacity: int = 2**16, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if scheme not in SCHEMES:
             raise ValueError(f"LargeLoss got scheme={scheme!r}: use one of {', '.join(SCHEMES)}")
         if not 0 < delta_rel <= 100:
             raise ValueError(f"LargeLoss got delta_rel={delta_rel}: use percent in (0, 100]")
         self.scheme, self.delta_rel = scheme, delta_rel
-        self.register_buffer("corrected", torch.zeros(0, dtype=torch.long))  # sample * C + class
+        size = capacity if self.wants_samples else 0
+        self.register_buffer("corrected", torch.full((size,), -1))  # sample * C + class; -1 where there is room
 
     @property
     def wants_samples(self) -> bool:
@@ -179,7 +181,10 @@ class LargeLoss(MultiLabelLoss):
         classes = torch.arange(pred.shape[1], device=pred.device)
         key = torch.as_tensor(samples, device=pred.device)[:, None] * pred.shape[1] + classes
         target = torch.where(torch.isin(key, self.corrected), torch.ones_like(target), target)
-        self.corrected = torch.cat([self.corrected, key[self.large(pred, target)]])
+        found, used = key[self.large(pred, target)], int((self.corrected >= 0).sum())
+        if used + len(found) > len(self.corrected):
+            raise ValueError(f"LargeLoss corrects more than capacity={len(self.corrected)} labels: use a larger one")
+        self.corrected[used : used + len(found)] = found
         return super().forward(pred, target, *args, **kwargs)
 
     def large(self, pred: Tensor, target: Tensor) -> Tensor:
@@ -199,8 +204,3 @@ class LargeLoss(MultiLabelLoss):
         loss = F.binary_cross_entropy_with_logits(pred, target, reduction="none")
         other = torch.zeros_like(loss) if self.scheme == "LL-R" else -F.logsigmoid(pred)
         return torch.where(self.large(pred, target), other, loss)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        if f"{prefix}corrected" in state_dict:  # however many there are
-            self.corrected = torch.empty_like(state_dict[f"{prefix}corrected"], device=self.corrected.device)
-        super()._load_from_state_dict(state_dict, prefix, *args)

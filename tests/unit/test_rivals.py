@@ -141,10 +141,17 @@ def test_permanent_correction_is_remembered_also_in_a_checkpoint(epoch):
     epoch(1)
     assert of(loss, high, [7, 8])[0, 3] == pytest.approx(-math.log(sigmoid(4)))
     other.load_state_dict(loss.state_dict())
+    assert {k: v.shape for k, v in loss.state_dict().items()} == {k: v.shape for k, v in other.state_dict().items()}
     epoch(0)  # corrects nothing more
     for module in (loss, other):
         assert of(module, low, [8, 7])[1, 3] == pytest.approx(-math.log(sigmoid(-5)))  # the label of sample 7
         assert of(module, low, [9, 8])[0, 3] == pytest.approx(-math.log(1 - sigmoid(-5)))
+
+
+def test_permanent_correction_says_where_there_is_no_room(epoch):
+    epoch(1)
+    with pytest.raises(ValueError, match="corrects more than capacity=1 labels"):
+        LargeLoss("LL-Cp", 50, capacity=1)(torch.zeros(2, 5), torch.zeros(2, 5), samples=[0, 1])
 
 
 def test_permanent_correction_needs_the_samples_which_the_head_gives(epoch):
@@ -154,8 +161,9 @@ def test_permanent_correction_needs_the_samples_which_the_head_gives(epoch):
     head = SampleAwareClsHead(num_classes=5, in_channels=4, loss=dict(type="LargeLoss", scheme="LL-Cp", delta_rel=50))
     samples = [DataSample(metainfo=dict(sample_idx=i)).set_gt_score(torch.zeros(5)) for i in (40, 2)]
     head.loss((torch.randn(2, 4),), samples)
-    assert set((head.loss_module.corrected // 5).tolist()) <= {40, 2}
-    assert len(head.loss_module.corrected) == 5
+    corrected = head.loss_module.corrected
+    assert set((corrected[corrected >= 0] // 5).tolist()) <= {40, 2}
+    assert (corrected >= 0).sum() == 5
     plain = SampleAwareClsHead(num_classes=5, in_channels=4, loss=dict(type="Hill"))
     assert plain.loss((torch.randn(2, 4),), samples)["loss"].isfinite()
 
