@@ -5,11 +5,13 @@
 
 ``ema`` trains as folder_tuned.py does and evaluates the average of the weights. In ``teacher_ignore`` this average,
 which is the teacher, marks what it finds as ignored regions, in ``teacher_teach`` as boxes
-(benchmarks/rivals/teacher.py). Half of the boxes are missing, as in folder_tuned.py, which says what is needed.
+(benchmarks/rivals/teacher.py); in ``fast_teacher_ignore`` it follows the student more closely and needs to be less
+sure. Half of the boxes are missing, as in folder_tuned.py, which says what is needed.
 """
 
 _base_ = ["folder_tuned.py"]
 _average = dict(type="EMAHook", momentum=0.005)
+_fast = dict(type="EMAHook", momentum=0.02)
 _half = {"train_dataloader.dataset.ann_file": "annotations/train_missing50.json"}
 _ignore = {"model.train_cfg.assigner.ignore_iof_thr": 0.5}
 
@@ -23,6 +25,7 @@ data = {
     "_delete_": True,
     "ema": {**_half, "custom_hooks": [_average]},
     "teacher_ignore": {**_half, **_ignore, "custom_hooks": [_average, dict(type="TeacherBoxesHook")]},
+    "fast_teacher_ignore": {**_half, **_ignore, "custom_hooks": [_fast, dict(type="TeacherBoxesHook", score_thr=0.25)]},
     "teacher_teach": {**_half, "custom_hooks": [_average, dict(type="TeacherBoxesHook", teach=True)]},
 }
 options = {"custom_imports.imports": ["asl_mmdet", "benchmarks.rivals.teacher"]}
