@@ -5,11 +5,11 @@
     COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py benchmarks/plans/folder_tuned.py
 
 ``focal_tuned_ignore`` is tuned focal loss with ignore_above. ``missing_labels_weighted`` is the preset for missing
-labels with tuned focal loss's alpha and weight, detection_small_missing_labels; between these two the gammas differ,
-as between ``focal_tuned`` and ``detection_small``. ``ignore_above_05`` is the same preset with a higher threshold, and
-``missing_rate`` with one that follows the share of objects without a label, MISSING_RATE (0.5).
-``asl_tuned`` was searched by itself, by as many trials. The search saw all boxes, and ATSS alone; HEAD=fcos and
-HEAD=retinanet take another head. The folder is in COCO format.
+labels with tuned focal loss's alpha and weight, detection_small_missing_labels; between these two the gammas differ, as
+between ``focal_tuned`` and ``detection_small``; ``focal_small`` is focal loss whose gamma is the mean of the latter's
+two. ``ignore_above_05`` is the same preset with a higher threshold, and ``missing_rate`` with one that follows the
+share of objects without a label, MISSING_RATE (0.5). ``asl_tuned`` was searched by itself, by as many trials. The
+search saw all boxes, and ATSS alone; HEAD=fcos and HEAD=retinanet take another head. The folder is in COCO format.
 """
 
 _head = "{{$HEAD:atss}}"
@@ -22,6 +22,7 @@ configs = {_head: f"configs/small/{_head}_mnv2_focal.py"}
 losses = dict(
     focal_tuned=dict(type="FocalLoss", use_sigmoid=True, gamma=1.5, **_tuned),
     focal=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
+    focal_small=dict(type="FocalLoss", use_sigmoid=True, gamma=0.5, **_tuned),
     detection_small="detection_small",
     asl_tuned={**_asl, "gamma_pos": 1.5, "gamma_neg": 0.5, "clip": 0.02, "alpha": 0.5, "ignore_above": 0.5},
     focal_tuned_ignore=dict(**_asl, **_tuned, gamma_pos=1.5, gamma_neg=1.5, ignore_above=0.3),
