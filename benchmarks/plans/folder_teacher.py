@@ -6,21 +6,16 @@
 ``ema`` trains as folder_tuned.py does and evaluates the average of the weights. In ``teacher_ignore`` this average,
 which is the teacher, marks what it finds as ignored regions, in ``teacher_teach`` as boxes
 (benchmarks/rivals/teacher.py); in ``fast_teacher_ignore`` it follows the student more closely and needs to be less
-sure. Half of the boxes are missing, as in folder_tuned.py, which says what is needed.
+sure. Half of the boxes are missing, as in folder_tuned.py, which says what is needed; the losses are those of
+folder_protocols.py.
 """
 
-_base_ = ["folder_tuned.py"]
+_base_ = ["folder_protocols.py"]
 _average = dict(type="EMAHook", momentum=0.005)
 _fast = dict(type="EMAHook", momentum=0.02)
 _half = {"train_dataloader.dataset.ann_file": "annotations/train_missing50.json"}
 _ignore = {"model.train_cfg.assigner.ignore_iof_thr": 0.5}
 
-losses = dict(
-    _delete_=True,
-    focal_tuned={{_base_.losses.focal_tuned}},
-    missing_labels_weighted={{_base_.losses.missing_labels_weighted}},
-    missing_rate={{_base_.losses.missing_rate}},
-)
 data = {
     "_delete_": True,
     "ema": {**_half, "custom_hooks": [_average]},

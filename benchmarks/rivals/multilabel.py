@@ -180,8 +180,9 @@ class LargeLoss(MultiLabelLoss):
             )
         classes = torch.arange(pred.shape[1], device=pred.device)
         key = torch.as_tensor(samples, device=pred.device)[:, None] * pred.shape[1] + classes
-        target = torch.where(torch.isin(key, self.corrected), torch.ones_like(target), target)
-        found, used = key[self.large(pred, target)], int((self.corrected >= 0).sum())
+        used = int((self.corrected >= 0).sum())
+        target = torch.where(torch.isin(key, self.corrected[:used]), torch.ones_like(target), target)
+        found = key[self.large(pred, target)]
         if used + len(found) > len(self.corrected):
             raise ValueError(f"LargeLoss corrects more than capacity={len(self.corrected)} labels: use a larger one")
         self.corrected[used : used + len(found)] = found

@@ -140,8 +140,8 @@ def test_permanent_correction_is_remembered_also_in_a_checkpoint(epoch):
     assert of(loss, high, [7, 8])[0, 3] == pytest.approx(-math.log(1 - sigmoid(4)))  # nothing yet
     epoch(1)
     assert of(loss, high, [7, 8])[0, 3] == pytest.approx(-math.log(sigmoid(4)))
-    other.load_state_dict(loss.state_dict())
     assert {k: v.shape for k, v in loss.state_dict().items()} == {k: v.shape for k, v in other.state_dict().items()}
+    other.load_state_dict(loss.state_dict())
     epoch(0)  # corrects nothing more
     for module in (loss, other):
         assert of(module, low, [8, 7])[1, 3] == pytest.approx(-math.log(sigmoid(-5)))  # the label of sample 7
