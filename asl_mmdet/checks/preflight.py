@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
-from torch import nn
+from torch import Tensor, nn
 
 from asl_mmdet.checkpoints import find_resumable, load_checkpoint
 from asl_mmdet.checks.finding import Finding, Rule, check
@@ -152,10 +152,15 @@ class CheckpointFile:
 
 def _misfits(state: dict[str, Any], model: nn.Module) -> list[str]:
     return [
-        f"{name} {tuple(value.shape)}: " + (f"{tuple(state[name].shape)} there" if name in state else "missing")
+        f"{name} {_shape(value)}: " + (f"{_shape(state[name])} there" if name in state else "missing")
         for name, value in model.state_dict().items()
-        if name not in state or state[name].shape != value.shape
+        if name not in state or _shape(state[name]) != _shape(value)
     ]
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """That of a tensor; a module's extra state is anything, and has none."""
+    return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
 def _unwritable(work_dir: str) -> Iterator[str]:
@@ -176,7 +181,7 @@ class Room(NamedTuple):
     def shortage(self) -> Iterator[str]:
         """What is missing for two checkpoints: the old one is there until the new one is written."""
         free = shutil.disk_usage(self.work_dir).free
-        weights = sum(v.numel() * v.element_size() for v in self.model.state_dict().values())
+        weights = sum(v.nbytes for v in self.model.state_dict().values() if isinstance(v, Tensor))
         needed = 2 * 3 * weights  # with the two moments of Adam
         if free < needed:
             yield (

@@ -172,6 +172,25 @@ def test_findings_end_a_command_unless_they_are_ignored_or_warnings(tmp_path, ca
     assert "warning: P203" in capsys.readouterr().err
 
 
+class WithExtraState(nn.Linear):
+    """A module whose state dict holds something that is no tensor, as those of quantization do."""
+
+    def get_extra_state(self):
+        return {"bits": 8}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_tensors_of_another_shape_are_found_and_extra_state_is_none(tmp_path):
+    path, model = str(tmp_path / "a.pth"), WithExtraState(3, 2)
+    torch.save({"state_dict": model.state_dict()}, path)
+    assert preflight.check_checkpoint(path, model) == []
+    assert preflight.check_space(str(tmp_path), model) == []
+    (finding,) = preflight.check_checkpoint(path, WithExtraState(4, 2))
+    assert finding.code == "P205" and "weight (2, 4): (2, 3) there" in str(finding)
+
+
 def test_newest_valid_checkpoint_is_the_start_and_newer_ones_are_warned_of(tmp_path):
     torch.save({"state_dict": {}, "message_hub": {}}, tmp_path / "epoch_1.pth")
     (tmp_path / "epoch_2.pth").write_bytes(b"damaged")
