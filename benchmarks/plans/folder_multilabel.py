@@ -6,9 +6,11 @@
         --out work_dirs/benchmark/aquarium_multilabel
 
 The boxes of an image say which classes are in it; the folder and its sources are those of folder_losses.py. Hill, SPLC
-and LL-* are in benchmarks/rivals. FOCAL_GAMMA and FOCAL_ALPHA are for focal loss, the baseline.
+and LL-* are in benchmarks/rivals. FOCAL_GAMMA and FOCAL_ALPHA are for focal loss, the baseline. PROTOCOL names other
+annotations of drop_boxes than ``missing50``: ``extreme`` leaves an image one label.
 """
 
+_protocol = "{{$PROTOCOL:missing50}}"
 _ll = dict(type="LargeLoss", delta_rel=float("{{$DELTA_REL:0.2}}"))
 
 configs = dict(mnv2="configs/small/classifier_mnv2_bce.py")
@@ -26,7 +28,7 @@ losses = dict(
 )
 baseline = "focal"
 data = {
-    "missing50": {"train_dataloader.dataset.ann_file": "annotations/train_missing50.json"},
+    _protocol: {"train_dataloader.dataset.ann_file": f"annotations/train_{_protocol}.json"},
     "complete": {},
 }
 seeds = (10, 11, 12)
