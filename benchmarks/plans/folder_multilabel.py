@@ -7,10 +7,12 @@
 
 The boxes of an image say which classes are in it; the folder and its sources are those of folder_losses.py. Hill, SPLC
 and LL-* are in benchmarks/rivals. FOCAL_GAMMA and FOCAL_ALPHA are for focal loss, the baseline. PROTOCOL names other
-annotations of drop_boxes than ``missing50``: ``extreme`` leaves an image one label.
+annotations of drop_boxes than ``missing50``: ``extreme`` leaves an image one label. ``missing_labels_alpha075`` is the
+preset multi_label_missing_labels with positives that weigh three times as much as negatives, as in ``focal_alpha075``.
 """
 
 _protocol = "{{$PROTOCOL:missing50}}"
+_wide = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=4.0, clip=0.2, detach_focusing=True)
 _ll = dict(type="LargeLoss", delta_rel=float("{{$DELTA_REL:0.2}}"))
 
 configs = dict(mnv2="configs/small/classifier_mnv2_bce.py")
@@ -20,6 +22,7 @@ losses = dict(
     bce=None,
     multi_label="multi_label",
     missing_labels="multi_label_missing_labels",
+    missing_labels_alpha075=dict(**_wide, alpha=0.75),
     hill=dict(type="Hill"),
     splc=dict(type="SPLC"),
     ll_r=dict(**_ll, scheme="LL-R"),
