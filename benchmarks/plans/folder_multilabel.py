@@ -12,7 +12,9 @@ preset multi_label_missing_labels with positives that weigh three times as much 
 """
 
 _protocol = "{{$PROTOCOL:missing50}}"
-_wide = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=4.0, clip=0.2, detach_focusing=True)
+_wide = dict(
+    type="mmdet.AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=4.0, clip=0.2, detach_focusing=True
+)
 _ll = dict(type="LargeLoss", delta_rel=float("{{$DELTA_REL:0.2}}"))
 
 configs = dict(mnv2="configs/small/classifier_mnv2_bce.py")
