@@ -12,9 +12,6 @@ preset multi_label_missing_labels with positives that weigh three times as much 
 """
 
 _protocol = "{{$PROTOCOL:missing50}}"
-_wide = dict(
-    type="mmdet.AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=4.0, clip=0.2, detach_focusing=True
-)
 _ll = dict(type="LargeLoss", delta_rel=float("{{$DELTA_REL:0.2}}"))
 
 configs = dict(mnv2="configs/small/classifier_mnv2_bce.py")
@@ -24,7 +21,15 @@ losses = dict(
     bce=None,
     multi_label="multi_label",
     missing_labels="multi_label_missing_labels",
-    missing_labels_alpha075=dict(**_wide, alpha=0.75),
+    missing_labels_alpha075=dict(
+        type="mmdet.AsymmetricLoss",
+        use_sigmoid=True,
+        gamma_pos=0.0,
+        gamma_neg=4.0,
+        clip=0.2,
+        alpha=0.75,
+        detach_focusing=True,
+    ),
     hill=dict(type="Hill"),
     splc=dict(type="SPLC"),
     ll_r=dict(**_ll, scheme="LL-R"),
