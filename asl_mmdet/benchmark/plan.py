@@ -29,6 +29,17 @@ class Cell:
         return f"{self.config}-{self.loss}-{self.data}-seed{self.seed}"
 
 
+def _block(loss: Any) -> Any:
+    """The config block of a loss of a plan file."""
+    options = dict(preset=loss) if isinstance(loss, str) else dict(loss or {})
+    if "preset" not in options:
+        return loss
+    name = options.pop("preset")
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name}, only {', '.join(PRESETS)}")
+    return PRESETS[name] | options
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to compare; the fields are the variables of a plan file.
@@ -37,7 +48,8 @@ class Plan:
         name: The name of the plan file.
         configs: Base configs by name.
         losses: ``loss_cls`` (or mmpretrain's ``loss``) by name: a config block, the name of one of the
-            :data:`asl_mmdet.losses.presets.PRESETS`, or None for the config's own.
+            :data:`asl_mmdet.losses.presets.PRESETS`, ``dict(preset=name, ...)`` for one with other values, or None for
+            the config's own.
         baseline: The loss that the others are compared with.
         data: Options of the config, as for ``--cfg-options``, by the name of a data variant.
         seeds: Seeds; runs with equal seeds are compared in pairs.
@@ -78,9 +90,10 @@ class Plan:
             raise ValueError(
                 f"{path}: baseline={given['baseline']!r} is none of the losses {', '.join(given['losses'])}"
             )
-        if unknown := {loss for loss in given["losses"].values() if isinstance(loss, str)} - PRESETS.keys():
-            raise ValueError(f"{path}: there is no preset {', '.join(sorted(unknown))}, only {', '.join(PRESETS)}")
-        given["losses"] = {k: PRESETS[v] if isinstance(v, str) else v for k, v in given["losses"].items()}
+        try:
+            given["losses"] = {name: _block(loss) for name, loss in given["losses"].items()}
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         return cls(name=Path(path).stem, **given)
 
     def cells(self) -> list[Cell]:

@@ -8,7 +8,7 @@ configs/small, of which ``focal`` is the focal loss (as AsymmetricLoss with equa
 ``detection`` ASL. Compare the AP of the rare classes too.
 """
 
-_asl = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.5, loss_weight=2.0)
+_asl = dict(preset="detection_small")
 _focal = {**_asl, "gamma_pos": 1.5, "gamma_neg": 1.5}
 _number = dict(type="effective_number", beta=0.999)
 

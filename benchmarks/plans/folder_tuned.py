@@ -16,7 +16,6 @@ _head = "{{$HEAD:atss}}"
 _rate = float("{{$MISSING_RATE:0.5}}")
 _tuned = dict(alpha=0.5, loss_weight=2.0)
 _asl = dict(type="AsymmetricLoss", use_sigmoid=True, clip=0.0)
-_small = dict(**_asl, **_tuned, gamma_pos=0.0, gamma_neg=1.0)  # the preset detection_small
 
 configs = {_head: f"configs/small/{_head}_mnv2_focal.py"}
 losses = dict(
@@ -28,8 +27,8 @@ losses = dict(
     focal_tuned_ignore=dict(**_asl, **_tuned, gamma_pos=1.5, gamma_neg=1.5, ignore_above=0.3),
     missing_labels_weighted="detection_small_missing_labels",
     missing_labels="detection_missing_labels",
-    ignore_above_05={**_small, "ignore_above": 0.5},
-    missing_rate={**_small, "type": "MissingRateLoss", "missing_rate": _rate},
+    ignore_above_05=dict(preset="detection_small", ignore_above=0.5),
+    missing_rate=dict(preset="detection_small_missing_rate", missing_rate=_rate),
 )
 baseline = "focal_tuned"
 data = {

@@ -7,7 +7,7 @@ on the positives. Compare AP and the means of the rare, common and frequent thir
 _root = "data/shapes_report/"
 _losses = dict(
     focal=dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=2.0, gamma_neg=2.0, clip=0.0, alpha=0.25),
-    detection=dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25),
+    detection=dict(preset="detection"),
 )
 _weights = dict(
     none=None, inverse_frequency="inverse_frequency", effective_number=dict(type="effective_number", beta=0.999)

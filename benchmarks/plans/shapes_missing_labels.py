@@ -11,7 +11,7 @@ losses = dict(
     detection="detection",
     missing_labels="detection_missing_labels",
     missing_rate="detection_missing_rate",
-    margin=dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.05, alpha=0.25),
+    margin=dict(preset="detection", clip=0.05),
 )
 baseline = "focal"
 data = {

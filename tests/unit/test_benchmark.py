@@ -29,6 +29,7 @@ from asl_mmdet.benchmark.report import (
     write_report,
 )
 from asl_mmdet.hooks import PeakMemoryHook
+from asl_mmdet.losses.presets import PRESETS
 from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,7 @@ seeds = (0, 1)
         ("baseline = 'focal'", "baseline='focal' is none of the losses bce, asl"),
         ("seeds = ()", "must not be empty"),
         ("losses['x'] = 'detect'", "there is no preset detect, only detection, "),
+        ("losses['x'] = dict(preset='detect', clip=0.1)", "there is no preset detect, only detection, "),
     ],
 )
 def test_wrong_plans_are_refused(change, message, tmp_path):
@@ -56,6 +58,16 @@ def test_wrong_plans_are_refused(change, message, tmp_path):
     (tmp_path / "plan.py").write_text(text)
     with pytest.raises(ValueError, match=message):
         Plan.read(tmp_path / "plan.py")
+
+
+def test_preset_is_named_whole_or_with_other_values(tmp_path):
+    presets = 'losses.update(a="detection", b=dict(preset="detection_missing_rate", missing_rate=0.3))'
+    (tmp_path / "plan.py").write_text(f"{PLAN}{presets}")
+    losses = Plan.read(tmp_path / "plan.py").losses
+    assert losses["a"] == PRESETS["detection"]
+    assert losses["b"] == {**PRESETS["detection_missing_rate"], "missing_rate": 0.3}
+    assert PRESETS["detection_missing_rate"]["missing_rate"] == 0.5
+    assert losses["bce"] is None
 
 
 def test_paired_difference_is_that_of_students_t():
