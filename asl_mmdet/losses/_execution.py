@@ -97,7 +97,8 @@ def _eager(
         else:
             scale = a.neg_scale(piece_z, piece_weight, _has_object(piece_z, piece_labels))
             if lowest > -math.inf:
-                few = (piece_z > lowest).reshape(-1).nonzero().squeeze(1)
+                is_above = piece_z.clone().gt_(lowest).bool()  # a comparison in the type of z is faster
+                few = is_above.reshape(-1).nonzero().squeeze(1)
                 piece_loss = _some_negatives(piece_z, scale, a, piece_grad, few)
             else:
                 piece_loss = one_side(piece_z, a.gamma_neg, a.clip, a.detach, scale, want_grad, piece_grad)[0]
