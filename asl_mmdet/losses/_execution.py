@@ -80,6 +80,7 @@ def _eager(
     grad = z.new_empty(z.shape) if want_grad else None
     positives = _Positives.find(z, labels, weight, a, want_grad, how.select)
     lowest = _logit_of_few(z, a) if how.select and positives is not None else -math.inf
+    has_object = _has_object(z, labels)
     step = z.shape[0]
     if how.piece is not None:  # to find few takes little of the cache
         step = how.piece * (4 if lowest > -math.inf else 1) // max(z.shape[1], 1)
@@ -87,15 +88,15 @@ def _eager(
     entries = [] if positives is None else positives.of_pieces([*starts, z.shape[0]])
     for number, start in enumerate(starts):
         piece = slice(start, start + starts.step)
-        piece_z, piece_labels = z[piece], labels[piece]
+        piece_z = z[piece]
         piece_weight = 1.0 if weight is None else weight[piece]
         piece_grad = None if grad is None else grad[piece]
         if positives is None:
-            piece_loss, mixed = both_sides(piece_z, piece_labels.to(z.dtype), piece_weight, a, want_grad)
+            piece_loss, mixed = both_sides(piece_z, labels[piece].to(z.dtype), piece_weight, a, want_grad)
             if piece_grad is not None and mixed is not None:
                 piece_grad.copy_(mixed)
         else:
-            scale = a.neg_scale(piece_z, piece_weight, _has_object(piece_z, piece_labels))
+            scale = a.neg_scale(piece_z, piece_weight, None if has_object is None else has_object[piece])
             if lowest > -math.inf:
                 is_above = piece_z.clone().gt_(lowest).bool()  # a comparison in the type of z is faster
                 few = is_above.reshape(-1).nonzero().squeeze(1)
