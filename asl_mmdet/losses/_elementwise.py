@@ -106,18 +106,18 @@ def _cross_entropy_in_one_kernel(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return p, q, z.clamp(min=0) + u.log() + (e - (u - 1)) / u  # -log(q) = max(z, 0) + log(1 + e)
 
 
-def _cross_entropy_with_margin(z: Tensor, margin: float | Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """p, q, p_m, 1 - p_m and -log(1 - p_m), which is at most -log(margin)."""
+def _cross_entropy_with_margin(z: Tensor, margin: float | Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return p q, p_m, 1 - p_m and -log(1 - p_m), which is at most -log(margin)."""
     q = z.neg().sigmoid_()
     if isinstance(margin, Tensor) or margin <= 1e-3:
         return _cross_entropy_with_small_margin(z, q, margin)
     rest = (q + margin).clamp_(max=1)  # 1 - p_m; its rounding is that of the margin by as much
-    return 1 - q, q, 1 - rest, rest, rest.log().neg_()
+    return q.addcmul_(q, q, value=-1), 1 - rest, rest, rest.log().neg_()
 
 
 def _cross_entropy_with_small_margin(
     z: Tensor, q: Tensor, margin: float | Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The same where p, not rounded to a part of 1, counts above the margin, or the margin may be 0.
 
     -log(rest) loses what rounding did to rest = 1 - p_m. That is added back: with lost = p_m - (1 - rest) it is
@@ -130,7 +130,7 @@ def _cross_entropy_with_small_margin(
     cross_entropy = torch.addcmul(rest.log().neg(), lost, rest)
     if isinstance(margin, Tensor):
         cross_entropy = torch.where(margin > 0, cross_entropy, cross_entropy.maximum(z))
-    return p, q, shifted, rest, cross_entropy
+    return p * q, shifted, rest, cross_entropy
 
 
 # The derivative, without the factor p_m^gamma. ----------------------------------------------------------------------
@@ -146,19 +146,19 @@ def _slope(p: Tensor, q: Tensor, cross_entropy: Tensor, gamma: float | Tensor | 
 
 
 def _slope_with_margin(
-    p: Tensor, q: Tensor, shifted: Tensor, rest: Tensor, cross_entropy: Tensor, gamma: float | Tensor | None
+    pq: Tensor, shifted: Tensor, rest: Tensor, cross_entropy: Tensor, gamma: float | Tensor | None
 ) -> Tensor:
     """Return p q (1 / (1 - p_m) + gamma CE / p_m) above the margin, else 0.
 
     CE / p_m has a finite limit at p_m = 0, so no negative power of p_m is taken: 0 < gamma < 1 gives no 0 * inf. At and
     below the margin the focusing weight p_m^gamma makes it 0, unless gamma is 0.
     """
-    slope = rest.reciprocal()
+    slope = rest.reciprocal_()
     if isinstance(gamma, Tensor):
-        slope += gamma * cross_entropy / shifted.clamp(min=_tiny(p))
+        slope += gamma * cross_entropy / shifted.clamp(min=_tiny(pq))
     elif gamma is not None:
-        slope.addcdiv_(cross_entropy, shifted.clamp(min=_tiny(p)), value=gamma)
-    return slope.mul_(p).mul_(q)
+        slope.addcdiv_(cross_entropy, shifted.clamp(min=_tiny(pq)), value=gamma)
+    return slope.mul_(pq)
 
 
 # The loss. ----------------------------------------------------------------------------------------------------------
@@ -183,18 +183,17 @@ def one_side(
     has_gamma = isinstance(gamma, Tensor) or gamma != 0  # a tensor is not looked at
     has_margin = isinstance(margin, Tensor) or margin != 0
     if has_margin:
-        p, q, shifted, rest, cross_entropy = _cross_entropy_with_margin(z, margin)
-    else:
-        p, q, cross_entropy = _cross_entropy_in_one_kernel(z) if is_compiling() else _cross_entropy(z)
-        shifted, rest = p, q
+        pq, shifted, rest, cross_entropy = _cross_entropy_with_margin(z, margin)
+    else:  # p_m is p
+        shifted, q, cross_entropy = _cross_entropy_in_one_kernel(z) if is_compiling() else _cross_entropy(z)
     focusing = gamma if has_gamma and not detach else None
     slope = None
     if want_grad and has_margin:
-        slope = _slope_with_margin(p, q, shifted, rest, cross_entropy, focusing)
+        slope = _slope_with_margin(pq, shifted, rest, cross_entropy, focusing)
         if isinstance(gamma, Tensor) or gamma < _tiny(z):  # 0 ** gamma may be 1
             slope *= shifted > 0
     elif want_grad:
-        slope = _slope(p, q, cross_entropy, focusing)
+        slope = _slope(shifted, q, cross_entropy, focusing)
     factor = scale
     if has_gamma:
         factor = _power_(shifted.clone() if slope is shifted else shifted, gamma)  # the focusing weight p_m^gamma
