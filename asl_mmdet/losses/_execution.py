@@ -3,7 +3,6 @@
 import functools
 import inspect
 import itertools
-import math
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -32,8 +31,7 @@ class Eager(NamedTuple):
     faster than whole tensors, with temporaries of a few MB."""
 
     select: bool = False
-    """Look at values, to do the work of positives, and of negatives above the margin, on these alone. On an accelerator
-    every look makes it wait."""
+    """Look at the labels, to do the work of positives on these alone. On an accelerator every look makes it wait."""
 
     @classmethod
     def on(cls, device: torch.device) -> "Eager":
@@ -42,29 +40,6 @@ class Eager(NamedTuple):
 
 
 # Eager. -------------------------------------------------------------------------------------------------------------
-
-
-def _logit_of_few(z: Tensor, a: Asymmetry) -> float:
-    """The logit of the margin, where few negatives are above it; else -inf, for all of them are to be worked on.
-
-    To find the few costs as much as to work on all where an eighth is above. A sixteenth of the rows tells.
-    """
-    if isinstance(a.clip, Tensor) or not a.clip:
-        return -math.inf
-    lowest = math.log(a.clip / (1 - a.clip)) - 1e-3  # some slack, since one_side settles what exactly is above
-    sample = z[::16] > lowest
-    return lowest if sample.count_nonzero() < sample.numel() // 8 else -math.inf
-
-
-def _some_negatives(z: Tensor, scale: Tensor | float, a: Asymmetry, out: Tensor | None, at: Tensor) -> Tensor:
-    """The loss where all elements but the ``at``-th have none; the gradient goes to ``out``."""
-    gamma = a.of_columns(at % z.shape[1]).gamma_neg
-    if isinstance(scale, Tensor):
-        scale = scale.expand_as(z).take(at)
-    loss, grad = one_side(z.take(at), gamma, a.clip, a.detach, scale, out is not None)
-    if out is not None and grad is not None:
-        out.zero_().view(-1).index_copy_(0, at, grad)
-    return z.new_zeros(z.numel()).index_copy_(0, at, loss).view(z.shape)
 
 
 def _has_object(z: Tensor, labels: Tensor) -> Tensor | None:
@@ -79,11 +54,8 @@ def _eager(
     loss = z.new_zeros(()) if reduce else torch.empty_like(z)
     grad = z.new_empty(z.shape) if want_grad else None
     positives = _Positives.find(z, labels, weight, a, want_grad, how.select)
-    lowest = _logit_of_few(z, a) if how.select and positives is not None else -math.inf
     has_object = _has_object(z, labels)
-    step = z.shape[0]
-    if how.piece is not None:  # to find few takes little of the cache
-        step = how.piece * (4 if lowest > -math.inf else 1) // max(z.shape[1], 1)
+    step = z.shape[0] if how.piece is None else how.piece // max(z.shape[1], 1)
     starts = range(0, z.shape[0], max(1, step))
     entries = [] if positives is None else positives.of_pieces([*starts, z.shape[0]])
     for number, start in enumerate(starts):
@@ -97,12 +69,7 @@ def _eager(
                 piece_grad.copy_(mixed)
         else:
             scale = a.neg_scale(piece_z, piece_weight, None if has_object is None else has_object[piece])
-            if lowest > -math.inf:
-                is_above = piece_z.clone().gt_(lowest).bool()  # a comparison in the type of z is faster
-                few = is_above.reshape(-1).nonzero().squeeze(1)
-                piece_loss = _some_negatives(piece_z, scale, a, piece_grad, few)
-            else:
-                piece_loss = one_side(piece_z, a.gamma_neg, a.clip, a.detach, scale, want_grad, piece_grad)[0]
+            piece_loss = one_side(piece_z, a.gamma_neg, a.clip, a.detach, scale, want_grad, piece_grad)[0]
             if reduce:
                 positives.take_out(piece_loss, start, entries[number])
         if reduce:
