@@ -63,7 +63,7 @@ def _tiny(z: Tensor) -> float:
 
 
 def _power_(x: Tensor, gamma: float | Tensor) -> Tensor:
-    """``x ** gamma`` in place, by products where possible: an integer exponent costs more than all the rest."""
+    """``x ** gamma`` in place, by products where possible: compiled, a power costs more than all the rest."""
     if not isinstance(gamma, Tensor):
         if gamma == 1:
             return x
@@ -196,7 +196,8 @@ def one_side(
         slope = _slope(shifted, q, cross_entropy, focusing)
     factor = scale
     if has_gamma:
-        factor = _power_(shifted.clone() if slope is shifted else shifted, gamma)  # the focusing weight p_m^gamma
+        base = shifted.clone() if slope is shifted else shifted  # without a margin, a detached slope is p itself
+        factor = _power_(base, gamma)  # the focusing weight p_m^gamma
         if isinstance(scale, Tensor) or scale != 1:
             factor *= scale
     loss = cross_entropy.mul_(factor)

@@ -31,7 +31,7 @@ class Eager(NamedTuple):
     faster than whole tensors, with temporaries of a few MB."""
 
     select: bool = False
-    """Look at the labels, to do the work of positives on these alone. On an accelerator every look makes it wait."""
+    """Look at values, to do the work of positives on these alone. On an accelerator every look makes it wait."""
 
     @classmethod
     def on(cls, device: torch.device) -> "Eager":
