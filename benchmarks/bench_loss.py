@@ -6,6 +6,10 @@ gives large temporaries back to the system, and every call gets them anew, at th
 every implementation has a process of its own, and a ratio of two is less certain. Wall time, CPU time and page faults
 are counted; medians are reported.
 
+What else the machine does belongs to a timing: ``--threads 2 --busy 2 --low-priority`` measures beside two processes
+that compute and a training of low priority, on two threads, in a process that keeps its memory. ``--add`` adds the rows
+to the file, and ``--states FILE`` prints such a file.
+
 ``--sizes`` and ``--losses`` choose some. On a GPU: ``--device cuda``. Peers that are packages are left out where they
 are missing (timm, mmpretrain). Peers get labels of the logits' shape made beforehand, except MMDetection's focal loss
 and ours, which take class indices as heads give them.
@@ -27,10 +31,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import busy
 import torch
 import torch.nn.functional as F
 import torchvision
-from tables import write_csv
+from tables import append_csv, write_csv
 from torch import Tensor, nn
 
 from asl_mmdet.losses import asymmetric_loss
@@ -96,12 +101,14 @@ def implementations(parameters: dict[str, Any]) -> dict[str, Loss]:
     """Ours and the peers, as functions of logits, labels of their shape, and class indices."""
     from mmdet.models.losses import FocalLoss
 
-    def ours(impl: str) -> Loss:
-        return lambda z, y, index: asymmetric_loss(z, index, impl=impl, reduction="sum", **parameters)
+    def ours(impl: str, **more: float) -> Loss:
+        return lambda z, y, index: asymmetric_loss(z, index, impl=impl, reduction="sum", **parameters, **more)
 
     focal = FocalLoss(gamma=2.0, alpha=0.25, reduction="sum")
     losses: dict[str, Loss] = {
         "ours, eager": ours("eager"),
+        "ours, eager, ignore_above 0.3": ours("eager", ignore_above=0.3),
+        "ours, eager, labels (N, C)": lambda z, y, index: asymmetric_loss(z, y, reduction="sum", **parameters),
         "ours, compile": ours("compile"),
         "mmdet FocalLoss": lambda z, y, index: focal(z, index),
         "torchvision sigmoid_focal_loss": lambda z, y, index: torchvision.ops.sigmoid_focal_loss(z, y, reduction="sum"),
@@ -222,6 +229,34 @@ def print_table(path: Path) -> None:
         print()
 
 
+def print_states(path: Path) -> None:
+    """Wall milliseconds as Markdown, a row a state of the machine: the median, and in brackets the worst call."""
+    with path.open() as file:
+        rows = [row for row in csv.DictReader(file) if "FCOS" in row["size"]]
+    if not rows or "machine" not in rows[0]:
+        raise SystemExit(f"error: {path} has no states: make it with --busy, --low-priority or --threads, and --add")
+    names = list(dict.fromkeys(row["loss"] for row in rows))
+    for parameters in dict.fromkeys(row["parameters"] for row in rows):
+        print(
+            f"\n**{parameters}**\n\n| machine, threads | "
+            + " | ".join(names)
+            + " |"
+            + "\n|---"
+            + "|---" * len(names)
+            + "|"
+        )
+        for machine, threads in dict.fromkeys((row["machine"], row["threads"]) for row in rows):
+            shown = {
+                r["loss"]: r
+                for r in rows
+                if (r["machine"], r["threads"]) == (machine, threads) and r["parameters"] == parameters
+            }
+            cells = [
+                f"{float(r['forward_backward_ms']):.1f} ({float(r['worst_ms']):.0f})" for n in names if (r := shown[n])
+            ]
+            print(f"| {machine}, {threads} | " + " | ".join(cells) + " |")
+
+
 def page_faults() -> int:
     """Of this process so far, without those that read a file."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -240,11 +275,13 @@ def timed(loss: Loss, calls: list[tuple[Tensor, Tensor, Tensor]], device: str) -
     )
 
 
-def measure(names: list[str], sizes: str, rounds: int, device: str) -> list[dict[str, Any]]:
+def measure(names: list[str], sizes: str, states: list[str], rounds: int, device: str) -> list[dict[str, Any]]:
     """All cases; the implementations take turns."""
     rows = []
     for size, (calls_rows, classes, multi) in SIZES.items():
         for state in (STATES if len(calls_rows) == 1 else LARGE_STATES) if sizes in size else ():
+            if states and state not in states:
+                continue
             calls = make_inputs(calls_rows, classes, multi, state, device)
             for parameters_name, parameters in PARAMETERS.items():
                 losses = {name: loss for name, loss in implementations(parameters).items() if name in names}
@@ -276,32 +313,49 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="write the rows to this file")
     parser.add_argument("--sizes", default="", metavar="TEXT", help="only sizes with this in their name")
     parser.add_argument("--losses", nargs="+", metavar="NAME", help="only these implementations")
+    parser.add_argument("--logits", nargs="+", default=[], choices=STATES, metavar="STATE", help="only these logits")
+    parser.add_argument("--states", type=Path, metavar="CSV", help="print this file of states of the machine")
+    parser.add_argument("--add", action="store_true", help="add to the CSV instead of writing it anew")
+    busy.add_arguments(parser)
     parser.add_argument("--only", nargs="+", help=argparse.SUPPRESS)  # what a process that measures is started with
     args = parser.parse_args()
-    if args.table:
-        if not args.table.is_file():
-            raise SystemExit(f"error: there is no {args.table}. First run: python {__file__} --csv {args.table}")
-        print_table(args.table)
-        return
+    for path, show in ((args.table, print_table), (args.states, print_states)):
+        if path:
+            if not path.is_file():
+                raise SystemExit(f"error: there is no {path}. First run: python {__file__} --csv {path}")
+            show(path)
+            return
+    if args.threads:
+        torch.set_num_threads(args.threads)
     if args.only:
-        print(json.dumps(measure(args.only, args.sizes, args.rounds, args.device)))
+        print(json.dumps(measure(args.only, args.sizes, args.logits, args.rounds, args.device)))
         return
     name = torch.cuda.get_device_name() if args.device == "cuda" else f"{platform.machine()} CPU"
     conditions = {
         "device": f"{name}, {torch.get_num_threads()} threads",
+        **(busy.state(args) if args.add else {}),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "date": datetime.date.today().isoformat(),
     }
+    rows = [{**row, **conditions} for row in run_processes(args)]
+    if args.csv:
+        (append_csv if args.add else write_csv)(args.csv, rows)
+
+
+def run_processes(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row a case: medians over all processes, and with ``--add`` the worst call."""
     names = args.losses or list(implementations(PARAMETERS["1/2"]))
-    processes = [("warm", names), *(("fresh", [name]) for name in names)]
+    processes = [("warm", names), *(("fresh", [name]) for name in names if not args.add)]
     merged: dict[tuple[str, ...], dict[str, Any]] = {}
     for repeat, (allocator, group) in itertools.product(range(args.repeats), processes):
         print(f"repeat {repeat + 1} of {args.repeats}: {allocator}, {', '.join(group)}", flush=True)
         command = [sys.executable, __file__, "--device", args.device, "--rounds", str(args.rounds)]
-        command += ["--sizes", args.sizes, "--only", *group]
+        command += ["--sizes", args.sizes, "--threads", str(torch.get_num_threads())]
+        command += [*(["--logits", *args.logits] if args.logits else []), "--only", *group]
         environment = {**os.environ, **ALLOCATORS[allocator]}
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+        with busy.beside(args):
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
         for row in json.loads(done.stdout.splitlines()[-1]):
             row["allocator"] = allocator
             counted = row.pop("counted")
@@ -312,9 +366,10 @@ def main() -> None:
         median = {name: statistics.median(call[name] for call in counted) for name in counted[0]}
         faults = median.pop("page_faults")
         milliseconds = {f"{part}_ms": round(1e3 * seconds, 3) for part, seconds in median.items()}
-        rows.append({**row, "page_faults": faults, **milliseconds, **conditions})
-    if args.csv:
-        write_csv(args.csv, rows)
+        if args.add:
+            milliseconds["worst_ms"] = round(1e3 * max(call["forward_backward"] for call in counted), 3)
+        rows.append({**row, "page_faults": faults, **milliseconds})
+    return rows
 
 
 if __name__ == "__main__":

@@ -20,16 +20,16 @@ from torch import Tensor
 
 from asl_mmdet.losses._device import is_compiling, is_cpu
 
-Side = tuple[Tensor, Tensor | None]  # loss, and its derivative for the logit where wanted
-PER_CLASS = ("gamma_neg", "clip", "pos_weight", "neg_weight", "highest")  # the parameters that may be tensors
+LossAndGrad = tuple[Tensor, Tensor | None]  # loss, and its derivative for the logit where wanted
+PER_CLASS = ("gamma_neg", "clip", "pos_weight", "neg_weight", "ignore_logit")  # the parameters that may be tensors
 
 
-class Asymmetry(NamedTuple):
+class ASLParams(NamedTuple):
     """The parameters of a call.
 
     Example:
-        >>> a = Asymmetry(0, 4, torch.tensor([0.05, 0.2]), 1, 1, False, math.inf)
-        >>> a.of_columns(torch.tensor([1, 1, 0])).clip
+        >>> params = ASLParams(0, 4, torch.tensor([0.05, 0.2]), 1, 1, False, math.inf)
+        >>> params.of_columns(torch.tensor([1, 1, 0])).clip
         tensor([0.2000, 0.2000, 0.0500])
     """
 
@@ -39,19 +39,19 @@ class Asymmetry(NamedTuple):
     pos_weight: float | Tensor  # a tensor has one dimension, that of the classes
     neg_weight: float | Tensor
     detach: bool
-    highest: float | Tensor  # the logit above which a negative is ignored; a tensor has no or one dimension
+    ignore_logit: float | Tensor  # the logit above which a negative is ignored; a tensor has no or one dimension
 
     def neg_scale(self, z: Tensor, weight: Tensor | float, has_object: Tensor | None) -> Tensor | float:
-        """The factor of the negatives with logits z; where no object is, those above ``highest`` are ignored."""
+        """The factor of the negatives with logits z; where no object is, those above ``ignore_logit`` are ignored."""
         scale = self.neg_weight * weight
-        if not isinstance(self.highest, Tensor) and self.highest == math.inf:
+        if not isinstance(self.ignore_logit, Tensor) and self.ignore_logit == math.inf:
             return scale
-        is_kept = z.clone().le_(self.highest)  # in the type of z: on a CPU that is several times as fast as a mask
+        is_kept = z.clone().le_(self.ignore_logit)  # in the type of z: on a CPU that is several times as fast as a mask
         if has_object is not None:
             is_kept = torch.maximum(is_kept, has_object.to(z.dtype))
         return is_kept.mul_(scale)
 
-    def of_columns(self, columns: Tensor) -> "Asymmetry":
+    def of_columns(self, columns: Tensor) -> "ASLParams":
         """For elements of these columns instead of whole rows."""
         values = {name: getattr(self, name) for name in PER_CLASS}
         chosen: Any = {k: v[columns] for k, v in values.items() if isinstance(v, Tensor) and v.dim()}
@@ -74,7 +74,7 @@ def _power_(x: Tensor, gamma: float | Tensor) -> Tensor:
 
 # Cross-entropy. -----------------------------------------------------------------------------------------------------
 #
-# Kernel by kernel, a pass over a piece in the cache costs 0.1 to 0.3 ns an element, an exponential or a logarithm 0.2
+# Kernel by kernel, a pass over a chunk in the cache costs 0.1 to 0.3 ns an element, an exponential or a logarithm 0.2
 # to 0.5, log1p 1.4 and logsigmoid 1.7 to 2 (one core, float32, torch 2.14 with MKL). So there is one exponential and
 # one logarithm, and what is no longer needed is overwritten.
 
@@ -164,7 +164,7 @@ def _slope_with_margin(
 # The loss. ----------------------------------------------------------------------------------------------------------
 
 
-def one_side(
+def negative_loss(
     z: Tensor,
     gamma: float | Tensor,
     margin: float | Tensor,
@@ -172,12 +172,12 @@ def one_side(
     scale: Tensor | float,
     want_grad: bool,
     out: Tensor | None = None,
-) -> Side:
+) -> LossAndGrad:
     """Loss and d loss / dz of a negative with logit z, both times ``scale``; the gradient goes to ``out`` if given.
 
     Example:
         >>> z = torch.tensor([0.0])  # p = 0.5
-        >>> one_side(z, gamma=2, margin=0.0, detach=True, scale=1.0, want_grad=True)  # 0.25 log(2), 0.25 * 0.5
+        >>> negative_loss(z, gamma=2, margin=0.0, detach=True, scale=1.0, want_grad=True)  # 0.25 log(2), 0.25 * 0.5
         (tensor([0.1733]), tensor([0.1250]))
     """
     has_gamma = isinstance(gamma, Tensor) or gamma != 0  # a tensor is not looked at
@@ -204,16 +204,18 @@ def one_side(
     return loss, None if slope is None else torch.mul(slope, factor, out=out)
 
 
-def both_sides(
+def soft_label_loss(
     z: Tensor,
     y: Tensor | float,
     weight: Tensor | float,
-    a: Asymmetry,
+    params: ASLParams,
     want_grad: bool,
     has_object: Tensor | None = None,
-) -> Side:
+) -> LossAndGrad:
     """A label y, soft or not, is y of a positive and 1 - y of a negative."""
-    neg_scale = a.neg_scale(z, (1 - y) * weight, has_object)
-    pos_loss, pos_grad = one_side(-z, a.gamma_pos, 0.0, a.detach, a.pos_weight * y * weight, want_grad)
-    neg_loss, neg_grad = one_side(z, a.gamma_neg, a.clip, a.detach, neg_scale, want_grad)
+    neg_scale = params.neg_scale(z, (1 - y) * weight, has_object)
+    pos_loss, pos_grad = negative_loss(
+        -z, params.gamma_pos, 0.0, params.detach, params.pos_weight * y * weight, want_grad
+    )
+    neg_loss, neg_grad = negative_loss(z, params.gamma_neg, params.clip, params.detach, neg_scale, want_grad)
     return pos_loss + neg_loss, None if pos_grad is None or neg_grad is None else neg_grad - pos_grad

@@ -1,11 +1,12 @@
 """Checks of arguments and tensors, and the common form that they are brought to."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from asl_mmdet.losses._device import is_compiling, is_cpu
+from asl_mmdet.losses._device import is_cpu
 
 REDUCTIONS = ("none", "mean", "sum")
 IMPLS = ("auto", "eager", "compile")
@@ -41,6 +42,32 @@ def check_number(name: str, value: Any, low: float, high: float, owner: str, clo
     return number
 
 
+def check_focusing(
+    owner: str, gamma_pos: Any, gamma_neg: Any, clip: Any, alpha: Any = None, ignore_above: Any = 1.0
+) -> None:
+    """The parameters of the sigmoid form in their ranges; tensors, whose values are not looked at, pass.
+
+    Example:
+        >>> check_focusing('asymmetric_loss', 0, -1, 0.0)
+        Traceback (most recent call last):
+        ValueError: asymmetric_loss got gamma_neg=-1: use a number in [0, inf)
+    """
+    for name, value, low, high, closed in (
+        ("gamma_pos", gamma_pos, 0, math.inf, False),
+        ("gamma_neg", gamma_neg, 0, math.inf, False),
+        ("clip", clip, 0, 1, False),
+        ("alpha", 0.0 if alpha is None else alpha, 0, 1, True),
+        ("ignore_above", ignore_above, 0, 1, True),
+    ):
+        if not isinstance(value, Tensor):
+            check_number(name, value, low, high, owner, closed)
+    if not isinstance(ignore_above, Tensor) and not isinstance(clip, Tensor) and ignore_above <= clip:
+        raise ValueError(
+            f"{owner} got ignore_above={ignore_above} and clip={clip}: no negative is between them, so none would be "
+            "learned"
+        )
+
+
 # Arguments of a call. -----------------------------------------------------------------------------------------------
 
 
@@ -58,8 +85,8 @@ def check_impl(impl: str) -> None:
         raise ValueError(f"impl={impl!r} is unknown: use one of {IMPLS}")
 
 
-def check_class_indices(pred: Tensor, target: Tensor, highest: int) -> None:
-    """Class indices (N,) for logits (N, C); their values are looked at on the CPU only."""
+def check_class_indices(pred: Tensor, target: Tensor) -> None:
+    """The shape and the type of class indices (N,) for logits (N, C)."""
     if pred.dim() != 2 or target.shape != pred.shape[:1]:
         raise ValueError(
             f"target of shape {tuple(target.shape)} does not fit pred of shape {tuple(pred.shape)}: give class indices "
@@ -67,12 +94,14 @@ def check_class_indices(pred: Tensor, target: Tensor, highest: int) -> None:
         )
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         raise ValueError(f"target (N,) holds class indices and must be of an integer type, not {target.dtype}")
-    if is_cpu(target) and target.numel() and not is_compiling():
-        _check_range(pred, target, highest)
 
 
-def _check_range(pred: Tensor, target: Tensor, highest: int) -> None:
-    low, high = (int(v) for v in target.aminmax())
+def check_index_range(pred: Tensor, target: Tensor, highest: int, look: bool) -> None:
+    """Class indices in 0..highest: looked at, or left to the assertion that gather makes on the device."""
+    if not look:
+        target.new_zeros(()).expand(len(target), highest + 1).gather(1, target.long().unsqueeze(1))
+        return
+    low, high = (int(v) for v in target.aminmax()) if target.numel() else (0, 0)
     if low < 0 or high > highest:
         raise ValueError(
             f"target holds the class index {low if low < 0 else high}; for logits of shape {tuple(pred.shape)} it "
@@ -96,22 +125,22 @@ def as_matrix(x: Tensor) -> Tensor:
 
 def align_weight(weight: Tensor, pred: Tensor) -> Tensor:
     """(N, 1) or (N, C)."""
-    if weight.shape == pred.shape[:1]:
-        return as_matrix(weight)
+    if weight.shape[:1] == pred.shape[:1] and weight.numel() == len(pred):
+        return as_matrix(weight.reshape(-1))
     if weight.numel() == pred.numel():
         return as_matrix(weight.reshape(pred.shape))
     raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit pred of shape {tuple(pred.shape)}")
 
 
-def align_parameter(name: str, value: float | Tensor, z: Tensor, as_number: bool) -> float | Tensor:
+def align_parameter(name: str, value: float | Tensor, z: Tensor, unwrap_scalar: bool) -> float | Tensor:
     """A number, or a tensor that fits a row of logits.
 
-    ``as_number``: take a single value on the CPU out of its tensor, which is faster than the tensor.
+    ``unwrap_scalar``: take a single value on the CPU out of its tensor, which is faster than the tensor.
     """
     if not isinstance(value, Tensor):
         return value
     if value.numel() == 1:
-        return value.item() if as_number and is_cpu(value) else value.detach().reshape(()).to(z)
+        return value.item() if unwrap_scalar and is_cpu(value) else value.detach().reshape(()).to(z)
     if value.shape != z.shape[1:]:
         raise ValueError(f"{name} of shape {tuple(value.shape)} does not fit {z.shape[1]} classes: give 1 or C values")
     return value.detach().to(z)

@@ -9,7 +9,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from asl_mmdet.losses._validation import IMPLS, REDUCTIONS, check_choice, check_number
+from asl_mmdet.losses._validation import IMPLS, REDUCTIONS, check_choice, check_focusing, check_number
 from asl_mmdet.losses.class_weight import SIDES, check_class_weight, weights_of
 from asl_mmdet.losses.functional import asymmetric_loss, asymmetric_softmax_loss
 
@@ -96,16 +96,9 @@ class AsymmetricLoss(nn.Module):
             )
         owner = "AsymmetricLoss"
         self.use_sigmoid = use_sigmoid
-        self.gamma_pos = check_number("gamma_pos", gamma_pos, 0, math.inf, owner)
-        self.gamma_neg = check_number("gamma_neg", gamma_neg, 0, math.inf, owner)
-        self.clip = check_number("clip", clip, 0, 1, owner)
-        self.alpha = None if alpha is None else check_number("alpha", alpha, 0, 1, owner, closed=True)
-        self.ignore_above = check_number("ignore_above", ignore_above, 0, 1, owner, closed=True)
-        if self.ignore_above <= self.clip:
-            raise ValueError(
-                f"AsymmetricLoss got ignore_above={ignore_above} and clip={clip}: no negative is between them, so none "
-                "would be learned"
-            )
+        check_focusing(owner, gamma_pos, gamma_neg, clip, alpha, ignore_above)
+        self.gamma_pos, self.gamma_neg, self.clip = gamma_pos, gamma_neg, clip
+        self.alpha, self.ignore_above = alpha, ignore_above
         self.class_weight = check_class_weight(class_weight, owner)
         self.class_weight_on = check_choice("class_weight_on", class_weight_on, SIDES, owner)
         # No buffer: checkpoints are the same with and without it, and a copy made for an average of the weights before

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from asl_mmdet.losses._autograd import SoftmaxParams, closed_form
 from asl_mmdet.losses._device import is_compiling
-from asl_mmdet.losses._elementwise import Asymmetry
-from asl_mmdet.losses._execution import ClosedForm, Eager
+from asl_mmdet.losses._eager import Eager
+from asl_mmdet.losses._elementwise import ASLParams
 from asl_mmdet.losses._validation import (
     IMPLS,
     REDUCTIONS,
@@ -18,10 +19,13 @@ from asl_mmdet.losses._validation import (
     as_matrix,
     check_choice,
     check_class_indices,
+    check_focusing,
     check_impl,
+    check_number,
     check_reduction,
 )
 from asl_mmdet.losses.class_weight import SIDES
+from asl_mmdet.losses.plain import plain_asymmetric_loss
 
 __all__ = [
     "IMPLS",
@@ -31,40 +35,6 @@ __all__ = [
     "asymmetric_softmax_loss",
     "plain_asymmetric_loss",
 ]
-
-
-def plain_asymmetric_loss(
-    pred: Tensor, target: Tensor, *, gamma_pos: float, gamma_neg: float, clip: float, alpha: float | None = None
-) -> Tensor:
-    """The equation in plain PyTorch, to read and to compare with: Eq. 4-7 of https://arxiv.org/abs/2009.14119.
-
-    :func:`asymmetric_loss` with ``reduction='none'`` gives the same values and gradients from the closed form. It is
-    several times faster, needs a fraction of the memory, and stays finite where this does not: for large logits, and
-    for a gamma below 1 at p_m = 0. What this has beyond it is a second derivative.
-
-    Args:
-        pred: Logits z, of any shape.
-        target: Labels y in [0, 1], of the same shape.
-        gamma_pos: Focusing parameter gamma+ of the positives.
-        gamma_neg: Focusing parameter gamma- of the negatives.
-        clip: The margin m.
-        alpha: Weigh positives by alpha and negatives by 1 - alpha; None leaves both at 1.
-
-    Returns:
-        The loss of every element.
-
-    Example:
-        >>> z, y = torch.tensor([2.0, -1.0, 1.0]), torch.tensor([1.0, 0.0, 0.0])
-        >>> plain_asymmetric_loss(z, y, gamma_pos=0, gamma_neg=4, clip=0.05)
-        tensor([0.1269, 0.0006, 0.2459])
-    """
-    p = pred.sigmoid()
-    p_m = (p - clip).clamp(min=0)  # Eq. 5, the shifted probability
-    positive = -((1 - p) ** gamma_pos) * F.logsigmoid(pred)  # -L+ of Eq. 4
-    negative = -(p_m**gamma_neg) * torch.log1p(-p_m)  # -L- of Eq. 7
-    if alpha is not None:
-        positive, negative = alpha * positive, (1 - alpha) * negative
-    return target * positive + (1 - target) * negative
 
 
 def asymmetric_loss(
@@ -126,17 +96,18 @@ def asymmetric_loss(
         detach_focusing: Take the focusing weights as constants in the backward pass, as the authors train.
         reduction: 'none', 'mean' (over all elements, or by ``avg_factor``; never by weights) or 'sum'.
         avg_factor: What 'mean' divides the sum by, usually the number of positives of all images.
-        impl: 'eager', 'compile' (``torch.compile``, with dynamic shapes), or 'auto': compiled on an accelerator where
-            that is possible, else eager. An :class:`Eager` says how the eager form works.
+        impl: 'eager', 'compile' (``torch.compile``, with dynamic shapes, which must work here), or 'auto': eager on
+            every device, until the compiled form was measured on accelerators. An :class:`Eager` says how the eager
+            form works.
 
     Returns:
         The loss; of ``pred``'s shape for 'none', else a scalar. The mean of no elements is 0.
 
     Raises:
-        ValueError: If a shape does not fit, ``avg_factor`` comes with 'sum', the reduction is unknown, or (on the CPU,
-            where looking is free) a class index is outside 0..C. On an accelerator a bad index is a device-side
-            assertion.
-        RuntimeError: In a backward pass with ``create_graph=True``.
+        ValueError: If a parameter is outside its range, a shape does not fit, ``avg_factor`` comes with 'sum', the
+            reduction is unknown, or (on the CPU, where looking is free) a class index is outside 0..C. On an
+            accelerator a bad index is a device-side assertion.
+        RuntimeError: Where the gradient is differentiated again.
 
     Example:
         >>> logits = torch.tensor([[5.0, -5.0, 0.0], [5.0, -5.0, 0.0]])
@@ -149,25 +120,27 @@ def asymmetric_loss(
     if not isinstance(impl, Eager):
         check_impl(impl)
     if target.shape != pred.shape:
-        check_class_indices(pred, target, pred.shape[-1])
+        check_class_indices(pred, target)
     z, labels = as_matrix(pred), (as_matrix(target) if target.shape == pred.shape else target)
     if weight is not None:
         weight = align_weight(weight, pred).to(z.dtype)
-    pos_weight, neg_weight = _weights_of_sides(z, alpha, class_weight, class_weight_on)
-    as_number = not is_compiling() and (impl.select if isinstance(impl, Eager) else impl != "compile")
-    gamma_neg = align_parameter("gamma_neg", gamma_neg, z, as_number)
-    clip = align_parameter("clip", clip, z, as_number)
-    ignore_above = align_parameter("ignore_above", ignore_above, z, as_number)
+    unwrap = not is_compiling() and (impl.select if isinstance(impl, Eager) else impl != "compile")
+    gamma_neg = align_parameter("gamma_neg", gamma_neg, z, unwrap)
+    clip = align_parameter("clip", clip, z, unwrap)
+    ignore_above = align_parameter("ignore_above", ignore_above, z, unwrap)
+    if not is_compiling():
+        check_focusing("asymmetric_loss", gamma_pos, gamma_neg, clip, alpha, ignore_above)
     if isinstance(ignore_above, Tensor):
-        highest: float | Tensor = ignore_above.logit()
+        ignore_logit: float | Tensor = ignore_above.logit()
     else:
-        highest = math.log(ignore_above / (1 - ignore_above)) if ignore_above < 1 else math.inf
-    asymmetry = Asymmetry(gamma_pos, gamma_neg, clip, pos_weight, neg_weight, detach_focusing, highest)
+        ignore_logit = math.log(ignore_above / (1 - ignore_above)) if ignore_above < 1 else math.inf
+    pos_weight, neg_weight = _weights_of_sides(z, alpha, class_weight, class_weight_on)
+    params = ASLParams(gamma_pos, gamma_neg, clip, pos_weight, neg_weight, detach_focusing, ignore_logit)
     if weight is not None and weight.requires_grad:
-        loss = ClosedForm.apply(z, labels, None, asymmetry, False, impl) * weight
+        loss = closed_form(z, labels, None, params, False, impl) * weight
         loss = loss if reduction == "none" else loss.sum()
     else:
-        loss = ClosedForm.apply(z, labels, weight, asymmetry, reduction != "none", impl)
+        loss = closed_form(z, labels, weight, params, reduction != "none", impl)
     return loss.view(pred.shape) if reduction == "none" else _average(loss, reduction, avg_factor, pred.numel())
 
 
@@ -229,35 +202,35 @@ def asymmetric_softmax_loss(
         ValueError: As :func:`asymmetric_loss`.
     """
     check_reduction(reduction, avg_factor)
-    check_class_indices(pred, target, pred.shape[-1] - 1)
-    log_p = F.log_softmax(as_matrix(pred), dim=1)
-    true_class = target.long().unsqueeze(1)
-    log_p_t = log_p.gather(1, true_class).squeeze(1)
-    smallest = torch.finfo(log_p.dtype).tiny  # keeps the slope of base ** gamma finite for gamma < 1
-    miss = (-torch.expm1(log_p_t)).clamp(min=smallest)
-    smoothed = label_smoothing / pred.shape[1]
-    loss = -(1 - label_smoothing + smoothed) * _constant_if(detach_focusing, miss.pow(gamma_pos)) * log_p_t
-    if label_smoothing:
-        terms = _constant_if(detach_focusing, log_p.exp().clamp(min=smallest).pow(gamma_neg)) * log_p
-        loss = loss - smoothed * (terms.sum(1) - terms.gather(1, true_class).squeeze(1))
+    check_class_indices(pred, target)
+    for name, value, high in (
+        ("gamma_pos", gamma_pos, math.inf),
+        ("gamma_neg", gamma_neg, math.inf),
+        ("label_smoothing", label_smoothing, 1),
+    ):
+        check_number(name, value, 0, high, "asymmetric_softmax_loss")
+    z = as_matrix(pred)
+    factors = None if class_weight is None else _of_samples(class_weight, z, target)
     if weight is not None:
-        if weight.numel() != loss.numel():
-            raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit {loss.numel()} samples")
-        loss = loss * weight.reshape(loss.shape)
-    if class_weight is not None:
-        loss = loss * _of_samples(class_weight, log_p, target)
-    return loss if reduction == "none" else _average(loss.sum(), reduction, avg_factor, loss.numel())
+        if weight.numel() != len(z):
+            raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit {len(z)} samples")
+        weight = weight.reshape(-1).to(z.dtype)
+        factors = weight if factors is None else factors * weight
+    params = SoftmaxParams(gamma_pos, gamma_neg, label_smoothing, detach_focusing)
+    if factors is not None and factors.requires_grad:
+        loss = closed_form(z, target, None, params, False) * factors
+        loss = loss if reduction == "none" else loss.sum()
+    else:
+        loss = closed_form(z, target, factors, params, reduction != "none")
+    return loss if reduction == "none" else _average(loss, reduction, avg_factor, len(z))
 
 
-def _of_samples(class_weight: Tensor, log_p: Tensor, target: Tensor) -> Tensor:
+def _of_samples(class_weight: Tensor, z: Tensor, target: Tensor) -> Tensor:
     """(N,): the weight of the true class."""
-    if class_weight.dim() == 1 and len(class_weight) == log_p.shape[1] - 1:
+    if class_weight.dim() == 1 and len(class_weight) == z.shape[1] - 1:
         class_weight = F.pad(class_weight, (0, 1), value=1.0)
-    return align_class_weight(class_weight, log_p)[target.long()]
-
-
-def _constant_if(detach: bool, x: Tensor) -> Tensor:
-    return x.detach() if detach else x
+    in_range = target.long().clamp(0, z.shape[1] - 1)  # an index that is not is refused with the others
+    return align_class_weight(class_weight, z)[in_range]
 
 
 def _average(total: Tensor, reduction: str, avg_factor: float | Tensor | None, number: int) -> Tensor:

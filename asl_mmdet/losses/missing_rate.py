@@ -6,6 +6,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from asl_mmdet.losses._eager import sum_of_chunks
 from asl_mmdet.losses._validation import align_weight, check_number
 from asl_mmdet.losses.stepping import SteppingLoss
 
@@ -86,13 +87,18 @@ class MissingRateLoss(SteppingLoss):
                 "MissingRateLoss got labels of the logits' shape, as a multi-label classifier has: it is for "
                 "detectors, whose scores start near 0. Use the preset multi_label_missing_labels"
             )
+        weight = None if weight is None else align_weight(weight, pred)
+        return sum_of_chunks(self._counts, pred.detach(), target, weight).to(self._sums)
+
+    def _counts(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         is_background = target == pred.shape[1]
-        ignored = pred > (self.ignore_above if self.activated else self.ignore_above.logit())
-        ignored, positive = ignored & is_background.unsqueeze(1), ~is_background
+        threshold = self.ignore_above if self.activated else self.ignore_above.logit()
+        # As numbers, whose sums over a chunk are exact: on a CPU that is several times as fast as masks.
+        above = torch.empty_like(pred, dtype=torch.float32).copy_(pred).gt_(threshold)
+        background, positive = is_background.float(), ~is_background
         if weight is not None:
-            counted = align_weight(weight, pred) > 0
-            ignored, positive = ignored & counted, positive & counted.any(1)
-        return torch.stack([ignored.sum(), positive.sum()]).to(self._sums)
+            above, positive = above * (weight > 0), positive & (weight > 0).any(1)
+        return torch.stack([(background @ above).sum(), positive.sum()])
 
     def move(self, sums: Tensor) -> None:
         """Raise the threshold where more is ignored than is expected to be missing, else lower it."""

@@ -1,7 +1,12 @@
 """The probabilities of Section 2.6 of https://arxiv.org/abs/2009.14119, as sums over calls and processes."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
+
+from asl_mmdet.losses._eager import sum_of_chunks
+from asl_mmdet.losses._validation import align_weight
 
 
 @torch.no_grad()
@@ -35,19 +40,28 @@ def probability_sums(
         >>> probability_sums(p, labels, activated=True)
         tensor([0.9000, 1.0000, 1.2000, 2.0000])
     """
-    p = pred.detach().float()
+    weight = None if weight is None else align_weight(weight, pred)
+    function = partial(_sums, activated=activated, min_score=min_score, per_class=per_class)
+    return sum_of_chunks(function, pred.detach(), target, weight)
+
+
+def _sums(
+    pred: Tensor, target: Tensor, weight: Tensor | None, activated: bool, min_score: float, per_class: bool
+) -> Tensor:
+    p = pred.float()
     p = p if activated else p.sigmoid()
     if target.shape != pred.shape:
         target = target.unsqueeze(1) == torch.arange(p.shape[1], device=p.device)
     y = target.float()
-    counted = y >= 0
+    counted = (y >= 0).float()
     if weight is not None:
-        counted = counted & (weight > 0).reshape(p.shape if weight.numel() == p.numel() else (-1, 1))
-    positive, negative = y * counted, (1 - y) * counted
+        counted *= weight > 0
+    positive = y * counted
+    negative = counted - positive
     if min_score:
-        negative = negative * (p >= min_score)
-    sums = torch.stack([(v * share).sum(0) for share, q in ((positive, p), (negative, 1 - p)) for v in (q, 1.0)])
-    return sums if per_class else sums.sum(1)
+        negative *= p >= min_score
+    terms = [positive * p, positive, negative - negative * p, negative]
+    return torch.stack([term.sum(0) if per_class else term.sum() for term in terms])
 
 
 def probability_gap(sums: Tensor) -> tuple[Tensor, Tensor]:

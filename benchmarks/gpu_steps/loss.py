@@ -10,7 +10,7 @@ from torch import Tensor
 
 from asl_mmdet import mmcv_ops
 from asl_mmdet.losses import asymmetric_loss
-from asl_mmdet.losses.functional import plain_asymmetric_loss
+from asl_mmdet.losses.plain import plain_asymmetric_loss
 from gpu_steps import Rows, Settings
 from gpu_steps.timing import median_ms, peak_bytes
 

@@ -22,7 +22,7 @@ from asl_mmdet.losses.functional import Eager
 
 WEIGHTS = torch.tensor([0.0, 0.3, 1.0, 2.5, 6.0], dtype=torch.float64)
 SIDES = ("positive", "negative", "both")
-ON_ACCELERATOR = Eager(piece=None, select=False)
+ON_ACCELERATOR = Eager(chunk=2**22, select=False)
 
 # The weights. -------------------------------------------------------------------------------------------------------
 
@@ -78,7 +78,7 @@ def expected_loss(z, y, side, weight=None, has_object=None, **kwargs):
     )
 
 
-@pytest.mark.parametrize("impl", ["eager", ON_ACCELERATOR, Eager(piece=15, select=True)], ids=["cpu", "gpu", "pieces"])
+@pytest.mark.parametrize("impl", ["eager", ON_ACCELERATOR, Eager(chunk=15, select=True)], ids=["cpu", "gpu", "pieces"])
 @pytest.mark.parametrize("kind", ["hard", "soft", "index"])
 @pytest.mark.parametrize("side", SIDES)
 def test_loss_and_gradient_equal_the_reference(side, kind, impl):

@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from inputs import labels, logits, loss_and_grad, one_hot
 
-from asl_mmdet.losses.functional import Eager, asymmetric_loss, asymmetric_softmax_loss, plain_asymmetric_loss
+from asl_mmdet.losses.functional import Eager, asymmetric_loss, asymmetric_softmax_loss
+from asl_mmdet.losses.plain import plain_asymmetric_loss
 
 ROOT = Path(__file__).parents[2]
-ON_ACCELERATOR = Eager(piece=None, select=False)  # what 'eager' is there
+ON_ACCELERATOR = Eager(chunk=2**22, select=False)  # what 'eager' is there
 
 GAMMAS = (0, 0.3, 0.5, 1, 1.5, 2, 4, 6.2)
 MARGINS = (0, 0.05, 0.2, 0.5)
@@ -80,11 +81,36 @@ def test_gradient_equals_finite_differences(kind):
     assert torch.autograd.gradcheck(function, (z, weight))
 
 
-def test_second_derivative_raises_instead_of_being_wrong():
+def softmax_of(z):
+    return asymmetric_softmax_loss(z, torch.tensor([0, 2]), gamma_pos=1, gamma_neg=2)
+
+
+def sigmoid_of(z):
+    return asymmetric_loss(z, torch.tensor([0, 3]), gamma_pos=1, gamma_neg=2, clip=0)
+
+
+@pytest.mark.parametrize("function", [sigmoid_of, softmax_of])
+def test_second_derivative_raises_instead_of_being_wrong(function):
     z = logits(2, 3).requires_grad_()
-    loss = asymmetric_loss(z, labels("hard", z.shape), gamma_pos=1, gamma_neg=2, clip=0)
-    with pytest.raises(RuntimeError, match="create_graph"):
-        torch.autograd.grad(loss, z, create_graph=True)
+    with pytest.raises(RuntimeError, match="no second"):
+        torch.autograd.grad(function(z), z, create_graph=True)
+
+
+@pytest.mark.parametrize("function", [sigmoid_of, softmax_of])
+def test_function_transforms_give_the_gradient_and_refuse_the_second(function):
+    batch = logits(3, 2, 3)
+    expected = []
+    for z in batch:
+        leaf = z.clone().requires_grad_()
+        expected += torch.autograd.grad(function(leaf), leaf)
+    torch.testing.assert_close(torch.func.grad(function)(batch[0]), expected[0])
+    torch.testing.assert_close(torch.func.vmap(function)(batch), torch.stack([function(z) for z in batch]))
+    torch.testing.assert_close(torch.func.vmap(torch.func.grad(function))(batch), torch.stack(expected))
+    torch.testing.assert_close(
+        torch.func.vmap(function, in_dims=1)(batch.transpose(0, 1)), torch.func.vmap(function)(batch)
+    )
+    with pytest.raises(RuntimeError, match="no second"):
+        torch.func.jacrev(torch.func.grad(function))(batch[0])
 
 
 @pytest.mark.parametrize("kind", ["hard", "soft"])
@@ -241,16 +267,16 @@ def test_retained_graph_gives_the_same_gradient_again(reduction):
 
 
 @pytest.mark.parametrize("select", [True, False])
-def test_many_pieces_equal_one(select):
+def test_many_chunks_equal_one(select):
     z = logits(50, 7)
     for kind in ("hard", "soft", "index"):
         target, weight = labels(kind, (50, 7)), logits(50, seed=3).abs()
         for clip in (0.0, 0.05, 0.9):
             for reduction in ("sum", "none"):
                 kwargs = dict(weight=weight, gamma_pos=1, gamma_neg=2, clip=clip, alpha=0.25, reduction=reduction)
-                whole = loss_and_grad(z, target, impl=Eager(piece=None, select=select), **kwargs)
-                pieces = loss_and_grad(z, target, impl=Eager(piece=16, select=select), **kwargs)
-                torch.testing.assert_close(whole, pieces)
+                whole = loss_and_grad(z, target, impl=Eager(chunk=2**22, select=select), **kwargs)
+                chunks = loss_and_grad(z, target, impl=Eager(chunk=16, select=select), **kwargs)
+                torch.testing.assert_close(whole, chunks)
 
 
 @pytest.mark.parametrize("kind", ["hard", "soft", "index"])
@@ -264,8 +290,68 @@ def test_form_for_accelerators_equals_that_for_the_cpu(kind, clip):
 
 
 def test_eager_form_is_that_of_the_device():
-    assert Eager.on(torch.device("cpu")).select and Eager.on(torch.device("cpu")).piece
+    assert Eager.on(torch.device("cpu")).select
     assert Eager.on(torch.device("cuda")) == ON_ACCELERATOR
+
+
+@pytest.mark.parametrize("bad", [-1, -100, 8])
+@pytest.mark.parametrize("softmax", [False, True])
+def test_bad_class_index_is_never_a_class(bad, softmax):
+    z, target = logits(50, 8 if softmax else 7), labels("index", (50, 7))
+    target[3] = bad
+    call = functools.partial(
+        asymmetric_softmax_loss if softmax else asymmetric_loss, z, target, gamma_pos=1, gamma_neg=2
+    )
+    kwargs = {} if softmax else dict(clip=0.0)
+    with pytest.raises(ValueError, match=f"class index {bad}"):
+        call(**kwargs)
+    if not softmax:  # what ends in a device-side assertion on an accelerator
+        with pytest.raises(RuntimeError, match="out of bounds"):
+            call(impl=ON_ACCELERATOR, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (dict(gamma_neg=-1), "gamma_neg=-1"),
+        (dict(gamma_pos=-2), "gamma_pos=-2"),
+        (dict(gamma_pos=float("nan")), "gamma_pos=nan"),
+        (dict(gamma_neg=torch.tensor(-1.0)), "gamma_neg=-1.0"),
+        (dict(clip=1.5), "clip=1.5"),
+        (dict(clip=-0.1), "clip=-0.1"),
+        (dict(alpha=2), "alpha=2"),
+        (dict(ignore_above=0), "ignore_above=0"),
+        (dict(ignore_above=1.5), "ignore_above=1.5"),
+        (dict(clip=0.3, ignore_above=0.2), "no negative is between"),
+    ],
+)
+def test_parameters_outside_their_range_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        asymmetric_loss(logits(4, 5), labels("hard", (4, 5)), **(dict(gamma_pos=0, gamma_neg=1, clip=0.0) | wrong))
+
+
+@pytest.mark.parametrize("wrong", [dict(gamma_pos=-1), dict(gamma_neg=-1), dict(label_smoothing=1.0)], ids=str)
+def test_softmax_parameters_outside_their_range_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        asymmetric_softmax_loss(logits(4, 5), labels("index", (4, 4)), **(dict(gamma_pos=0, gamma_neg=1) | wrong))
+
+
+@pytest.mark.parametrize("kind", ["hard", "index"])
+def test_weight_of_a_column_is_that_of_the_rows(kind):
+    z, target, weight = logits(6, 4), labels(kind, (6, 4)), logits(6, seed=3).abs()
+    kwargs = dict(gamma_pos=1, gamma_neg=2, clip=0.05, reduction="none")
+    expected = loss_and_grad(z, target, weight=weight, **kwargs)
+    torch.testing.assert_close(loss_and_grad(z, target, weight=weight[:, None], **kwargs), expected)
+
+
+@pytest.mark.parametrize("kwargs", [dict(clip=0.0), dict(clip=0.0, gamma_neg=2)], ids=str)
+def test_loss_of_easy_negatives_is_exact_in_float32(kwargs):
+    p = torch.logspace(-12, -3, 1000, dtype=torch.float64)
+    z = p.logit().float()[:, None]
+    kwargs = dict(gamma_pos=0, gamma_neg=0, reduction="none") | kwargs
+    found, expected = (loss_and_grad(x, torch.zeros_like(x), **kwargs) for x in (z, z.double()))
+    for a, b in zip(found, expected, strict=True):
+        assert ((a.double() - b) / b).abs().max() < 3e-6
 
 
 def one_by_one(z, target, gamma_neg, clip, **kwargs):
@@ -356,7 +442,10 @@ def test_plain_equation_has_a_second_derivative():
     assert torch.autograd.gradgradcheck(lambda x: function(x), z)
 
 
-@pytest.mark.parametrize("name", ["functional", "presets", "probability", "_device", "_elementwise", "_execution"])
+@pytest.mark.parametrize(
+    "name",
+    ["functional", "plain", "presets", "probability", "_device", "_eager", "_elementwise", "_threads", "_validation"],
+)
 def test_examples_in_docstrings_run(name):
     results = doctest.testmod(importlib.import_module(f"asl_mmdet.losses.{name}"))
     assert results.attempted and not results.failed
