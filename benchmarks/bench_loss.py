@@ -7,8 +7,8 @@ every implementation has a process of its own, and a ratio of two is less certai
 are counted; medians are reported.
 
 What else the machine does belongs to a timing: ``--threads 2 --busy 2 --low-priority`` measures beside two processes
-that compute and a training of low priority, on two threads, in a process that keeps its memory. ``--add`` adds the rows
-to the file, and ``--states FILE`` prints such a file.
+that compute and a training of low priority, on two threads, in a process that keeps its memory. ``--add`` adds such
+rows to the file, and prints the median and the worst call.
 
 ``--sizes`` and ``--losses`` choose some. On a GPU: ``--device cuda``. Peers that are packages are left out where they
 are missing (timm, mmpretrain). Peers get labels of the logits' shape made beforehand, except MMDetection's focal loss
@@ -229,34 +229,6 @@ def print_table(path: Path) -> None:
         print()
 
 
-def print_states(path: Path) -> None:
-    """Wall milliseconds as Markdown, a row a state of the machine: the median, and in brackets the worst call."""
-    with path.open() as file:
-        rows = [row for row in csv.DictReader(file) if "FCOS" in row["size"]]
-    if not rows or "machine" not in rows[0]:
-        raise SystemExit(f"error: {path} has no states: make it with --busy, --low-priority or --threads, and --add")
-    names = list(dict.fromkeys(row["loss"] for row in rows))
-    for parameters in dict.fromkeys(row["parameters"] for row in rows):
-        print(
-            f"\n**{parameters}**\n\n| machine, threads | "
-            + " | ".join(names)
-            + " |"
-            + "\n|---"
-            + "|---" * len(names)
-            + "|"
-        )
-        for machine, threads in dict.fromkeys((row["machine"], row["threads"]) for row in rows):
-            shown = {
-                r["loss"]: r
-                for r in rows
-                if (r["machine"], r["threads"]) == (machine, threads) and r["parameters"] == parameters
-            }
-            cells = [
-                f"{float(r['forward_backward_ms']):.1f} ({float(r['worst_ms']):.0f})" for n in names if (r := shown[n])
-            ]
-            print(f"| {machine}, {threads} | " + " | ".join(cells) + " |")
-
-
 def page_faults() -> int:
     """Of this process so far, without those that read a file."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -314,17 +286,15 @@ def main() -> None:
     parser.add_argument("--sizes", default="", metavar="TEXT", help="only sizes with this in their name")
     parser.add_argument("--losses", nargs="+", metavar="NAME", help="only these implementations")
     parser.add_argument("--logits", nargs="+", default=[], choices=STATES, metavar="STATE", help="only these logits")
-    parser.add_argument("--states", type=Path, metavar="CSV", help="print this file of states of the machine")
     parser.add_argument("--add", action="store_true", help="add to the CSV instead of writing it anew")
     busy.add_arguments(parser)
     parser.add_argument("--only", nargs="+", help=argparse.SUPPRESS)  # what a process that measures is started with
     args = parser.parse_args()
-    for path, show in ((args.table, print_table), (args.states, print_states)):
-        if path:
-            if not path.is_file():
-                raise SystemExit(f"error: there is no {path}. First run: python {__file__} --csv {path}")
-            show(path)
-            return
+    if args.table:
+        if not args.table.is_file():
+            raise SystemExit(f"error: there is no {args.table}. First run: python {__file__} --csv {args.table}")
+        print_table(args.table)
+        return
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.only:
@@ -368,6 +338,10 @@ def run_processes(args: argparse.Namespace) -> list[dict[str, Any]]:
         milliseconds = {f"{part}_ms": round(1e3 * seconds, 3) for part, seconds in median.items()}
         if args.add:
             milliseconds["worst_ms"] = round(1e3 * max(call["forward_backward"] for call in counted), 3)
+            print(
+                ", ".join(f"{row[key]}" for key in KEYS),
+                *(milliseconds[k] for k in ("forward_backward_ms", "worst_ms")),
+            )
         rows.append({**row, "page_faults": faults, **milliseconds})
     return rows
 

@@ -9,6 +9,7 @@ import argparse
 import copy
 import datetime
 import itertools
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def main() -> None:
     if args.gap and args.csv:
         parser.error("--csv has no column for --gap: leave one of them out")
     row = {"allocator": allocator(args.keep_memory and keep_memory()), **busy.state(args)}
+    row["spin"] = os.environ.get("GOMP_SPINCOUNT", "default")
     if args.gap:
         args.focal = args.config
     for path in (args.config, args.focal):

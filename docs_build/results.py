@@ -67,6 +67,25 @@ def loss(path: str) -> str:
     return "\n\n".join(parts)
 
 
+def states(path: str) -> str:
+    """What ``benchmarks/bench_loss.py --add`` wrote: wall milliseconds beside other work, median and worst call.
+
+    Args:
+        path: The CSV file, in the repository.
+    """
+    _, frame = _read(path)
+    where = ", ".join(f"{key} {', '.join(map(str, frame[key].unique()))}" for key in ("size", "torch", "date"))
+    median, worst = frame["forward_backward_ms"].astype(float), frame["worst_ms"].astype(float)
+    frame["cell"] = [f"{a:.0f} ({b:.0f})" for a, b in zip(median, worst, strict=True)]
+    frame["beside it; threads"] = frame["machine"] + "; " + frame["threads"]
+    parts = [f"*{where}*"]
+    for parameters, group in frame.groupby("parameters", sort=False):
+        wide = group.pivot(index="beside it; threads", columns="loss", values="cell")
+        wide = wide.reindex(index=group["beside it; threads"].unique(), columns=group["loss"].unique())
+        parts += [f"**{parameters}**", _frame(wide.reset_index())]
+    return "\n\n".join(parts)
+
+
 def _read(path: str) -> tuple[str, pd.DataFrame]:
     """The comment lines at the top of a CSV file, joined, and the rest."""
     lines = (ROOT / path).read_text().splitlines(keepends=True)
