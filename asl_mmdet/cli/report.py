@@ -14,6 +14,7 @@ matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 import mmcv
+from matplotlib.figure import Figure
 from mmengine import Config, load
 
 from asl_mmdet.checkpoints import last_checkpoint
@@ -39,6 +40,41 @@ def plot_curve(train: Rows, val: Rows, task: Task, title: str, path: Path) -> No
         axes.legend()
     figure.suptitle(title)
     figure.savefig(path, dpi=120)
+
+
+PROBABILITIES = {"pt_pos": "$p_t^+$", "pt_neg": "$p_t^-$", "prob_gap": r"$\Delta p$"}
+ADAPTED = {"gamma_neg": r"$\gamma_-$", "clip": "margin $m$"}
+
+
+def plot_probabilities(runs: dict[str, Rows], path: Path) -> None:
+    """What ProbabilityGapHook logged, one column per run, and below it gamma- or the margin of those that adapt it.
+
+    Args:
+        runs: The rows of the training, by title.
+        path: The file to write.
+    """
+    adaptive = any(name in row for rows in runs.values() for row in rows.values() for name in ADAPTED)
+    figure = Figure(figsize=(4.2 * len(runs), 3 + 2.2 * adaptive), layout="constrained")
+    grid = figure.subplots(1 + adaptive, len(runs), sharex="col", sharey="row", squeeze=False)
+    for column, (title, rows) in enumerate(runs.items()):
+        for axes, labels in zip(grid[:, column], (PROBABILITIES, ADAPTED), strict=False):
+            for name, label in labels.items():
+                points = {step: row[name] for step, row in rows.items() if name in row}
+                if points:
+                    axes.plot(list(points), list(points.values()), label=label)
+            axes.grid(alpha=0.3)
+            if axes.has_data():
+                axes.legend()
+        grid[0, column].set(title=title, ylim=(-1, 1))
+        grid[0, column].axhline(0, color="grey", linewidth=0.8)
+        grid[-1, column].set_xlabel("iteration")
+    figure.savefig(path, dpi=120)
+
+
+def last_probabilities(train: Rows) -> str:
+    """The last values that ProbabilityGapHook logged; empty for a run without it."""
+    row: dict[str, float] = next((row for row in reversed(train.values()) if "prob_gap" in row), {})
+    return ", ".join(f"{name} {row[name]:.3f}" for name in (*PROBABILITIES, *ADAPTED) if name in row)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,6 +104,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     loss = " and ".join(dict.fromkeys(str(node.type) for node in loss_nodes(cfg).values()))
     title = f"{Path(args.config).stem}: {cfg.model.get('model_type', cfg.model.type)} with {loss}"
     plot_curve(train, val, task, title, args.work_dir / "curve.png")
+    probabilities = last_probabilities(train)
+    if probabilities:
+        plot_probabilities({Path(args.config).stem: train}, args.work_dir / "probabilities.png")
     predictions, pictures = args.work_dir / "predictions.pkl", args.work_dir / "pictures.jpg"
     has_pictures = task is DETECTION and predictions.is_file()
     if has_pictures:
@@ -79,5 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"  checkpoint  {last_checkpoint(args.work_dir)}")
     print(f"  log         {log}")
     print(f"  curve       {args.work_dir / 'curve.png'}")
+    if probabilities:
+        print(f"  gap         {args.work_dir / 'probabilities.png'} ({probabilities})")
     if has_pictures:
         print(f"  pictures    {pictures} (ground truth left, prediction right)")

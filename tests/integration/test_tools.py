@@ -216,7 +216,9 @@ def test_report_shows_the_run(run, evaluated, data, tmp_path):
     done = call("report", config, run, "--images", "3")
     assert done.returncode == 0, done.stderr
     assert f"epoch 3: box AP {metrics(run)['coco/bbox_mAP']:.3f}" in done.stdout
-    assert (run / "curve.png").stat().st_size > 10_000
+    assert re.search(r"probabilities.png \(pt_pos 0\.\d+, .*gamma_neg \d", done.stdout)
+    for name in ("curve.png", "probabilities.png"):
+        assert (run / name).stat().st_size > 10_000
     assert cv2.imread(str(run / "pictures.jpg")).shape == (2 * (256 + 22), 4 * (256 + 4), 3)
     done = call("report", config, run, "--images", "1")
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,9 @@
-"""Plot losses and gradients against the probability, to choose parameters by looking: python tools/plot_losses.py.
+"""Plot losses and gradients against the probability.
+
+    python -m docs_build.plot_losses --out docs/losses_paper.png
 
 As Figures 2 and 3 of the ASL paper: cross-entropy, focal loss, cross-entropy with probability shifting, asymmetric
-focusing and ASL. ``--asl 0,4,0.05 --asl 1,2,0`` plots yours instead: gamma+, gamma-, margin and, if wanted, alpha.
+focusing and ASL. ``--asl 0,4,0.05 --asl 1,2,0`` plots yours instead: gamma+, gamma-, margin and optionally alpha.
 """
 
 import argparse
@@ -9,12 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
-
-matplotlib.use("agg")
-
-import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from asl_mmdet.losses import AsymmetricLoss, asymmetric_loss
@@ -62,9 +60,10 @@ def loss_and_gradient(p: Tensor, label: float, curve: Curve) -> tuple[Tensor, Te
 
 
 def plot(curves: dict[str, Curve], out: Path) -> None:
-    """Loss and normalised gradient of a negative, and gradient of a positive; as PNG and SVG."""
+    """Loss and normalised gradient of a negative, and gradient of a positive."""
     p = torch.linspace(1e-4, 1 - 1e-4, 2000, dtype=torch.float64)
-    figure, (losses, negatives, positives) = plt.subplots(1, 3, figsize=(15, 4.2), layout="constrained")
+    figure = Figure(figsize=(15, 4.2), layout="constrained")
+    losses, negatives, positives = figure.subplots(1, 3)
     for name, curve in curves.items():
         loss, gradient = loss_and_gradient(p, 0.0, curve)
         losses.plot(p, loss, label=name)
@@ -77,27 +76,25 @@ def plot(curves: dict[str, Curve], out: Path) -> None:
         axes.set(xlabel="probability p", xlim=(0, 1))
         axes.grid(alpha=0.3)
     losses.legend()
-    for suffix in (".png", ".svg"):
-        figure.savefig(out.with_suffix(suffix), dpi=120)
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(description="Plot losses and gradients against the probability.")
-    command.add_argument(
-        "--asl", type=Curve.parse, action="append", metavar="G+,G-,M[,ALPHA]", help="a loss; may be given again"
-    )
-    command.add_argument("--out", type=Path, default=Path("losses.png"), help="PNG; an SVG is put beside it")
-    return command
+    figure.savefig(out, dpi=120)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Plot, and print where the gradient of a negative is largest: easier and harder ones count less."""
-    args = parser().parse_args(argv)
+    command = argparse.ArgumentParser(description="Plot losses and gradients against the probability.")
+    command.add_argument(
+        "--asl", type=Curve.parse, action="append", metavar="G+,G-,M[,ALPHA]", help="a loss; may be given again"
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="file to write")
+    args = command.parse_args(argv)
     curves = {str(curve): curve for curve in args.asl} if args.asl else PAPER
     plot(curves, args.out)
     p = torch.linspace(1e-4, 1 - 1e-4, 2000, dtype=torch.float64)
     for name, curve in curves.items():
         gradient = loss_and_gradient(p, 0.0, curve)[1]
         print(f"{name}: gradient of a negative is largest at p = {p[gradient.argmax()]:.2f}")
-    print(f"{args.out.with_suffix('.png')}, {args.out.with_suffix('.svg')}")
+    print(args.out)
+
+
+if __name__ == "__main__":
+    main()
