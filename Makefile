@@ -58,7 +58,7 @@ docs: .venv/.docs
 	@touch $@
 
 data/shapes: | .venv/.installed
-	$(BIN)/python tools/make_shapes.py $@
+	$(BIN)/python tools/make_shapes.py --out $@
 
 # Once: the virtual environment with the whole stack. Remove .venv to recreate it.
 .venv/.installed: pyproject.toml setup.py constraints/current.txt

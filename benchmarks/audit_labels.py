@@ -1,6 +1,6 @@
 """How good the ranking of missing boxes is, where it is known what is missing.
 
-    python tools/drop_boxes.py data/mine/annotations/train.json data/mine/annotations/half.json
+    python tools/drop_boxes.py data/mine/annotations/train.json --out data/mine/annotations/half.json
     python tools/audit_labels.py CONFIG CHECKPOINT --out work_dirs/audit          # trained and audited on half.json
     python benchmarks/audit_labels.py work_dirs/audit/findings.json data/mine/annotations/half.json
 

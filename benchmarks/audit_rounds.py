@@ -33,6 +33,7 @@ from asl_mmdet.boxes import corners
 from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.cli import audit_labels
 from asl_mmdet.cli.common import fail
+from asl_mmdet_cli import parse
 
 
 def first_round(out: Path, name: str) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def write_annotations(config: Path, target: Path, args: argparse.Namespace) -> N
     """Audit a trained cell, and write its annotations with what was found."""
     apply = ["--apply", args.apply, "--apply-to", target, *(["--as-ignore"] if args.as_ignore else [])]
     audit = [config, last_checkpoint(config.parent / "run"), "--out", target.parent, "--crops", 0]
-    audit += ["--min-score", min(args.apply, Limits.min_score)]
+    audit += ["--score-thr", min(args.apply, Limits.min_score)]
     if args.complete is None:
         call(*audit, *apply)
     else:
@@ -73,7 +74,7 @@ def write_annotations(config: Path, target: Path, args: argparse.Namespace) -> N
 
 def call(*arguments: Any) -> None:
     """Run tools/audit_labels.py in this process."""
-    audit_labels.main([str(argument) for argument in arguments])
+    audit_labels.main(parse("audit_labels", [str(argument) for argument in arguments]))
 
 
 def second_round(name: str, args: argparse.Namespace) -> Job:

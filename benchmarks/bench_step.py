@@ -2,7 +2,7 @@
 
 --threads, --busy and --low-priority say what else the machine does. With --gap, a step under ProbabilityGapHook against
 one of the same config without it. Both models start from the same weights and take the same batches in turn; the
-medians and their ratio are printed. Needs the shapes data: python tools/make_shapes.py data/shapes.
+medians and their ratio are printed. Needs the shapes data: python tools/make_shapes.py --out data/shapes.
 """
 
 import argparse

@@ -13,7 +13,7 @@ from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).parents[1]
 EXECUTED = ROOT / "build" / "docs"
-USED = ("asl_mmdet/**/*.py", "configs/**/*.py", "tools/*.py")
+USED = ("asl_mmdet/**/*.py", "asl_mmdet_cli/*.py", "configs/**/*.py", "tools/*.py")
 SECONDS = 1800  # that one cell may take
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # What libraries print at their import and pycocotools when it reads a file, line by line.

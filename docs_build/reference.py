@@ -1,26 +1,21 @@
 """The Reference pages: the options of the tools, the keys of a config, the codes of the checks."""
 
 import argparse
-import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import griffe
 import mmdet.registry
 import mmengine.registry
 import mmpretrain.registry
-from mkdocs.exceptions import PluginError
 from mmengine.registry import Registry
 
-import asl_mmdet.cli
 import asl_mmdet.known_classes
-import asl_mmdet.multilabel  # they register
+import asl_mmdet.multilabel  # noqa: F401  (they register)
 from asl_mmdet.checks.rules import RULES
+from asl_mmdet_cli import COMMANDS, parser_of
 
-NO_COMMANDS = {"common"}
 KINDS = {
     "loss": "Losses",
     "model": "Models",
@@ -31,30 +26,15 @@ KINDS = {
 }
 
 
-def commands() -> dict[str, Any]:
-    """The modules of all commands, by name.
-
-    Raises:
-        PluginError: If one has no ``parser``.
-    """
-    names = [one.name for one in pkgutil.iter_modules(asl_mmdet.cli.__path__) if one.name not in NO_COMMANDS]
-    modules = {name: importlib.import_module(f"asl_mmdet.cli.{name}") for name in names}
-    for name, module in modules.items():
-        if not callable(getattr(module, "parser", None)):
-            raise PluginError(f"asl_mmdet/cli/{name}.py has no function parser(): its options cannot be listed")
-    return modules
-
-
 def tools() -> str:
     """Every command with its options, from its parser."""
     parts = []
-    for name, module in commands().items():
-        parser: argparse.ArgumentParser = module.parser()
-        first, _, rest = (module.__doc__ or "").partition("\n")
-        parser.prog = f"python tools/{name}.py"
+    for command, name in COMMANDS.items():
+        parser = parser_of(name)
+        summary, *paragraphs, example = (parser.description or "").split("\n\n")
         usage = re.sub(r"\n +", "\n    ", parser.format_usage().removeprefix("usage: ").strip())
-        parts += [f"## {name}", _roles(first.partition(": python")[0].rstrip(".")) + ".", f"```text\n{usage}\n```"]
-        parts += [_roles(inspect.cleandoc(rest))] * bool(rest.strip())
+        parts += [f"## {name}", f"{_roles(summary)} Also: `asl-mmdet {command}`.", f"```text\n{usage}\n```"]
+        parts += [*map(_roles, paragraphs), f"```console\n$ {example.partition(':')[2].strip()}\n```"]
         rows = [_option(action) for action in parser._actions if action.help != argparse.SUPPRESS]
         parts.append(_table(("argument", "default", "meaning"), [row for row in rows if row[0] != "`-h`, `--help`"]))
     return "\n\n".join(parts)
@@ -62,15 +42,17 @@ def tools() -> str:
 
 def _option(action: argparse.Action) -> tuple[str, str, str]:
     """A row of the table."""
-    value = "" if action.nargs == 0 else str(action.metavar or (action.dest.upper() if action.option_strings else ""))
+    metavar = action.metavar or (action.dest.upper() if action.option_strings else "")
+    value = "" if action.nargs == 0 else metavar if isinstance(metavar, str) else " ".join(metavar)
     names = ", ".join(f"`{name}{' ' * bool(value)}{value}`" for name in action.option_strings)
     choices = [str(one) for one in action.choices or ()]
     text = action.help or ""
     if choices and len(choices) < 10:
         text += f" ({', '.join(f'`{one}`' for one in choices)})"
     is_plain = action.default in (None, False, argparse.SUPPRESS, "") or action.default == [] or action.nargs == 0
-    default = "" if is_plain else f"`{action.default}`"
-    return names or f"`{action.dest}`", default, _roles(text % {"default": action.default, "prog": ""})
+    values = action.default if isinstance(action.default, list) else [action.default]
+    default = "" if is_plain else f"`{' '.join(map(str, values))}`"
+    return names or f"`{value}`", default, _roles(text % {"default": action.default, "prog": ""})
 
 
 def keys() -> str:

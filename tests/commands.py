@@ -9,6 +9,8 @@ from io import StringIO
 from pathlib import Path
 from unittest import mock
 
+from asl_mmdet_cli import parse
+
 ROOT = Path(__file__).parents[1]
 # Options for a training whose test is not about its loaders: each of their processes takes up to 0.8 GB.
 NO_WORKERS = {
@@ -20,14 +22,14 @@ NO_WORKERS = {
 
 def call(tool, *args):
     """What ``python tools/<tool>.py`` does from the checkout's folder, and what a process would leave of it."""
-    main = importlib.import_module(f"asl_mmdet.cli.{tool}").main
+    work = importlib.import_module(f"asl_mmdet.cli.{tool}")
     forget_runs()
     out, err, before = StringIO(), StringIO(), Path.cwd()
     code = 0
     try:
         os.chdir(ROOT)
         with mock.patch.dict(os.environ), redirect_stdout(out), redirect_stderr(err):
-            main([str(arg) for arg in args])
+            work.main(parse(tool, [str(arg) for arg in args]))
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if isinstance(stop.code, str):

@@ -1,6 +1,6 @@
-"""List doubtful training labels by what a trained model says: python tools/audit_labels.py CONFIG CHECKPOINT."""
+"""List training labels that are missing or doubtful."""
 
-from asl_mmdet.cli.audit_labels import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("audit_labels")

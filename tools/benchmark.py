@@ -1,6 +1,6 @@
-"""Compare losses by a plan: python tools/benchmark.py benchmarks/plans/shapes_detection.py."""
+"""Compare losses as a plan says."""
 
-from asl_mmdet.cli.benchmark import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("benchmark")

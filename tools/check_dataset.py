@@ -1,6 +1,6 @@
-"""Look for defects in the data sets and the config: python tools/check_dataset.py CONFIG."""
+"""Look for defects in the data sets and the config."""
 
-from asl_mmdet.cli.check_dataset import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("check_dataset")

@@ -1,6 +1,6 @@
-"""Convert a TResNet that the authors of ASL publish: python tools/convert_asl_checkpoint.py SRC.pth DST.pth."""
+"""Convert a TResNet that the authors of ASL publish."""
 
-from asl_mmdet.cli.convert_asl_checkpoint import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("convert_asl_checkpoint")

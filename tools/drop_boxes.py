@@ -1,6 +1,6 @@
-"""Drop boxes of a COCO-format annotation file: python tools/drop_boxes.py train.json half.json --rate 0.5."""
+"""Drop boxes of a COCO-format annotation file."""
 
-from asl_mmdet.cli.drop_boxes import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("drop_boxes")

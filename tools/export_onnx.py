@@ -1,6 +1,6 @@
-"""Export a dense one-stage detector to ONNX: python tools/export_onnx.py CONFIG CHECKPOINT OUT.onnx."""
+"""Export a dense one-stage detector to ONNX."""
 
-from asl_mmdet.cli.export_onnx import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("export_onnx")

@@ -1,6 +1,6 @@
-"""Make the bundled synthetic data set of coloured shapes (COCO format): python tools/make_shapes.py data/shapes."""
+"""Make a small data set of coloured shapes."""
 
-from asl_mmdet.cli.make_shapes import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("make_shapes")

@@ -1,6 +1,6 @@
-"""Merge COCO-format files with different classes: python tools/merge_datasets.py A.json B.json OUT.json."""
+"""Merge COCO-format files with different classes."""
 
-from asl_mmdet.cli.merge_datasets import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("merge_datasets")

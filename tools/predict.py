@@ -1,6 +1,6 @@
-"""Detect objects in a folder of images: python tools/predict.py CONFIG CHECKPOINT FOLDER OUT.json."""
+"""Detect objects in a folder of images."""
 
-from asl_mmdet.cli.predict import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("predict")

@@ -1,6 +1,6 @@
-"""Show a finished run: a curve, pictures and a summary: python tools/report.py CONFIG WORK_DIR."""
+"""Show a finished run: curves, pictures and a summary."""
 
-from asl_mmdet.cli.report import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("report")

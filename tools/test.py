@@ -1,6 +1,6 @@
-"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT [options]. The options are MMDetection's."""
+"""Evaluate a checkpoint on the test set of a config."""
 
-from asl_mmdet.cli.test import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("test")

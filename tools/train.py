@@ -1,8 +1,6 @@
-"""Train the model of a config: python tools/train.py CONFIG [options]. The options are MMDetection's."""
+"""Train the model of a config."""
 
-from asl_mmdet.allocator import keep_memory
-from asl_mmdet.cli.train import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    keep_memory()  # not in main(): it lasts as long as the process
-    main()
+    run("train")

@@ -1,6 +1,6 @@
-"""Find the loss and parameters that fit a data set: python tools/tune_loss.py CONFIG --trials N --minutes M."""
+"""Find the loss and parameters that fit a data set."""
 
-from asl_mmdet.cli.tune_loss import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("tune_loss")

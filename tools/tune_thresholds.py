@@ -1,6 +1,6 @@
-"""Choose thresholds and calibrate scores: python tools/tune_thresholds.py CONFIG CHECKPOINT [options]."""
+"""Choose thresholds, and calibrate scores."""
 
-from asl_mmdet.cli.tune_thresholds import main
+from asl_mmdet_cli import run
 
 if __name__ == "__main__":
-    main()
+    run("tune_thresholds")

@@ -77,8 +77,8 @@ class DataFiles:
         ]
         if root.startswith("data/shapes"):
             size = " --num-train 4000 --num-val 1000" if "_tags" in root else ""
-            missing_rate = " --missing-rate 0.4" if "_missing" in root else ""
-            lines += [f"This data set can be made: python tools/make_shapes.py {root}{size}{missing_rate}"]
+            missing_rate = " --rate 0.4" if "_missing" in root else ""
+            lines += [f"This data set can be made: python tools/make_shapes.py --out {root}{size}{missing_rate}"]
         else:
             lines += ["To see a training run without any data of your own: make demo"]
         return "\n" + "\n".join(lines)

@@ -1,1 +1,1 @@
-"""The commands, a module each with ``main(argv)``; the scripts in ``tools/`` call them."""
+"""What the commands do, a module each with ``main(args)``; :mod:`asl_mmdet_cli` has their command lines."""

@@ -1,14 +1,9 @@
-"""List doubtful training labels by what a trained model says: python tools/audit_labels.py CONFIG CHECKPOINT.
-
-With ``--folds K`` it trains K models itself, and each image is judged by one that has not seen it. ``--validation``
-audits the validation images instead.
-"""
+"""List doubtful training labels, with a trained model or with one per fold."""
 
 import argparse
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -21,7 +16,7 @@ from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import Prediction, PredictionFile, predict, source_of, test_on_training_images
 from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.checks import preflight
-from asl_mmdet.cli.common import add_common_arguments, check_data, fail, load_config, need, stop_on, tell
+from asl_mmdet.cli.common import check_data, fail, load_config, need, stop_on, tell
 from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
 from asl_mmdet.config_tree import find_blocks, find_datasets
 
@@ -29,69 +24,12 @@ PREDICTIONS = "predictions.jsonl"
 LIKELY = 0.4  # of the findings of missing boxes from this score on, most are right (docs/audit.md)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(
-        description="Predict the training images, and list the labels that are missing or doubtful, best first."
-    )
-    command.add_argument("config", help="config file")
-    command.add_argument("checkpoint", nargs="?", help="checkpoint file; not needed with --folds or --findings")
-    command.add_argument(
-        "--folds",
-        type=int,
-        metavar="K",
-        help="train K models, each on K-1 parts of the images, to judge the other part",
-    )
-    command.add_argument("--validation", action="store_true", help="audit the validation images instead")
-    command.add_argument("--jobs", type=int, default=1, help="with --folds: trainings at a time")
-    command.add_argument("--out", type=Path, help="folder to write; <work dir>/audit or audit_validation by default")
-    command.add_argument("--min-score", type=float, default=Limits.min_score, help="least score of a finding")
-    command.add_argument("--crops", type=int, default=500, help="number of crops on the page; 0: no page")
-    command.add_argument("--tta", action="store_true", help="test-time augmentation")
-    command.add_argument("--findings", type=Path, metavar="FILE.json", help="with --apply: add these; predict nothing")
-    command.add_argument("--apply", type=float, metavar="SCORE", help="write annotations with the missing labels added")
-    command.add_argument(
-        "--apply-to", type=Path, metavar="FILE.json", help="for --apply; <out>/annotations.json by default"
-    )
-    command.add_argument("--as-ignore", action="store_true", help="with --apply: add regions to ignore, not boxes")
-    command.add_argument("--force", action="store_true", help="with --apply: overwrite an annotation file of before")
-    add_common_arguments(command)
-    return command
-
-
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line, and refuse what does not go together."""
-    command = parser()
-    args = command.parse_args(argv)
-    if args.launcher != "none":
-        command.error("--launcher: the audit runs in one process; leave it out")
-    given = [name for name in ("checkpoint", "folds", "findings") if getattr(args, name) is not None]
-    if not given:
-        command.error(
-            "name a checkpoint, train models by --folds K, or name the findings of an earlier audit by --findings"
-        )
-    if "folds" in given and len(given) > 1:
-        command.error(
-            f"--folds trains models of its own: leave it out, or {given[0] if given[0] != 'folds' else given[1]}"
-        )
-    if args.validation and args.folds is not None:
-        command.error("--validation: no model was trained on these images; leave --folds out")
-    if args.apply is None and (args.findings or args.apply_to or args.as_ignore):
-        command.error("--findings, --apply-to and --as-ignore go with --apply SCORE")
-    if args.crops < 0:
-        command.error(f"--crops {args.crops}: use a whole number from 0")
-    if args.jobs < 1:
-        command.error(f"--jobs {args.jobs}: use a whole number from 1")
-    return args
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(args: argparse.Namespace) -> None:
     """Predict what is not predicted yet, and write the findings."""
-    args = parse(argv)
     cfg = load_config(args)
     out: Path = args.out or Path(cfg.work_dir) / ("audit_validation" if args.validation else "audit")
     try:
-        limits = Limits(min_score=args.min_score)
+        limits = Limits(min_score=args.score_thr)
         labels = Labels(cfg, "val_dataloader" if args.validation else "train_dataloader")
         target = _target(args, out, labels)
         rows = _reviewed(args.findings, labels) if args.findings else audit(cfg, args, out, labels, limits)

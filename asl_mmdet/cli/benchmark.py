@@ -1,10 +1,4 @@
-"""Compare losses by a plan: python tools/benchmark.py benchmarks/plans/shapes_detection.py.
-
-Runs every combination of config, loss, data and seed that is not finished yet, and writes a report. It can be stopped
-at any time and started again: a finished run is kept, an unfinished one resumes from its last checkpoint. A run that
-fails is reported with its log and does not stop the others. ``--compare A.json B.json`` shows what changed between two
-results.
-"""
+"""Run the plan of a benchmark, and write the report."""
 
 import argparse
 import itertools
@@ -12,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +40,11 @@ def pictures_of(plan: Plan, out: Path) -> dict[str, Any]:
     return sheets
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(args: argparse.Namespace) -> None:
     """Show the plan, run it, and write the report."""
-    args = parser().parse_args(argv)
     if args.compare:
         print("\n".join(compare(*(json.loads(path.read_text()) for path in args.compare))))
         return
-    if not args.plan or not Path(args.plan).is_file():
-        fail(f"there is no plan {args.plan}; this project's are in benchmarks/plans/")
     try:
         plan = Plan.read(args.plan)
     except ValueError as error:
@@ -76,23 +66,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     if failures or not results:
         fail("\n".join([f"{len(failures)} runs failed, {len(results)} are finished", *failures]))
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(description="Compare losses by a plan.")
-    command.add_argument("plan", nargs="?", help="plan file")
-    command.add_argument("--out", type=Path, help="folder for runs and report; work_dirs/benchmark/<plan> by default")
-    command.add_argument("--dry-run", action="store_true", help="show the plan and build every config, but run nothing")
-    command.add_argument("--report", action="store_true", help="report what is finished, and run nothing")
-    command.add_argument("--jobs", type=int, default=1, help="runs at a time (each with one CPU thread if more than 1)")
-    command.add_argument(
-        "--launcher", choices=["none", "pytorch", "slurm"], default="none", help="job launcher of a run"
-    )
-    command.add_argument("--gpus", type=int, default=1, help="GPUs (or processes) of a run, for a launcher")
-    command.add_argument("--srun-options", default="", help="for --launcher slurm: partition, time and so on")
-    command.add_argument("--compare", nargs=2, type=Path, metavar="RESULTS.json", help="show what changed")
-    return command
 
 
 def is_finished(out: Path, cell: Cell) -> bool:

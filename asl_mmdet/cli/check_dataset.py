@@ -1,36 +1,15 @@
-"""Look for defects in the data sets and the config: python tools/check_dataset.py CONFIG.
-
-Reads the annotations in COCO format and every image of the training and validation sets. Ends with 1 if training would
-fail or learn nothing useful, else with 0; ``--strict`` ends with 1 for warnings too.
-"""
+"""Look for defects in the data sets and the config."""
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from asl_mmdet.checks import check_config, check_datasets, preflight
 from asl_mmdet.checks.finding import without
-from asl_mmdet.cli.common import add_common_arguments, add_ignore_argument, load_config, stop_on
+from asl_mmdet.cli.common import load_config, stop_on
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(description="Look for defects in the data sets and the config.")
-    command.add_argument("config", help="config file")
-    command.add_argument(
-        "--splits", nargs="+", choices=["train", "val", "test"], default=["train", "val"], help="the data sets to read"
-    )
-    command.add_argument("--fast", action="store_true", help="do not open the images")
-    command.add_argument("--strict", action="store_true", help="end with 1 for warnings too")
-    add_ignore_argument(command)
-    add_common_arguments(command)
-    return command
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(args: argparse.Namespace) -> None:
     """Print what is found, data set by data set."""
-    args = parser().parse_args(argv)
-
     cfg = load_config(args)
     found = check_datasets(cfg, args.splits, read_images=not args.fast)
     found = {key: without(findings, args.ignore) for key, findings in found.items()}

@@ -1,13 +1,12 @@
-"""What the commands share: options, the config and the runner, and errors that come before anything is built."""
+"""What the commands share: the config and the runner, and errors that come before anything is built."""
 
 import argparse
 import gc
 import os
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
@@ -18,19 +17,8 @@ from mmengine.runner import Runner
 from asl_mmdet.checkpoints import only_weights
 from asl_mmdet.checks import Finding, preflight
 from asl_mmdet.checks.finding import without
-from asl_mmdet.checks.rules import RULES
 from asl_mmdet.stack import DISTRIBUTIONS, not_found
-
-
-def fail(message: str) -> NoReturn:
-    """End the program with a message instead of a stack trace; of several processes, the first speaks."""
-    raise SystemExit(f"error: {message}" if os.environ.get("RANK", "0") == "0" else 1)
-
-
-def tell(message: str) -> None:
-    """Print a line; of several processes, the first speaks."""
-    if os.environ.get("RANK", "0") == "0":
-        print(message, file=sys.stderr, flush=True)
+from asl_mmdet_cli.messages import fail, need_config, tell
 
 
 def need(*packages: str) -> None:
@@ -43,51 +31,25 @@ def need(*packages: str) -> None:
         fail(f"{', '.join(missing)} cannot be found here: `pip install {' '.join(missing)}` first")
 
 
-def need_config(path: str | Path) -> None:
-    """End with a message if there is no such config."""
-    if not Path(path).is_file():
-        fail(f"there is no config {path}. This project's are in configs/, for example configs/atss_r50_asl.py")
-
-
-def need_new_file(command: argparse.ArgumentParser, out: Path, suffix: str, force: bool) -> None:
-    """End with a usage message if OUT has another suffix, or exists and is not to be overwritten."""
-    if out.suffix != suffix:
-        command.error(f"OUT {out}: the file must end in {suffix}")
-    if out.exists() and not force:
-        command.error(f"OUT {out} exists; --force overwrites it")
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that MMDetection's train and test scripts have in common."""
-    parser.add_argument("--work-dir", help="where logs and checkpoints go; by default work_dirs/<name of the config>")
-    add_cfg_options_argument(parser)
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-
-
-def add_cfg_options_argument(parser: argparse.ArgumentParser) -> None:
-    """The option that changes keys of the config."""
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="change keys of the config: a.b=1 c=x,y d='[(1,2),(3,4)]' (no white space in a value)",
-    )
-
-
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and lay the common options over it."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     need_config(args.config)
     try:
         cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options or {})
+        cfg.merge_from_dict(read_options(args.cfg_options or []))
     except Exception as error:  # a config is a program: anything can come out of it
         fail(f"the config {args.config} cannot be read: {_with_causes(error)}")
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     return cfg
+
+
+def read_options(options: Sequence[str]) -> dict[str, Any]:
+    """The values of ``--cfg-options``, as MMEngine reads them."""
+    read = argparse.Namespace()
+    DictAction([], "options", nargs="+")(argparse.ArgumentParser(), read, options)
+    return dict(read.options)
 
 
 def _with_causes(error: BaseException) -> str:
@@ -116,18 +78,6 @@ def end_processes() -> None:
     if torch.distributed.is_initialized():
         gc.collect()  # runner, hooks and model refer to each other
         torch.distributed.destroy_process_group()
-
-
-def add_ignore_argument(parser: argparse.ArgumentParser) -> None:
-    """The option that drops findings."""
-    parser.add_argument(
-        "--ignore",
-        action="append",
-        default=[],
-        choices=sorted(RULES),
-        metavar="CODE",
-        help="leave out what the rule with this code finds, such as D411; may be repeated",
-    )
 
 
 def stop_on(findings: Iterable[Finding], ignored: Iterable[str] = ()) -> None:

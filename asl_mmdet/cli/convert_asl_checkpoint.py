@@ -1,8 +1,6 @@
-"""Convert a TResNet that the authors of ASL publish: python tools/convert_asl_checkpoint.py SRC.pth DST.pth.
+"""Convert a TResNet that the authors of ASL publish, and back.
 
-The result is a checkpoint of mmpretrain's ``ImageClassifier`` with timm's TResNet as ``TIMMBackbone`` and a linear
-multi-label head; ``--reverse`` goes the other way. Model and number of classes are recognised from the tensors. Apart
-from the names, the two differ in this:
+Apart from the names, the two differ in this:
 
 - The authors' InPlaceABN scales by ``|weight| + eps``, batch norm by ``weight``.
 - The head of their model for Open Images is two linear layers in a row, which become one.
@@ -10,7 +8,6 @@ from the names, the two differ in this:
 
 import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,19 +111,9 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(description="Convert a TResNet of the authors of ASL to mmpretrain's layout.")
-    command.add_argument("src", type=Path, help="checkpoint to read")
-    command.add_argument("dst", type=Path, help="checkpoint to write")
-    command.add_argument("--reverse", action="store_true", help="from mmpretrain's layout to the authors'")
-    return command
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(args: argparse.Namespace) -> None:
     """Convert, and say what the file is and how to use it."""
-    args = parser().parse_args(argv)
-    checkpoint, state = load(args.src)
+    checkpoint, state = load(Path(args.checkpoint))
     converted = from_mmpretrain(state) if args.reverse else to_mmpretrain(state)
     ours = state if args.reverse else converted
     name, model = recognise({key.removeprefix(PREFIX): value for key, value in ours.items()})
@@ -136,10 +123,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if len(classes) != model.num_classes:
         classes = []
     if args.reverse:
-        save(dict(model=converted, num_classes=model.num_classes, idx_to_class=dict(enumerate(classes))), args.dst)
+        save(dict(model=converted, num_classes=model.num_classes, idx_to_class=dict(enumerate(classes))), args.out)
     else:
-        save(dict(state_dict=converted, meta=dict(dataset_meta=dict(classes=classes)) if classes else {}), args.dst)
-    print(f"{args.dst}: {name}, {model.num_classes} classes, {len(converted)} tensors")
+        save(dict(state_dict=converted, meta=dict(dataset_meta=dict(classes=classes)) if classes else {}), args.out)
+    print(f"{args.out}: {name}, {model.num_classes} classes, {len(converted)} tensors")
     print(f"names of the classes: {', '.join([*classes[:3], '...']) if classes else 'not in the file'}")
     if not args.reverse:
         print(f"""The model of a config for it, and its evaluation:
@@ -147,4 +134,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     backbone=dict(type="TIMMBackbone", model_name="{name}", pretrained=False)
     neck=dict(type="GlobalAveragePooling")
     head=dict(type="MultiLabelLinearClsHead", num_classes={model.num_classes}, in_channels={model.num_features})
-    python tools/test.py CONFIG {args.dst} --cfg-options model.backbone.pretrained=False""")
+    python tools/test.py CONFIG {args.out} --cfg-options model.backbone.pretrained=False""")

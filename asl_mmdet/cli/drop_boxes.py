@@ -1,35 +1,15 @@
-"""Drop boxes of a COCO-format annotation file: python tools/drop_boxes.py train.json half.json --rate 0.5."""
+"""Drop boxes of a COCO-format annotation file."""
 
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
 
 from asl_mmdet.cli.common import fail
-from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
+from asl_mmdet.drop_boxes import drop_boxes
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(
-        description="Drop boxes of a COCO-format annotation file, to measure what missing labels cost. The result "
-        "records what was dropped under its key 'dropped'; the same comes from the same seed.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    command.add_argument("annotations", type=Path, help="the file with all boxes")
-    command.add_argument("out", type=Path, help="the file to write; it must not exist")
-    command.add_argument("--protocol", choices=PROTOCOLS, default="uniform", help="see asl_mmdet/drop_boxes.py")
-    command.add_argument("--rate", type=float, default=0.5, help="with --protocol uniform: the share of boxes to drop")
-    command.add_argument("--seed", type=int, default=0, help="seed")
-    return command
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(args: argparse.Namespace) -> None:
     """Write the file, and say what is left of every class."""
-    args = parser().parse_args(argv)
-    if args.out.exists():
-        fail(f"{args.out} exists: remove it, or name another file")
     try:
         coco = json.loads(args.annotations.read_text())
         result = drop_boxes(coco, args.protocol, args.rate, args.seed)

@@ -1,41 +1,14 @@
-"""Merge COCO-format files with different classes: python tools/merge_datasets.py A.json B.json OUT.json."""
+"""Merge COCO-format annotation files with different classes."""
 
 import argparse
 import json
-from collections.abc import Sequence
-from pathlib import Path
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.merge_datasets import counts, merge
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(
-        description="Merge COCO-format annotation files with different classes, by name. Each image of the result "
-        "names the classes that it was labelled for, as KnownClassesCoco reads them."
-    )
-    command.add_argument("annotations", type=Path, nargs="+", help="two files or more to merge")
-    command.add_argument("out", type=Path, help="the file to write; it must not exist")
-    command.add_argument(
-        "--folders",
-        nargs="+",
-        metavar="FOLDER",
-        help="put before the file names of each file's images, in the same order",
-    )
-    return command
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(args: argparse.Namespace) -> None:
     """Write the file, and print the classes with their boxes in every file."""
-    command = parser()
-    args = command.parse_args(argv)
-    if len(args.annotations) < 2:
-        command.error("name at least two files to merge, and then the one to write")
-    if len(set(args.annotations)) < len(args.annotations):
-        command.error("a file is named twice")
-    if args.out.exists():
-        fail(f"{args.out} exists: remove it, or name another file")
     files = {}
     for path in args.annotations:
         try:

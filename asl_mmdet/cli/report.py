@@ -1,11 +1,6 @@
-"""Show a finished run: a curve, pictures and a summary: python tools/report.py CONFIG WORK_DIR.
-
-Reads the logs that MMEngine keeps in the work directory and the ``predictions.pkl`` of ``tools/test.py --out``. There
-are no pictures of a multi-label run.
-"""
+"""Show a finished run: curves, pictures and a summary."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -77,24 +72,8 @@ def last_probabilities(train: Rows) -> str:
     return ", ".join(f"{name} {row[name]:.3f}" for name in (*PROBABILITIES, *ADAPTED) if name in row)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(description="Show a finished run: a curve, pictures and a summary.")
-    command.add_argument("config", help="config file of the run")
-    command.add_argument(
-        "work_dir", type=Path, help="its work directory, with the predictions.pkl of tools/test.py --out"
-    )
-    command.add_argument("--images", type=int, default=8, help="number of images to draw")
-    return command
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(args: argparse.Namespace) -> None:
     """Write the curve and the pictures into the work directory, and print where everything is."""
-    args = parser().parse_args(argv)
-    if not Path(args.config).is_file():
-        fail(f"there is no config {args.config}")
-    if args.images < 1:
-        fail(f"--images {args.images}: use a whole number from 1")
     cfg = Config.fromfile(args.config)
     task = task_of(cfg)
     train, val = read_log(args.work_dir)

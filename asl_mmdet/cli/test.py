@@ -1,8 +1,7 @@
-"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT [options]. The options are MMDetection's."""
+"""Evaluate a checkpoint."""
 
 import argparse
 import os
-from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from mmengine.runner import Runner
 
 from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import (
-    add_common_arguments,
     build_runner,
     check_data,
     end_processes,
@@ -29,28 +27,8 @@ from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet.thresholds.model import wrap_model
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(description="Evaluate a checkpoint on the test set of a config.")
-    command.add_argument("config", help="config file")
-    command.add_argument("checkpoint", help="checkpoint file")
-    command.add_argument("--out", metavar="FILE.pkl", help="dump the predictions")
-    command.add_argument("--dump-only", action="store_true", help="with --out: do not evaluate the predictions")
-    command.add_argument("--show", action="store_true", help="show the predictions in a window")
-    command.add_argument("--show-dir", help="save the images with ground truth and prediction drawn in this folder")
-    command.add_argument("--wait-time", type=float, default=2, help="seconds between images for --show")
-    command.add_argument("--tta", action="store_true", help="test-time augmentation")
-    command.add_argument("--thresholds", metavar="FILE.json", help="of tools/tune_thresholds.py; cuts predictions")
-    add_common_arguments(command)
-    return command
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(args: argparse.Namespace) -> None:
     """Parse the options, check what can be checked now, and hand over to MMEngine's runner."""
-    command = parser()
-    args = command.parse_args(argv)
-
-    _check_options(command, args)
     cfg = load_config(args)
     stop_on(preflight.check_checkpoint(args.checkpoint))
     check_data(cfg, "test")
@@ -58,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_thresholds(cfg, args.thresholds)
     is_classifier = task_of(cfg) is MULTI_LABEL
     if is_classifier and args.tta and (args.show or args.show_dir):
-        command.error("--tta: mmpretrain draws no pictures with it; leave out --tta, or --show and --show-dir")
+        fail("--tta: mmpretrain draws no pictures with it; leave out --tta, or --show and --show-dir")
     if args.show or args.show_dir:
         if args.show_dir:  # MMDetection's hook puts a relative folder below itself again at every batch
             args.show_dir = os.path.abspath(args.show_dir)
@@ -79,15 +57,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     runner.test()
     del runner
     end_processes()
-
-
-def _check_options(command: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    if args.out and not args.out.endswith((".pkl", ".pickle")):
-        command.error(f"--out {args.out}: the file must end in .pkl or .pickle")
-    if args.dump_only and not args.out:
-        command.error("--dump-only: name the file by --out FILE.pkl")
-    if args.thresholds and args.tta:
-        command.error("--thresholds: they were chosen without --tta; leave one of them out")
 
 
 def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) -> Runner:

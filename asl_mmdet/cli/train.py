@@ -1,4 +1,4 @@
-"""Train the model of a config: python tools/train.py CONFIG [options]. The options are MMDetection's."""
+"""Train the model of a config."""
 
 import argparse
 import os
@@ -10,8 +10,6 @@ from mmengine.device import get_device
 from asl_mmdet.checks import check_config, check_datasets, preflight
 from asl_mmdet.checks.finding import without
 from asl_mmdet.cli.common import (
-    add_common_arguments,
-    add_ignore_argument,
     build_runner,
     end_processes,
     fail,
@@ -22,28 +20,8 @@ from asl_mmdet.cli.common import (
 )
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(description="Train the model of a config.")
-    command.add_argument("config", help="config file")
-    command.add_argument("--amp", action="store_true", help="automatic mixed precision")
-    command.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size")
-    command.add_argument(
-        "--resume",
-        nargs="?",
-        const="auto",
-        metavar="CHECKPOINT",
-        help="resume from this checkpoint, or without one from the latest of the work directory",
-    )
-    command.add_argument("--skip-checks", action="store_true", help="do not look for defects in the annotations")
-    add_ignore_argument(command)
-    add_common_arguments(command)
-    return command
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(args: argparse.Namespace) -> None:
     """Parse the options, check what can be checked now, and hand over to MMEngine's runner."""
-    args = parser().parse_args(argv)
     cfg = load_config(args)
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"

@@ -1,8 +1,4 @@
-"""Find the loss and parameters that fit a data set: python tools/tune_loss.py CONFIG --trials N --minutes M.
-
-A part of the training images is set aside to judge by, so the validation set is not looked at. Each trial is a run of
-the benchmark. It can be stopped at any time, and the same command continues.
-"""
+"""Find the loss and parameters that fit a data set: each trial is a run of the benchmark."""
 
 import argparse
 import hashlib
@@ -16,16 +12,15 @@ from typing import Any
 from mmengine.config import Config
 
 from asl_mmdet.benchmark import Plan, run
-from asl_mmdet.cli.common import add_common_arguments, check_data, fail, load_config, need, tell
+from asl_mmdet.cli.common import check_data, fail, load_config, need, tell
 from asl_mmdet.config_tree import find_datasets
 from asl_mmdet.task import loss_node, task_of
-from asl_mmdet.tuning import FAMILIES, OWN, Tried, block_of, search, split_annotations
+from asl_mmdet.tuning import OWN, Tried, block_of, search, split_annotations
 from asl_mmdet.tuning.report import table_of, write_best, write_csv
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(args: argparse.Namespace) -> None:
     """Split the training set, try losses, and write what was found."""
-    args = parse(argv)
     need("optuna")
     cfg = load_config(args)
     out = args.out or Path("work_dirs") / "tune" / Path(args.config).stem
@@ -54,39 +49,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"\nbest: {best.name}\n{out / 'best.py'}, {out / 'trials.csv'}")
     print(f"train with it: python tools/train.py {out / 'best.py'}")
     print("more trials: the same command with a larger --trials")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(description="Find the loss and parameters that fit a data set.")
-    command.add_argument("config", help="config file")
-    command.add_argument("--trials", type=int, default=12, help="losses to try, those of earlier calls included")
-    command.add_argument("--minutes", type=float, default=60, help="no trial starts that would end later than this")
-    command.add_argument(
-        "--losses", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="families to choose from"
-    )
-    command.add_argument("--val-share", type=float, default=0.2, help="of the training images, to judge by")
-    command.add_argument("--seeds", type=int, nargs="+", default=[0], help="a trial's value is the mean over them")
-    command.add_argument(
-        "--out", type=Path, help="folder for all of it; work_dirs/tune/<name of the config> by default"
-    )
-    add_common_arguments(command)
-    return command
-
-
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    command = parser()
-    args = command.parse_args(argv)
-    if args.trials < 1:
-        command.error(f"--trials {args.trials}: use a whole number from 1")
-    if not args.minutes > 0:
-        command.error(f"--minutes {args.minutes:g}: use a number above 0")
-    if not 0 < args.val_share < 1:
-        command.error(f"--val-share {args.val_share:g}: use a number between 0 and 1, such as 0.2")
-    if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
-        command.error(f"--seeds {' '.join(map(str, args.seeds))}: use different whole numbers from 0")
-    return args
 
 
 def train_node(cfg: Config) -> Any:

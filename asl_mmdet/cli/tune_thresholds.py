@@ -1,9 +1,8 @@
-"""Choose thresholds and calibrate scores on the validation set: python tools/tune_thresholds.py CONFIG CHECKPOINT."""
+"""Choose thresholds and calibrate scores on the validation set."""
 
 import argparse
 import csv
 import hashlib
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from terminaltables import AsciiTable
 from asl_mmdet import __version__
 from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import (
-    add_common_arguments,
     check_data,
     end_processes,
     fail,
@@ -26,7 +24,7 @@ from asl_mmdet.cli.common import (
 )
 from asl_mmdet.cli.test import dump_to, runner_of
 from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
-from asl_mmdet.thresholds.calibration import METHODS, errors_of
+from asl_mmdet.thresholds.calibration import errors_of
 from asl_mmdet.thresholds.choose import CrossFitted, Objective, Settings, calibrated, counts, cross_fit, f_score, fit
 from asl_mmdet.thresholds.file import ThresholdFile
 from asl_mmdet.thresholds.matching import Scored, match_detections, match_labels
@@ -35,9 +33,8 @@ from asl_mmdet.thresholds.model import lower_score_thr, wrap_model
 BEFORE = (0.5, 0.3)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(args: argparse.Namespace) -> None:
     """Predict unless that is done, choose, print the tables and write the files."""
-    args, settings = parse(argv)
     if missing := [name for name in ("sklearn", "matplotlib") if find_spec(name) is None]:
         fail(f"this needs {' and '.join(missing)}, not installed here: pip install 'scikit-learn>=1.5' matplotlib")
     cfg = load_config(args)
@@ -47,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     stop_on(preflight.check_checkpoint(args.checkpoint))
     check_data(cfg, "test")
     out = args.out or Path(cfg.work_dir) / "thresholds"
+    cfg.work_dir = str(out / "logs")
+    settings = settings_of(args)
     if args.predictions:
         predictions = load_predictions(args.predictions)
     else:
@@ -88,53 +87,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     show(args, cfg, out, rows, summary, errors)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    command = argparse.ArgumentParser(description="Choose thresholds, and calibrate scores, on the validation set.")
-    command.add_argument("config", help="config file")
-    command.add_argument("checkpoint", help="checkpoint file")
-    goal = command.add_mutually_exclusive_group()
-    goal.add_argument("--beta", type=float, default=1.0, help="best F-beta (the default, with 1)")
-    goal.add_argument("--precision", type=float, help="a wanted precision, with the most recall")
-    goal.add_argument("--recall", type=float, help="a wanted recall, with the highest threshold")
-    scope = command.add_mutually_exclusive_group()
-    scope.add_argument("--per-class", dest="per_class", action="store_true", default=True, help="one a class (default)")
-    scope.add_argument("--global", dest="per_class", action="store_false", help="one threshold for all classes")
-    command.add_argument("--shrinkage", type=float, default=10.0, help="objects a class needs to count half by itself")
-    command.add_argument("--calibration", choices=[*METHODS, "none"], default="none", help="calibrate the scores first")
-    command.add_argument("--calibration-per-class", action="store_true", help="a calibration of its own for each class")
-    command.add_argument("--iou", type=float, default=0.5, help="the least IoU of a right detection")
-    command.add_argument("--score-thr", type=float, default=0.01, help="the detector's score_thr while it predicts")
-    command.add_argument("--predictions", type=Path, help="what tools/test.py --out wrote for the validation set")
-    command.add_argument("--folds", type=int, default=5, help="parts of the images for the cross-fitting")
-    command.add_argument("--seed", type=int, default=0, help="seed of the parts")
-    command.add_argument("--out", type=Path, help="folder for the results; <work dir>/thresholds by default")
-    add_common_arguments(command)
-    return command
-
-
-def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Settings]:
-    """Read the command line, and refuse what does not go together."""
-    command = parser()
-    args = command.parse_args(argv)
-    if not 0 < args.iou <= 1:
-        command.error(f"--iou {args.iou:g}: use a number in (0, 1]")
-    if not 0 <= args.score_thr < 1:
-        command.error(f"--score-thr {args.score_thr:g}: use a number in [0, 1)")
-    if not args.shrinkage >= 0:
-        command.error(f"--shrinkage {args.shrinkage:g}: use a number from 0")
+def settings_of(args: argparse.Namespace) -> Settings:
+    """How the thresholds are chosen."""
     kind, value = next(
         ((kind, getattr(args, kind)) for kind in ("precision", "recall") if getattr(args, kind) is not None),
         ("f", args.beta),
     )
     method = None if args.calibration == "none" else args.calibration
-    try:
-        objective = Objective(kind, value)
-        return args, Settings(
-            objective, args.per_class, args.shrinkage, method, args.calibration_per_class, args.folds, args.seed
-        )
-    except ValueError as error:
-        command.error(str(error))
+    return Settings(
+        Objective(kind, value),
+        args.per_class,
+        args.shrinkage,
+        method,
+        args.calibration_per_class,
+        args.folds,
+        args.seed,
+    )
 
 
 def predict(cfg: Config, checkpoint: str, out: Path) -> Path:

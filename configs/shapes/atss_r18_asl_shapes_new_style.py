@@ -1,7 +1,7 @@
 """atss_r18_asl_shapes.py in MMEngine's new style of configs: classes instead of their names, imports instead of _base_.
 
 Expect     as there: the model, the data and the schedule are the same
-Data       python tools/make_shapes.py data/shapes
+Data       python tools/make_shapes.py --out data/shapes
 Train      python tools/train.py configs/shapes/atss_r18_asl_shapes_new_style.py
 """
 

@@ -1,7 +1,7 @@
 """A small ATSS with focal loss on the shapes data, 6 epochs: about 3 minutes on two CPU cores.
 
 Expect     box AP 0.557, 0.531 (seeds 0 and 1; benchmarks/shapes_presets.csv)
-Data       python tools/make_shapes.py data/shapes
+Data       python tools/make_shapes.py --out data/shapes
 Train      python tools/train.py configs/shapes/atss_r18_focal_shapes.py
 """
 

@@ -1,7 +1,7 @@
 """A small FCOS with ASL on the shapes data, 6 epochs.
 
 Expect     box AP 0.468, 0.410 (seeds 0 and 1; benchmarks/shapes_presets.csv)
-Data       python tools/make_shapes.py data/shapes
+Data       python tools/make_shapes.py --out data/shapes
 Train      python tools/train.py configs/shapes/fcos_r18_asl_shapes.py
 """
 

@@ -1,7 +1,7 @@
 """A small FCOS with focal loss on the shapes data, 6 epochs.
 
 Expect     box AP 0.430, 0.380 (seeds 0 and 1; benchmarks/shapes_presets.csv)
-Data       python tools/make_shapes.py data/shapes
+Data       python tools/make_shapes.py --out data/shapes
 Train      python tools/train.py configs/shapes/fcos_r18_focal_shapes.py
 """
 

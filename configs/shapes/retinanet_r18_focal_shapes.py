@@ -1,7 +1,7 @@
 """A small RetinaNet with focal loss on the shapes data, 6 epochs.
 
 Expect     box AP 0.481, 0.465 (seeds 0 and 1; benchmarks/shapes_presets.csv)
-Data       python tools/make_shapes.py data/shapes
+Data       python tools/make_shapes.py --out data/shapes
 Train      python tools/train.py configs/shapes/retinanet_r18_focal_shapes.py
 """
 

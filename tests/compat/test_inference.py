@@ -60,7 +60,7 @@ def found(atss, folder):
 
 def predict(folder, *args):
     out = folder / "out" / "predictions.json"
-    done = call("predict", *args[:2], folder / "shapes/val", out, "--num-workers", "0", "--force", *args[2:])
+    done = call("predict", *args[:2], folder / "shapes/val", "--out", out, "--num-workers", "0", "--force", *args[2:])
     assert done.returncode == 0, done.stderr
     return json.loads(out.read_text())
 
@@ -160,7 +160,7 @@ def test_thresholds_cut_the_predictions_of_both_kinds_of_file(atss, folder, foun
 
 def test_predict_refuses_what_is_wrong_before_it_writes(atss, folder, tmp_path):
     (tmp_path / "images").mkdir()
-    arguments = [*atss, tmp_path / "images", tmp_path / "out/x.json"]
+    arguments = [*atss, tmp_path / "images", "--out", tmp_path / "out/x.json"]
     assert "there is no image in it (.bmp, " in message_of("predict", *arguments)
     (tmp_path / "images/bad.jpg").write_text("no image")
     assert "missing there, or no images: bad.jpg. Mend or remove them" in message_of("predict", *arguments)
@@ -174,7 +174,7 @@ def test_predict_refuses_what_is_wrong_before_it_writes(atss, folder, tmp_path):
     (tmp_path / "fewer.json").write_text(json.dumps(content))
     message = message_of("predict", *arguments, "--ids-of", tmp_path / "fewer.json")
     assert "lacks classes of the model: red circle" in message
-    assert "the file must end in .json" in message_of("predict", *arguments[:3], tmp_path / "x.csv")
+    assert "the file must end in .json" in message_of("predict", *arguments[:4], tmp_path / "x.csv")
     tagger = ROOT / "configs/shapes/tagger_r18_asl_shapes.py"
     assert "CONFIG is a multi-label classifier's" in message_of("predict", tagger, *arguments[1:])
     assert not (tmp_path / "out").exists()
@@ -184,7 +184,7 @@ def test_predict_refuses_what_is_wrong_before_it_writes(atss, folder, tmp_path):
 
 
 def export(model, out, *options):
-    done = call("export_onnx", *model, out, *options)
+    done = call("export_onnx", *model, "--out", out, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -220,13 +220,15 @@ def test_fixed_size_takes_smaller_images_and_refuses_larger_ones(atss, folder, t
     network = OnnxNetwork(tmp_path / "fixed.onnx")
     cls_scores, *others = network(torch.randn(2, 3, 64, 128))
     assert tuple(cls_scores[0].shape[2:]) == (24, 32) and len(others) == 2
-    message = message_of("predict", atss[0], tmp_path / "fixed.onnx", folder / "shapes/val", tmp_path / "x.json")
+    message = message_of(
+        "predict", atss[0], tmp_path / "fixed.onnx", folder / "shapes/val", "--out", tmp_path / "x.json"
+    )
     assert "takes images of up to 96 x 128, and these have 128 x 128: export without --size" in message
 
 
 def test_export_that_differs_leaves_no_file(atss, tmp_path):
     pytest.importorskip("onnxruntime")
-    message = message_of("export_onnx", *atss, tmp_path / "x.onnx", "--tolerance", "1e-12")
+    message = message_of("export_onnx", *atss, "--out", tmp_path / "x.onnx", "--tolerance", "1e-12")
     assert "the outputs differ from PyTorch's by more than --tolerance 1e-12" in message
     assert list(tmp_path.iterdir()) == []
 
@@ -241,5 +243,5 @@ def test_detector_that_is_not_dense_is_refused():
 
 def test_without_onnx_the_command_says_what_to_install(atss, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    message = message_of("export_onnx", *atss, tmp_path / "x.onnx")
+    message = message_of("export_onnx", *atss, "--out", tmp_path / "x.onnx")
     assert "onnxruntime cannot be found here" in message and "pip install" in message

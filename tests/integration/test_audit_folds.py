@@ -48,7 +48,7 @@ def test_every_image_is_judged_by_a_model_that_has_not_seen_it(kind, data, start
     options += [f"{key}={value}" for key, value in NO_WORKERS.items()]
     if kind == "detector":
         options += ["model.test_cfg.score_thr=0.0", f"test_evaluator.ann_file={data}/annotations/val.json"]
-    arguments = [CONFIGS[kind], "--folds", "2", "--out", tmp_path, "--crops", "0", "--min-score", "0"]
+    arguments = [CONFIGS[kind], "--folds", "2", "--out", tmp_path, "--crops", "0", "--score-thr", "0"]
     run.fails = "fold2/config.py"
     message = message_of("audit_labels", *arguments, "--cfg-options", *options)
     assert "1 of 2 folds failed" in message and "fold2: exit code 1" in message

@@ -224,7 +224,9 @@ def test_report_shows_the_run(run, evaluated, data, tmp_path):
     assert done.returncode == 0, done.stderr
     assert cv2.imread(str(run / "pictures.jpg")).shape == (256 + 22, 4 * (256 + 4), 3)
     for number in ("0", "-1"):
-        assert f"--images {number}: use a whole number from 1" in message_of("report", config, run, "--images", number)
+        assert f"--images: use a whole number from 1, not {number}" in message_of(
+            "report", config, run, "--images", number
+        )
 
 
 @pytest.fixture(scope="module")
@@ -371,7 +373,11 @@ def test_wheel_has_configs_and_tools_and_requires_no_distribution(tmp_path):
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(next(tmp_path.glob("asl_mmdet-*.whl"))) as wheel:
         names = wheel.namelist()
-        metadata = wheel.read(next(name for name in names if name.endswith("METADATA"))).decode()
+        metadata, scripts = (
+            wheel.read(next(name for name in names if name.endswith(end))).decode()
+            for end in ("METADATA", "entry_points.txt")
+        )
+    assert "asl-mmdet = asl_mmdet_cli:main" in scripts and "asl_mmdet_cli/train.py" in names
     for path in (
         "configs/atss_r50_asl.py",
         "configs/_base_/shapes_detection.py",

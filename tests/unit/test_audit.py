@@ -192,7 +192,7 @@ def test_tool_audits_every_image_and_predicts_once(tiny, tmp_path):
     options = [*options, "model.test_cfg.score_thr=0.0"]
     annotations = data / "annotations" / "train.json"
     coco = json.loads(annotations.read_text())
-    done = call("audit_labels", CONFIG, checkpoint, "--out", tmp_path, "--min-score", "0", *options)
+    done = call("audit_labels", CONFIG, checkpoint, "--out", tmp_path, "--score-thr", "0", *options)
     assert done.returncode == 0, done.stderr
     predicted = (tmp_path / "predictions.jsonl").read_text()
     assert len(predicted.splitlines()) == 1 + 6
@@ -231,7 +231,7 @@ def test_validation_images_are_audited_and_evaluated_with_what_is_found(tiny, tm
     options = [*options, "model.test_cfg.score_thr=0.0"]
     annotations, target = data / "annotations/val.json", tmp_path / "val_2.json"
     apply = ["--apply", "0", "--as-ignore", "--apply-to", target]
-    arguments = ["--validation", "--out", tmp_path, "--min-score", "0", "--crops", "0"]
+    arguments = ["--validation", "--out", tmp_path, "--score-thr", "0", "--crops", "0"]
     done = call("audit_labels", CONFIG, checkpoint, *arguments, *apply, *options)
     assert done.returncode == 0, done.stderr
     content, given = json.loads(target.read_text()), json.loads(annotations.read_text())
@@ -283,17 +283,17 @@ def test_tool_audits_the_tags_of_a_classifier(tiny, tmp_path):
     model = MODELS.build(Config.fromfile(config).model)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / "random.pth")
     options = [option for option in options if "evaluator" not in option]
-    arguments = ["--out", tmp_path, "--min-score", "0", "--apply", "0"]
+    arguments = ["--out", tmp_path, "--score-thr", "0", "--apply", "0"]
     done = call("audit_labels", config, tmp_path / "random.pth", *arguments, *options)
     assert done.returncode == 0, done.stderr
     coco = json.loads((data / "annotations" / "train.json").read_text())
     tags = {(a["image_id"], a["category_id"]) for a in coco["annotations"]}
     rows = json.loads((tmp_path / "findings.json").read_text())
     missing = {(r["image_id"], r["category_id"]) for r in rows if r["kind"] == "missing"}
-    assert not missing & tags and len(missing) == 6 * 24 - len(tags)  # all of them, as --min-score 0 asks for
+    assert not missing & tags and len(missing) == 6 * 24 - len(tags)  # all of them, as --score-thr 0 asks for
     added = json.loads((tmp_path / "annotations.json").read_text())["annotations"][len(coco["annotations"]) :]
     assert {(a["image_id"], a["category_id"]) for a in added} == missing
-    message = message_of("audit_labels", config, "x.pth", "--apply", "0", "--as-ignore", *options)
+    message = message_of("audit_labels", config, tmp_path / "random.pth", "--apply", "0", "--as-ignore", *options)
     assert "has no region to ignore" in message
 
 

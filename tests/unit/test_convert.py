@@ -14,6 +14,7 @@ from mmengine.logging import MessageHub
 from mmpretrain.models import build_classifier
 
 from asl_mmdet.cli import convert_asl_checkpoint as tool
+from asl_mmdet_cli import parse
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "asl_tresnet.json").read_text())
 FEATURES = {"tresnet_m": 2048, "tresnet_l": 2432, "tresnet_xl": 2656, "tresnet_v2_l": 2048}
@@ -149,16 +150,11 @@ def test_half_precision_and_the_prefix_of_data_parallel_are_undone(theirs, ours)
     }
 
 
-@pytest.fixture
-def convert(monkeypatch):
-    def run(*args):
-        monkeypatch.setattr("sys.argv", ["convert_asl_checkpoint.py", *map(str, args)])
-        tool.main()
-
-    return run
+def convert(source, target, *flags):
+    tool.main(parse("convert_asl_checkpoint", [str(source), "--out", str(target), *flags]))
 
 
-def test_file_is_converted_there_and_back(theirs, ours, convert, tmp_path, capsys):
+def test_file_is_converted_there_and_back(theirs, ours, tmp_path, capsys):
     names = ["person", "bicycle", "car", "motorcycle", "airplane"]
     torch.save(dict(model=theirs, num_classes=5, idx_to_class=dict(enumerate(names))), tmp_path / "theirs.pth")
     convert(tmp_path / "theirs.pth", tmp_path / "ours.pth")
@@ -198,7 +194,7 @@ def small(**tensors):
         (small(head__fc__weight=()), ["--reverse"], "not one of tresnet_m, tresnet_l, tresnet_xl, tresnet_v2_l"),
     ],
 )
-def test_what_is_no_checkpoint_of_a_tresnet_is_refused(content, flags, message, convert, tmp_path):
+def test_what_is_no_checkpoint_of_a_tresnet_is_refused(content, flags, message, tmp_path):
     if isinstance(content, bytes):
         (tmp_path / "src.pth").write_bytes(content)
     elif content is not None:
@@ -236,7 +232,7 @@ def test_wrong_direction_is_refused(theirs, ours):
         tool.from_mmpretrain(theirs)
 
 
-def test_folder_that_is_not_there_is_explained(theirs, convert, tmp_path):
+def test_folder_that_is_not_there_is_explained(theirs, tmp_path):
     torch.save(theirs, tmp_path / "src.pth")
     with pytest.raises(SystemExit, match="cannot be written"):
         convert(tmp_path / "src.pth", tmp_path / "nowhere" / "dst.pth")

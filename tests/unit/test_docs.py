@@ -1,5 +1,3 @@
-import argparse
-import importlib
 import json
 import re
 import shlex
@@ -7,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from asl_mmdet_cli import COMMANDS, parser_of
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-TOOL = re.compile(r"^(?:[A-Z_]+=\S+ )*python (tools/(\w+)\.py(?: .*)?)$")
+TOOL = re.compile(r"^(?:[A-Z_]+=\S+ )*(?:python tools/(\w+)\.py|asl-mmdet ([\w-]+))( .*)?$")
 
 
 def name_of(path):
@@ -22,7 +22,7 @@ def commands_of(text):
     blocks = re.findall(r"^```(?:console|bash)\n(.*?)^```", text, re.M | re.S)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     found = [TOOL.match(line.removeprefix("$ ").split(" #")[0].strip()) for line in lines]
-    return [(one[2], shlex.split(one[1])[1:]) for one in found if one]
+    return [(one[1] or COMMANDS[one[2]], shlex.split(one[3] or "")) for one in found if one]
 
 
 def all_commands():
@@ -54,13 +54,12 @@ def test_every_marker_names_a_file_of_results():
 
 @pytest.mark.parametrize("page, tool, argv", all_commands())
 def test_a_command_of_a_page_has_only_options_that_the_tool_knows(page, tool, argv):
-    importlib.import_module(f"asl_mmdet.cli.{tool}").parser().parse_args(argv)
+    parser_of(tool).parse_args(argv)
 
 
 @pytest.mark.parametrize("tool", sorted(path.stem for path in (ROOT / "tools").glob("*.py")))
 def test_every_option_of_a_command_has_a_help(tool):
-    parser = importlib.import_module(f"asl_mmdet.cli.{tool}").parser()
-    assert isinstance(parser, argparse.ArgumentParser)
+    parser = parser_of(tool)
     assert [action.dest for action in parser._actions if not action.help] == []
 
 

@@ -109,7 +109,7 @@ def test_wrong_arguments_are_refused(coco, arguments, message):
 
 def test_tool_writes_the_file_once_and_says_what_is_left(coco, tmp_path):
     (tmp_path / "train.json").write_text(json.dumps(coco))
-    arguments = [tmp_path / "train.json", tmp_path / "new" / "half.json", "--protocol", "hard", "--seed", "2"]
+    arguments = [tmp_path / "train.json", "--out", tmp_path / "new" / "half.json", "--protocol", "hard", "--seed", "2"]
     first = call("drop_boxes", *arguments)
     assert first.returncode == 0, first.stderr
     written = json.loads((tmp_path / "new" / "half.json").read_text())
@@ -118,6 +118,10 @@ def test_tool_writes_the_file_once_and_says_what_is_left(coco, tmp_path):
     assert f"{left} of {all_} boxes are left" in first.stdout
     second = call("drop_boxes", *arguments)
     assert second.returncode == 1 and "exists" in second.stderr
+    assert call("drop_boxes", *arguments, "--force").returncode == 0
+    itself = call("drop_boxes", tmp_path / "train.json", "--out", tmp_path / "train.json", "--force")
+    assert itself.returncode == 1 and "is the file that is read" in itself.stderr
+    assert json.loads((tmp_path / "train.json").read_text()) == coco
 
 
 def test_tool_refuses_what_is_no_annotation_file(tmp_path):
@@ -127,6 +131,6 @@ def test_tool_refuses_what_is_no_annotation_file(tmp_path):
         ("{", "error"),
     ):
         (tmp_path / "wrong.json").write_text(content)
-        result = call("drop_boxes", tmp_path / "wrong.json", tmp_path / "out.json")
+        result = call("drop_boxes", tmp_path / "wrong.json", "--out", tmp_path / "out.json")
         assert result.returncode == 1 and message in result.stderr, result.stderr
         assert not (tmp_path / "out.json").exists()

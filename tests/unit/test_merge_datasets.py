@@ -35,7 +35,7 @@ def test_merged_file_is_read_with_the_classes_that_every_image_was_labelled_for(
     paths = [tmp_path / name for name in ("animals.json", "traffic.json", "out.json")]
     for path, content in zip(paths, (animals(), traffic()), strict=False):
         path.write_text(json.dumps(content))
-    done = call("merge_datasets", *paths, "--folders", "animals", "traffic/images")
+    done = call("merge_datasets", *paths[:2], "--out", paths[2], "--folders", "animals", "traffic/images")
     assert done.returncode == 0, done.stderr
     table = [line.split() for line in done.stdout.splitlines()]
     assert (
@@ -53,7 +53,7 @@ def test_merged_file_is_read_with_the_classes_that_every_image_was_labelled_for(
     assert [info["known_classes"] for info in infos] == [(0, 1), (0, 1), (1, 2), (1,)]
     labels = [[instance["bbox_label"] for instance in info["instances"]] for info in infos]
     assert labels == [[1], [0, 1], [2], []]
-    assert "exists" in message_of("merge_datasets", *paths)
+    assert "exists" in message_of("merge_datasets", *paths[:2], "--out", paths[2])
 
 
 def test_objects_that_are_labelled_in_part_stay_so():
@@ -91,11 +91,12 @@ def test_clashes_are_refused(second, message):
 
 def test_command_names_what_it_cannot_read_and_writes_nothing(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(animals()))
-    assert "b.json cannot be read" in message_of(
-        "merge_datasets", tmp_path / "a.json", tmp_path / "b.json", tmp_path / "out.json"
-    )
+    paths, out = [tmp_path / "a.json", tmp_path / "b.json"], ["--out", tmp_path / "out.json"]
+    assert f"there is no annotation file {paths[1]}" in message_of("merge_datasets", *paths, *out)
+    paths[1].write_text("{")
+    assert "b.json cannot be read" in message_of("merge_datasets", *paths, *out)
     (tmp_path / "b.json").write_text(json.dumps(traffic()))
-    message = message_of("merge_datasets", *(tmp_path / f"{n}.json" for n in ("a", "b", "out")), "--folders", "x")
+    message = message_of("merge_datasets", *paths, *out, "--folders", "x")
     assert "1 folders for 2 files" in message
-    assert "at least two files" in message_of("merge_datasets", tmp_path / "a.json", tmp_path / "out.json")
+    assert "at least two files" in message_of("merge_datasets", paths[0], *out)
     assert not (tmp_path / "out.json").exists()

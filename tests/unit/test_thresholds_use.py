@@ -193,11 +193,12 @@ def test_tool_finds_the_thresholds_that_the_predictions_were_made_by(detector, t
 
 def test_tool_predicts_once_and_below_the_configs_score_thr(detector, tmp_path):
     config, checkpoint, *_ = detector
-    options = ["--out", tmp_path / "out", "--work-dir", tmp_path / "work", "--score-thr", "0.001"]
+    options = ["--out", tmp_path / "out", "--score-thr", "0.001"]
     for reused in (False, True):
         done = call("tune_thresholds", config, checkpoint, *options)  # a random model: nothing need be right
         assert ("reusing" in done.stderr) is reused
         assert "Traceback" not in done.stderr
+    assert {path.suffix for path in (tmp_path / "out" / "logs").glob("*/*")} >= {".log"}
     found = load(str(tmp_path / "out" / "predictions.pkl"))
     assert sum(len(one["pred_instances"]["scores"]) for one in found) == 12 * 100
 
@@ -209,8 +210,12 @@ def test_tool_refuses_wrong_predictions_and_options_before_it_writes(detector, t
     assert "cannot be read" in message_of(
         "tune_thresholds", config, checkpoint, *out, "--predictions", tmp_path / "bad.pkl"
     )
-    assert "precision=2" in message_of("tune_thresholds", config, checkpoint, *out, "--precision", "2")
-    assert "folds=1" in message_of("tune_thresholds", config, checkpoint, *out, "--folds", "1")
+    assert "--precision: use a number in (0, 1), not 2" in message_of(
+        "tune_thresholds", config, checkpoint, *out, "--precision", "2"
+    )
+    assert "--folds: use a whole number from 2, not 1" in message_of(
+        "tune_thresholds", config, checkpoint, *out, "--folds", "1"
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -229,7 +234,7 @@ def test_classifiers_labels_and_table_follow_the_thresholds(folder, tmp_path):
     save_random(cfg, classes, tmp_path / "classifier.pth")
     out, work = tmp_path / "out", ["--work-dir", tmp_path / "work"]
     arguments = [tmp_path / "classifier.py", tmp_path / "classifier.pth"]
-    done = call("tune_thresholds", *arguments, "--out", out, *work, "--folds", "2")
+    done = call("tune_thresholds", *arguments, "--out", out, "--folds", "2")
     assert done.returncode == 0, done.stderr
     content = ThresholdFile.read(out / "thresholds.json")
     raw = load(str(out / "predictions.pkl"))

@@ -179,8 +179,8 @@ def test_names_differ_for_different_parameters():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--trials", "0"], "--trials 0: use a whole number from 1"),
-        (["--val-share", "1"], "--val-share 1: use a number between 0 and 1"),
+        (["--trials", "0"], "--trials: use a whole number from 1, not 0"),
+        (["--val-share", "1"], "--val-share: use a number in (0, 1), not 1"),
         (["--seeds", "1", "1"], "--seeds 1 1: use different whole numbers"),
         (["--losses", "hinge"], "invalid choice: 'hinge'"),
         (["--cfg-options", "train_dataloader.dataset.data_root=data/nowhere/"], "data/nowhere/annotations/train.json"),

@@ -1,0 +1,75 @@
+"""What a command says, and the ends that need no import: a missing file, a file that would be overwritten."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+
+def fail(message: str) -> NoReturn:
+    """End the program with a message instead of a stack trace; of several processes, only rank 0 prints it."""
+    raise SystemExit(f"error: {message}" if os.environ.get("RANK", "0") == "0" else 1)
+
+
+def tell(message: str) -> None:
+    """Print a line; of several processes, only rank 0 prints it."""
+    if os.environ.get("RANK", "0") == "0":
+        print(message, file=sys.stderr, flush=True)
+
+
+def need_config(path: str | Path) -> None:
+    """End with a message if there is no such config."""
+    if not Path(path).is_file():
+        fail(f"there is no config {path}. This project's are in configs/, for example configs/atss_r50_asl.py")
+
+
+def need_checkpoint(path: str | Path) -> None:
+    """End with a message if there is no such checkpoint; an address is not looked at."""
+    if "://" in str(path) or Path(path).is_file():
+        return
+    nearby = sorted(str(file) for file in Path(path).parent.glob("*.pth"))
+    fail(
+        f"there is no checkpoint {path}. " + (f"In that folder are {', '.join(nearby)}" if nearby else "Check the path")
+    )
+
+
+def need_file(path: str | Path | None, what: str) -> None:
+    """End with a message if a file is named that does not exist."""
+    if path is not None and not Path(path).is_file():
+        fail(f"there is no {what} {path}. Check the path")
+
+
+def need_folder(path: str | Path, what: str) -> None:
+    """End with a message if there is no such folder."""
+    if not Path(path).is_dir():
+        fail(f"there is no {what} {path}. Check the path")
+
+
+def need_new(out: Path, force: bool, sources: Iterable[str | Path] = (), option: str = "--out") -> None:
+    """End with a message if a file to write is a folder or one of the ``sources``, or exists without --force."""
+    if out.is_dir():
+        fail(f"{option} {out} is a folder: name a file")
+    if out.exists() and any(Path(source).exists() and out.samefile(source) for source in sources):
+        fail(f"{option} {out} is the file that is read: name another")
+    if out.exists() and not force:
+        fail(f"{option} {out} exists: name another file, or overwrite it with --force")
+
+
+@contextmanager
+def without_foreign_line() -> Iterator[None]:
+    """MMDetection and mmpretrain print at their import that OneDL is not installed; this line alone is left out."""
+    from mmengine import logging
+
+    print_log = logging.print_log
+
+    def print_other(msg: Any, *args: Any, **kwargs: Any) -> None:
+        if not str(msg).startswith("Could not import OneDL"):
+            print_log(msg, *args, **kwargs)
+
+    logging.print_log = print_other
+    try:
+        yield
+    finally:
+        logging.print_log = print_log
