@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 RULE = re.compile(r'\bRule\(\s*"([A-Z]\d{3})"')
 
@@ -141,11 +142,22 @@ def add_ignore(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_out(command: argparse.ArgumentParser, read: Callable[[str], Path], **option: Any) -> None:
+    """What a command writes: ``--out OUT``, or OUT as the last argument."""
+    command.add_argument("--out", type=read, **option)
+    command.add_argument(
+        "out",
+        nargs="?",
+        type=lambda text: text if text is argparse.SUPPRESS else read(text),
+        metavar="OUT",
+        default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+    )
+
+
 def add_out_file(command: argparse.ArgumentParser, suffix: str, what: str) -> None:
     """The one file that a command writes."""
-    command.add_argument(
-        "--out", type=file_ending_in(suffix), required=True, metavar=f"FILE{suffix}", help=f"{what}; required"
-    )
+    add_out(command, file_ending_in(suffix), metavar=f"FILE{suffix}", help=f"{what}; required")
     command.add_argument("--force", action="store_true", help="overwrite the file if it exists")
 
 

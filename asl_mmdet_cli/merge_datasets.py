@@ -30,6 +30,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def check(command: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """What can be refused at once."""
+    if args.out is None and len(args.annotations) > 2:
+        args.out = args.annotations.pop()  # OUT as the last argument
     if len(args.annotations) < 2:
         command.error("name at least two files to merge")
     if len(set(args.annotations)) < len(args.annotations):

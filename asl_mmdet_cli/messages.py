@@ -47,8 +47,10 @@ def need_folder(path: str | Path, what: str) -> None:
         fail(f"there is no {what} {path}. Check the path")
 
 
-def need_new(out: Path, force: bool, sources: Iterable[str | Path] = (), option: str = "--out") -> None:
+def need_new(out: Path | None, force: bool, sources: Iterable[str | Path] = (), option: str = "--out") -> None:
     """End with a message if a file to write is a folder or one of the ``sources``, or exists without --force."""
+    if out is None:
+        fail(f"{option} is missing: name the file to write")
     if out.is_dir():
         fail(f"{option} {out} is a folder: name a file")
     if out.exists() and any(Path(source).exists() and out.samefile(source) for source in sources):

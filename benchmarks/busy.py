@@ -35,7 +35,7 @@ def state(args: argparse.Namespace) -> dict[str, int | str]:
 
 @contextlib.contextmanager
 def beside(args: argparse.Namespace) -> Iterator[None]:
-    """Keep the machine as busy as the options say; the training needs ``python tools/make_shapes.py data/shapes``."""
+    """Keep the machine as busy as the options say; needs the shapes data."""
     with contextlib.ExitStack() as stack:
         if args.low_priority:
             stack.enter_context(_training(stack.enter_context(tempfile.TemporaryDirectory())))

@@ -245,9 +245,9 @@ def test_one_thing_has_one_name(metavar, names):
 def test_files_are_written_to_out_and_overwritten_with_force(tool):
     options = {name: action for action in options_of(tool) for name in action.option_strings}
     inputs = {action.dest for action in parser_of(tool)._actions if not action.option_strings}
-    assert inputs <= {"config", "checkpoint", "work_dir", "folder", "plan", "annotations"}
+    assert inputs <= {"config", "checkpoint", "work_dir", "folder", "plan", "annotations", "out"}
     assert not {"--output", "--overwrite", "--min-score", "--threshold", "--missing-rate"} & options.keys()
-    if options.get("--out") and options["--out"].required:
+    if options.get("--out") and "required" in options["--out"].help:
         assert "--force" in options
     # A run and its log: MMDetection's two, and what starts such a process itself.
     assert "--work-dir" not in options or tool in ("train", "test")
@@ -267,7 +267,7 @@ def test_values_are_named_and_examples_can_be_run(tool):
 
 
 def defaults_of(tool):
-    return {action.dest: action.default for action in parser_of(tool)._actions}
+    return {action.dest: action.default for action in parser_of(tool)._actions if action.default != "==SUPPRESS=="}
 
 
 def choices_of(tool, dest):
@@ -331,3 +331,22 @@ def test_whole_numbers_are_whole():
     for text in ("0", "4", "1.5", "x"):
         with pytest.raises(arguments.argparse.ArgumentTypeError, match=f"use a whole number from 1 to 3, not {text}"):
             read(text)
+
+
+@pytest.mark.parametrize(
+    "name, line",
+    [
+        ("predict", "CONFIG FILE FOLDER {}out.json"),
+        ("drop_boxes", "FILE {}out.json --rate 0.5"),
+        ("merge_datasets", "FILE CONFIG {}out.json"),
+        ("export_onnx", "CONFIG FILE {}out.onnx"),
+        ("convert_asl_checkpoint", "FILE {}out.pth"),
+        ("make_shapes", "{}shapes --num-train 3"),
+    ],
+)
+def test_what_is_written_may_be_the_last_argument(name, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    words = line.replace("CONFIG", CONFIG).replace("FILE", "file").replace("FOLDER", ".")
+    as_option, as_last = (vars(parse(name, words.format(option).split())) for option in ("--out ", ""))
+    assert as_option == as_last and as_last["out"].name in words
