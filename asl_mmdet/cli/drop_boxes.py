@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asl_mmdet.cli.common import fail
+from asl_mmdet.coco_format import read_json
 from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
 
 
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out.exists():
         fail(f"{args.out} exists: remove it, or name another file")
     try:
-        coco = json.loads(args.annotations.read_text())
+        coco = read_json(args.annotations)
         result = drop_boxes(coco, args.protocol, args.rate, args.seed)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(result))

@@ -1,12 +1,12 @@
 """Make the bundled synthetic data set of coloured shapes (COCO format): python tools/make_shapes.py data/shapes."""
 
 import argparse
-import json
 import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from asl_mmdet.coco_format import read_json
 from asl_mmdet.drop_boxes import PROTOCOLS
 from asl_mmdet.shapes import MAX_CLASSES, make_shapes
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         make_shapes(root, **options)
     except (ValueError, OSError) as error:
         command.error(str(error))
-    number = len(json.loads((root / "annotations" / "train.json").read_text())["annotations"])
+    number = len(read_json(root / "annotations" / "train.json")["annotations"])
     print(
         f"{root}: {args.num_train} training and {args.num_val} validation images, {args.num_classes} classes, {number} "
         f"training boxes, in {time.perf_counter() - start:.1f} s"

@@ -16,14 +16,17 @@ from mmengine.runner import Runner
 from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import (
     add_common_arguments,
+    add_ignore_argument,
     build_runner,
     check_data,
+    check_test_set,
     end_processes,
     fail,
     load_config,
     stop_on,
     tell,
 )
+from asl_mmdet.config_tree import find_blocks
 from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet.thresholds.model import wrap_model
@@ -41,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--wait-time", type=float, default=2, help="seconds between images for --show")
     command.add_argument("--tta", action="store_true", help="test-time augmentation")
     command.add_argument("--thresholds", metavar="FILE.json", help="of tools/tune_thresholds.py; cuts predictions")
+    command.add_argument("--skip-checks", action="store_true", help="do not look for defects in the annotations")
+    add_ignore_argument(command)
     add_common_arguments(command)
     return command
 
@@ -54,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(args)
     stop_on(preflight.check_checkpoint(args.checkpoint))
     check_data(cfg, "test")
+    if not args.skip_checks and not args.dump_only and _is_evaluated(cfg):
+        check_test_set(cfg, args.ignore)
     if args.thresholds:
         use_thresholds(cfg, args.thresholds)
     is_classifier = task_of(cfg) is MULTI_LABEL
@@ -88,6 +95,12 @@ def _check_options(command: argparse.ArgumentParser, args: argparse.Namespace) -
         command.error("--dump-only: name the file by --out FILE.pkl")
     if args.thresholds and args.tta:
         command.error("--thresholds: they were chosen without --tta; leave one of them out")
+
+
+def _is_evaluated(cfg: Config) -> bool:
+    """Whether an evaluator compares the predictions with something, rather than write them down."""
+    blocks = [block for _, block in find_blocks(cfg, "test_evaluator")]
+    return not blocks or not all(block.get("format_only") for block in blocks)
 
 
 def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) -> Runner:

@@ -1,6 +1,5 @@
 """Predictions for the images of a folder, as COCO's JSON."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from mmengine.utils import ProgressBar
 from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader
 
+from asl_mmdet.coco_format import read_json
 from asl_mmdet.deploy.detector import Detector
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -146,7 +146,7 @@ class Ids:
 
     def __init__(self, path: str | Path, classes: Sequence[str]) -> None:
         try:
-            content = json.loads(Path(path).read_text())
+            content = read_json(path)
             self.images: dict[str, int] = {image["file_name"]: image["id"] for image in content["images"]}
             categories = {category["name"]: category["id"] for category in content["categories"]}
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,0 +1,6 @@
+"""Mend what can be mended in a COCO-format file: python tools/fix_annotations.py IN.json OUT.json."""
+
+from asl_mmdet.cli.fix_annotations import main
+
+if __name__ == "__main__":
+    main()
