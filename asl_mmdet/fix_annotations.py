@@ -1,11 +1,13 @@
 """Mend a COCO-format file where there is one way only to do so: ids, flags, areas, and the order of its categories."""
 
+import os
 from collections import Counter
 from typing import Any
 
 from asl_mmdet.checks.class_rules import folded
 from asl_mmdet.checks.coco_set import is_number
 from asl_mmdet.coco_format import is_id
+from asl_mmdet.file_names import FileFinder
 
 Content = dict[str, Any]
 Entry = dict[str, Any]
@@ -13,18 +15,22 @@ _FLAGS = {"": 0, "0": 0, "false": 0, "none": 0, "null": 0, "1": 1, "true": 1}
 _OF_CATEGORIES = ("known_categories", "neg_category_ids", "not_exhaustive_category_ids")  # of an image's record
 
 
-def fix_annotations(content: Any, like: Any = None, corners: bool = False) -> tuple[Content, list[str]]:
+def fix_annotations(
+    content: Any, like: Any = None, corners: bool = False, folder: str | None = None
+) -> tuple[Content, list[str]]:
     """A content that MMDetection, pycocotools and this project read alike.
 
     - Categories of one name are joined. With ``like`` they are named and ordered as there, and lacking ones are added.
     - Ids that are no whole numbers are given anew, and so are those of annotations where one is 0 or is there twice.
       References follow, written as text or not.
+    - With ``folder``, a ``file_name`` that is not there becomes that of the file that it means.
     - ``iscrowd`` and ``ignore`` become 0 or 1, boxes and areas numbers; a missing area is width x height.
 
     Args:
         content: The content of the file; it is not changed.
         like: The content of the training file, for one of another split.
         corners: The boxes are x1, y1, x2, y2.
+        folder: Where the images are.
 
     Returns:
         The content, and what was changed, in words.
@@ -44,6 +50,8 @@ def fix_annotations(content: Any, like: Any = None, corners: bool = False) -> tu
     changes: Counter[str] = Counter()
     categories, category_ids = _categories(content["categories"], like and like["categories"], changes)
     images, image_ids = _images(content["images"], category_ids, changes)
+    if folder is not None:
+        _find_files(images, folder, changes)
     annotations = []
     for i, entry in enumerate(content["annotations"]):
         new = dict(entry)
@@ -95,6 +103,16 @@ def _images(images: list[Entry], category_ids: dict[str, int], changes: Counter[
         lists = {key: [_category(one, category_ids) for one in image[key]] for key in _OF_CATEGORIES if image.get(key)}
         fixed.append({**image, "id": number, **lists})
     return fixed, ids
+
+
+def _find_files(images: list[Entry], folder: str, changes: Counter[str]) -> None:
+    finder = FileFinder(folder)
+    for image in images:
+        name = image.get("file_name")
+        if isinstance(name, str) and not os.path.isfile(os.path.join(folder, name)):
+            found = finder.find(name)
+            changes["file names" if found else "file names whose file was not found, left as they are"] += 1
+            image["file_name"] = found[0] if found else name
 
 
 def _category(one: Any, ids: dict[str, int]) -> Any:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from mmdet.registry import DATASETS
@@ -22,6 +23,7 @@ from asl_mmdet.checks.set_rules import (
     Shared,
 )
 from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks
+from asl_mmdet.file_names import FileFinder
 
 SPLITS = ("train", "val", "test")
 
@@ -166,10 +168,22 @@ def _check_box(annotation: Annotation, findings: Findings, form: BoxForm, reads_
 
 def _check_images(coco: CocoSet, findings: Findings, read_images: bool) -> None:
     listed: dict[str, set[str]] = {}
+    finder = FileFinder(coco.folder)
     for number, path in coco.image_paths.items():
         folder, name = os.path.split(path)
         if folder not in listed:  # one listing of a folder instead of a question for every file
             listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        image = ImageFile(path, name in listed[folder], coco.sizes.get(number))
+        say_where = partial(_where_else, coco, finder, os.path.relpath(path, coco.folder or "."))
+        image = ImageFile(path, name in listed[folder], coco.sizes.get(number), say_where)
         if not findings.apply_first(item_rules.IMAGE_RULES, image) and read_images:
             findings.apply_first(item_rules.PIXEL_RULES, image)
+
+
+def _where_else(coco: CocoSet, finder: FileFinder, name: str) -> str:
+    """What finds the file of an image that is not there."""
+    found = finder.find(name)
+    fix = f"python tools/fix_annotations.py {coco.path} OUT.json --images {finder.folder} writes such names."
+    seen = (
+        f"{name!r} is there as {found[0]!r} ({found[1]}). {fix}" if found else "Restore the file, or remove its entry."
+    )
+    return f"{coco.file_key} is the path from {finder.folder}, with / instead of a backslash (\\) and no %20. {seen}"

@@ -3,6 +3,7 @@
 import math
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -194,6 +195,7 @@ class ImageFile:
     path: str
     exists: bool
     size: Size | None  # as annotated
+    where_else: Callable[[], str] = str  # says what finds the file
 
     @cached_property
     def content(self) -> bytes:

@@ -214,7 +214,7 @@ IMAGE_RULES: list[Rule[ImageFile]] = [
         "error",
         "image file not found",
         "Training fails when it reads the image.",
-        "Restore the file, or remove its entry.",
+        lambda image: image.where_else() or "Restore the file, or remove its entry.",
         lambda image: () if image.exists else (image.path,),
     ),
 ]

@@ -156,8 +156,8 @@ def check_test_set(cfg: Config, ignored: Iterable[str] = ()) -> None:
         tell(f"test_dataloader: {finding}")
     if any(finding.is_error for finding in findings):
         fail(
-            "the evaluation would fail or give wrong numbers; see above. --ignore CODE leaves a rule out, --skip-checks "
-            "all of them"
+            "the evaluation would fail or give wrong numbers; see above. --ignore CODE leaves a rule out, "
+            "--skip-checks all of them"
         )
 
 

@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
         "--like", type=Path, metavar="TRAIN.json", help="name and order the categories as in this training file"
     )
     command.add_argument("--corners", action="store_true", help="the boxes are x1, y1, x2, y2")
+    command.add_argument("--images", metavar="FOLDER", help="correct file names by the files that are in this folder")
     return command
 
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         fail(f"{args.out} exists: remove it, or name another file")
     like = _read(args.like) if args.like else None
     try:
-        content, changes = fix_annotations(_read(args.annotations), like, args.corners)
+        content, changes = fix_annotations(_read(args.annotations), like, args.corners, args.images)
     except ValueError as error:
         fail(f"{args.annotations}: {error}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
