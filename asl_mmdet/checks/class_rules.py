@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from asl_mmdet.checks.coco_set import CocoSet
-from asl_mmdet.checks.finding import FAILS, Rule
+from asl_mmdet.checks.coco_set import KNOWN_CLASSES, CocoSet
+from asl_mmdet.checks.finding import EXAMPLES, FAILS, Rule
 
 FIX_LIKE = "python tools/fix_annotations.py {} OUT.json --like {} writes the file so."
 
@@ -60,6 +60,13 @@ def unused_class(coco: CocoSet, number: Any) -> str:
     return f"{name!r}"
 
 
+def _other_order(coco: CocoSet) -> Iterator[str]:
+    classes, in_file = coco.classes or [], list(coco.used.values())
+    by_name = coco.kind in KNOWN_CLASSES or coco.classes is None
+    if not by_name and sorted(in_file) == sorted(classes) and in_file != classes:
+        yield f"config {classes[:EXAMPLES]}, file {in_file[:EXAMPLES]}"
+
+
 class Compared(NamedTuple):
     """A data set, and what the labels stand for in the first training set."""
 
@@ -104,6 +111,16 @@ CLASS_RULES: list[Rule[CocoSet]] = [
         "They are different classes.",
         "Write them alike and join them, unless that is what you want.",
         _look_alike,
+    ),
+]
+ORDER_RULES: list[Rule[CocoSet]] = [
+    Rule(
+        "D211",
+        "warning",
+        "order of the classes differs between config and file",
+        "Labels follow the file, so results and pictures show wrong names.",
+        "Write metainfo.classes in the order of the training file.",
+        _other_order,
     ),
 ]
 LABEL_RULES: list[Rule[Compared]] = [

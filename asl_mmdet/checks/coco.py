@@ -5,13 +5,12 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from mmdet.datasets import CocoDataset, CocoPanopticDataset
-from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 
 from asl_mmdet.checks import item_rules
 from asl_mmdet.checks.box_form import BoxForm
-from asl_mmdet.checks.class_rules import CLASS_RULES, LABEL_RULES, Compared
-from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, ImageFile, kind_of
+from asl_mmdet.checks.class_rules import CLASS_RULES, LABEL_RULES, ORDER_RULES, Compared
+from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, ImageFile, class_of, kind_of
 from asl_mmdet.checks.finding import Finding, Findings
 from asl_mmdet.checks.set_rules import (
     ENCODING_RULES,
@@ -51,6 +50,8 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
             if coco is None:
                 findings[key] = found.result()
                 continue
+            if split == "train" or reference is None:
+                found.apply(ORDER_RULES, coco)
             reference = reference or coco
             if coco.is_detection == reference.is_detection:
                 found.apply(LABEL_RULES, Compared(coco, reference.path, reference.class_of_label))
@@ -92,10 +93,9 @@ def _coco_sets(cfg: Config, split: str) -> Iterator[tuple[str, ConfigDict]]:
 
 
 def _is_local_coco(dataset: ConfigDict) -> bool:
-    kind = kind_of(dataset)
-    cls = DATASETS.get(kind) or object
+    cls = class_of(dataset)
     is_coco = issubclass(cls, CocoDataset) and not issubclass(cls, CocoPanopticDataset)
-    return (kind == "CocoMultiLabel" or is_coco) and not dataset.get("backend_args")
+    return (kind_of(dataset) == "CocoMultiLabel" or is_coco) and not dataset.get("backend_args")
 
 
 def _first_training_set(cfg: Config) -> CocoSet | None:
@@ -173,14 +173,15 @@ def _check_images(coco: CocoSet, findings: Findings, read_images: bool) -> None:
         folder, name = os.path.split(path)
         if folder not in listed:  # one listing of a folder instead of a question for every file
             listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        say_where = partial(_where_else, coco, finder, os.path.relpath(path, coco.folder or "."))
+        say_where = partial(_where_else, coco, finder, path)
         image = ImageFile(path, name in listed[folder], coco.sizes.get(number), say_where)
         if not findings.apply_first(item_rules.IMAGE_RULES, image) and read_images:
             findings.apply_first(item_rules.PIXEL_RULES, image)
 
 
-def _where_else(coco: CocoSet, finder: FileFinder, name: str) -> str:
+def _where_else(coco: CocoSet, finder: FileFinder, path: str) -> str:
     """What finds the file of an image that is not there."""
+    name = os.path.relpath(path, finder.folder)
     found = finder.find(name)
     fix = f"python tools/fix_annotations.py {coco.path} OUT.json --images {finder.folder} writes such names."
     seen = (

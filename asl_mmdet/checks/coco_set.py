@@ -29,6 +29,12 @@ def kind_of(dataset: ConfigDict) -> str:
     return str(dataset.get("type")).rpartition(".")[2]
 
 
+def class_of(dataset: ConfigDict) -> type[Any]:
+    """The class of the type, ``object`` where MMDetection has none of that name."""
+    given = dataset.get("type")
+    return given if isinstance(given, type) else DATASETS.get(kind_of(dataset)) or object
+
+
 def is_number(value: Any) -> bool:
     """Whether it is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
@@ -73,7 +79,7 @@ class CocoSet:
         self.num_classes = num_classes  # of the head; None where it is not known, or not compared
         self.metainfo = dataset.get("metainfo") or {}
         self.kind = kind_of(dataset)
-        self.dataset_class: type[Any] = DATASETS.get(self.kind) or object
+        self.dataset_class = class_of(dataset)
         self.is_lvis = issubclass(self.dataset_class, LVISV05Dataset)
         self.is_detection = self.kind != "CocoMultiLabel"
         prefix: Any = dataset.get("data_prefix") or ""

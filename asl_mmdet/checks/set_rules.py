@@ -8,7 +8,7 @@ from typing import Any
 from asl_mmdet.checks.box_form import BoxForm
 from asl_mmdet.checks.class_rules import folded, unused_class
 from asl_mmdet.checks.coco_set import KNOWN_CLASSES, AnnotationFile, CocoSet, Entry, has_size
-from asl_mmdet.checks.finding import EXAMPLES, FAILS, Rule
+from asl_mmdet.checks.finding import FAILS, Rule
 from asl_mmdet.coco_format import RENUMBER, is_id
 from asl_mmdet.known_categories import known_categories
 
@@ -54,13 +54,6 @@ def _unlabelled_boxes(coco: CocoSet) -> Iterator[str]:
             known_categories(image, annotated[repr(image.get("id"))], coco.names)
         except ValueError as error:
             yield str(error)
-
-
-def _other_order(coco: CocoSet) -> Iterator[str]:
-    classes, in_file = coco.classes or [], list(coco.used.values())
-    by_name = coco.kind in KNOWN_CLASSES or coco.classes is None
-    if not by_name and sorted(in_file) == sorted(classes) and in_file != classes:
-        yield f"config {classes[:EXAMPLES]}, file {in_file[:EXAMPLES]}"
 
 
 def _other_number(coco: CocoSet) -> Iterator[str]:
@@ -220,14 +213,6 @@ SET_RULES: list[Rule[CocoSet]] = [
         "Its objects are background.",
         "Add it, unless that is what you want.",
         lambda coco: [f"{name!r}" for name in coco.names.values() if coco.classes and name not in coco.classes],
-    ),
-    Rule(
-        "D211",
-        "warning",
-        "order of the classes differs between config and file",
-        "Labels follow the file, so results and pictures show wrong names.",
-        "Write metainfo.classes in the order of the training file.",
-        _other_order,
     ),
     Rule("D212", "error", "number of classes differs", "Labels and scores do not fit.", "", _other_number),
     Rule(
