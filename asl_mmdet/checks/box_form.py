@@ -1,8 +1,8 @@
 """Boxes that were written as corners where COCO's format has a width and a height."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from asl_mmdet.checks.coco_set import Size
+from asl_mmdet.checks.coco_set import Annotation
 
 _MANY, _SHARE = 3, 0.05  # boxes that one does not take for corners by chance, if that is this part of all
 _FEW = 5  # boxes that say nothing by their places
@@ -15,18 +15,18 @@ class BoxForm:
         self.number = self.sticking_out = self.fitting = 0
         self.proven: list[str] = []  # the boxes whose area is that of the corners
 
-    def add(self, where: str, box: Sequence[float], area: float, size: Size | None) -> None:
-        """Look at one box of four numbers."""
-        x, y, third, fourth = box
+    def add(self, annotation: Annotation) -> None:
+        """Look at the box of one annotation, which is four numbers."""
+        entry, size = annotation.entry, annotation.size
+        (x, y, third, fourth), area = entry["bbox"], entry["area"]
         self.number += 1
-        width, height = third - x, fourth - y
-        fits = width > 0 and height > 0 and x >= 0 and y >= 0
+        fits = third > x >= 0 and fourth > y >= 0
         if size is not None:
             fits = fits and third <= size[0] + 1 and fourth <= size[1] + 1
+            self.fitting += fits
             self.sticking_out += x + third > size[0] + 1 or y + fourth > size[1] + 1
-        self.fitting += fits and size is not None
-        if fits and _is_near(area, width * height) and not _is_near(area, third * fourth):
-            self.proven.append(f"{where}: {list(box)} with area={area:g}")
+        if fits and _is_near(area, (third - x) * (fourth - y)) and not _is_near(area, third * fourth):
+            self.proven.append(f"{annotation.where}: {entry['bbox']} with area={area:g}")
 
     def corners(self) -> Iterable[str]:
         """The boxes that are corners; none where they are as they should be."""

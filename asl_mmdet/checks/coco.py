@@ -156,10 +156,9 @@ def _check_annotations(coco: CocoSet, findings: Findings, form: BoxForm, reads_m
 
 def _check_box(annotation: Annotation, findings: Findings, form: BoxForm, reads_masks: bool) -> bool:
     """Apply the rules about boxes and masks; whether MMDetection reads the annotation."""
-    entry = annotation.entry
     if findings.apply_first(item_rules.NUMBER_RULES, annotation):
         return False
-    form.add(annotation.where, entry["bbox"], entry["area"], annotation.size)
+    form.add(annotation)
     if findings.apply_first(item_rules.BOX_RULES, annotation) or annotation.size is None:
         return False
     findings.apply(item_rules.READ_BOX_RULES, annotation)

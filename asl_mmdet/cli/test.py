@@ -30,6 +30,7 @@ from asl_mmdet.config_tree import find_blocks
 from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet.thresholds.model import wrap_model
+from asl_mmdet.visualization import plain_text
 
 
 def parser() -> argparse.ArgumentParser:
@@ -83,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out:
         metrics = [] if args.dump_only else runner.test_evaluator.metrics
         runner.test_evaluator.metrics = [*metrics, dump_to(args.out, cfg)]
-    runner.test()
+    with plain_text():
+        runner.test()
     del runner
     end_processes()
 

@@ -20,6 +20,7 @@ from asl_mmdet.cli.common import (
     stop_on,
     tell,
 )
+from asl_mmdet.visualization import plain_text
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     stop_on(preflight.check_work_dir(cfg.work_dir), args.ignore)
     runner = build_runner(cfg)
     stop_on(preflight.check_space(cfg.work_dir, runner.model), args.ignore)
-    runner.train()
+    with plain_text():  # a visualization hook may draw
+        runner.train()
     del runner
     end_processes()
 

@@ -44,7 +44,9 @@ def evaluate(content, folder, metric="CocoMetric", dataset="CocoDataset"):
     path = folder / "val.json"
     path.write_text(json.dumps(content))
     classes = dict(metainfo=dict(classes=("cat", "dog")))
-    data = DATASETS.build(dict(type=dataset, ann_file=str(path), test_mode=True, pipeline=[], **classes))
+    data = DATASETS.build(
+        dict(type=dataset, ann_file=str(path), data_prefix=dict(img=""), test_mode=True, pipeline=[], **classes)
+    )
     judge = METRICS.build(dict(type=metric, ann_file=str(path)))
     judge.dataset_meta = data.metainfo
     for i in range(len(data)):
