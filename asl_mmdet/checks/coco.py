@@ -50,9 +50,9 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
             if coco is None:
                 findings[key] = found.result()
                 continue
-            if split == "train" or reference is None:
-                found.apply(ORDER_RULES, coco)
             reference = reference or coco
+            if split == "train" or coco.class_of_label == reference.class_of_label:
+                found.apply(ORDER_RULES, coco)
             if coco.is_detection == reference.is_detection:
                 found.apply(LABEL_RULES, Compared(coco, reference.path, reference.class_of_label))
             _check_set(coco, found, read_images, _reads_masks(cfg, split, dataset))
@@ -173,7 +173,8 @@ def _check_images(coco: CocoSet, findings: Findings, read_images: bool) -> None:
         if folder not in listed:  # one listing of a folder instead of a question for every file
             listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
         say_where = partial(_where_else, coco, finder, path)
-        image = ImageFile(path, name in listed[folder], coco.sizes.get(number), say_where)
+        exists = name in listed[folder] or os.path.isfile(path)  # some file systems take other letters for the same
+        image = ImageFile(path, exists, coco.sizes.get(number), say_where)
         if not findings.apply_first(item_rules.IMAGE_RULES, image) and read_images:
             findings.apply_first(item_rules.PIXEL_RULES, image)
 

@@ -24,6 +24,10 @@ def _unlisted(key: str, is_listed: Callable[[Annotation, Any], bool]) -> Callabl
     return find
 
 
+def _fix_reference(annotation: Annotation, key: str) -> str:
+    return "" if is_id(annotation.entry.get(key)) else RENUMBER.format(annotation.coco.path)
+
+
 def _wrong_flags(annotation: Annotation) -> Iterable[str]:
     """What Python takes for true or false, and pycocotools for another number or for none."""
     for key in ("iscrowd", "ignore"):
@@ -123,7 +127,7 @@ REFERENCE_RULES: list[Rule[Annotation]] = [
         "warning",
         "annotation of an image that the file does not list",
         "It is not read.",
-        "Add the image, or remove the annotation.",
+        lambda a: _fix_reference(a, "image_id") or "Add the image, or remove the annotation.",
         _unlisted("image_id", lambda a, value: value in a.coco.image_paths),
     ),
     Rule(
@@ -131,7 +135,7 @@ REFERENCE_RULES: list[Rule[Annotation]] = [
         "warning",
         "annotation of a category that the file does not list",
         "It is not read.",
-        "Add the category, or remove the annotation.",
+        lambda a: _fix_reference(a, "category_id") or "Add the category, or remove the annotation.",
         _unlisted("category_id", lambda a, value: value in a.coco.names),
     ),
 ]
