@@ -61,22 +61,34 @@ def unused_class(coco: CocoSet, number: Any) -> str:
 
 
 def _other_order(coco: CocoSet) -> Iterator[str]:
-    classes, in_file = coco.classes or [], list(coco.used.values())
+    classes, in_file = list(map(str, coco.classes or [])), list(coco.used.values())
     by_name = coco.kind in KNOWN_CLASSES or coco.classes is None
     if not by_name and sorted(in_file) == sorted(classes) and in_file != classes:
         yield f"config {classes[:EXAMPLES]}, file {in_file[:EXAMPLES]}"
 
 
-class Compared(NamedTuple):
-    """A data set, and what the labels stand for in the first training set."""
+class Reference(NamedTuple):
+    """What the labels stand for in the first training set, with which all others are compared."""
 
-    coco: CocoSet
     path: str
     classes: list[str]
+    is_detection: bool
+
+    @classmethod
+    def of(cls, coco: CocoSet) -> "Reference":
+        """That of a data set."""
+        return cls(coco.path, coco.class_of_label, coco.is_detection)
+
+
+class Compared(NamedTuple):
+    """A data set, and what it is compared with."""
+
+    coco: CocoSet
+    reference: Reference
 
 
 def _other_labels(compared: Compared) -> Iterator[str]:
-    here, there = compared.coco.class_of_label, compared.classes
+    here, there = compared.coco.class_of_label, compared.reference.classes
     if lacking := [name for name in there if name not in here]:
         yield f"{', '.join(map(repr, lacking))} lacking here"
     elif more := [name for name in here if name not in there]:
@@ -130,8 +142,8 @@ LABEL_RULES: list[Rule[Compared]] = [
         "label that stands for another class than in the training file",
         "The boxes of one class are taken for those of another, so AP is wrong.",
         lambda compared: (
-            f"Here is {compared.coco.path}, there {compared.path}. Write the categories as there: "
-            + FIX_LIKE.format(compared.coco.path, compared.path)
+            f"Here is {compared.coco.path}, there {compared.reference.path}. Write the categories as there: "
+            + FIX_LIKE.format(compared.coco.path, compared.reference.path)
         ),
         _other_labels,
     ),

@@ -9,7 +9,7 @@ from mmengine.config import Config, ConfigDict
 
 from asl_mmdet.checks import item_rules
 from asl_mmdet.checks.box_form import BoxForm
-from asl_mmdet.checks.class_rules import CLASS_RULES, LABEL_RULES, ORDER_RULES, Compared
+from asl_mmdet.checks.class_rules import CLASS_RULES, LABEL_RULES, ORDER_RULES, Compared, Reference
 from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, ImageFile, class_of, kind_of
 from asl_mmdet.checks.finding import Finding, Findings
 from asl_mmdet.checks.set_rules import (
@@ -41,20 +41,19 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
     findings: dict[str, list[Finding]] = {}
     trained: dict[str, set[str]] = {}  # the images of the training sets
     number = _num_classes(cfg)
-    reference = None if "train" in splits else _first_training_set(cfg)
+    reference = None if "train" in splits else _reference(cfg)
     for split in sorted(splits, key=SPLITS.index):
         for key, dataset in _coco_sets(cfg, split):
             found = Findings()
-            findings[key] = []
             coco = _open(dataset, found, number if split == "train" else None, split != "train")
             if coco is None:
                 findings[key] = found.result()
                 continue
-            reference = reference or coco
-            if split == "train" or coco.class_of_label == reference.class_of_label:
+            reference = reference or Reference.of(coco)
+            if split == "train" or coco.class_of_label == reference.classes:
                 found.apply(ORDER_RULES, coco)
             if coco.is_detection == reference.is_detection:
-                found.apply(LABEL_RULES, Compared(coco, reference.path, reference.class_of_label))
+                found.apply(LABEL_RULES, Compared(coco, reference))
             _check_set(coco, found, read_images, _reads_masks(cfg, split, dataset))
             images = {os.path.normpath(path) for path in coco.image_paths.values()}
             if split == "train":
@@ -75,13 +74,13 @@ def check_labels(cfg: Config, split: str) -> list[Finding]:
         cfg: The config.
         split: 'val' or 'test'.
     """
-    reference, found = _first_training_set(cfg), Findings()
+    reference, found = _reference(cfg), Findings()
     for _, dataset in _coco_sets(cfg, split):
         coco = _open(dataset, found, None, True)
         if coco is not None:
             found.apply(CLASS_RULES, coco)
             if reference is not None:
-                found.apply(LABEL_RULES, Compared(coco, reference.path, reference.class_of_label))
+                found.apply(LABEL_RULES, Compared(coco, reference))
     return found.result()
 
 
@@ -98,9 +97,12 @@ def _is_local_coco(dataset: ConfigDict) -> bool:
     return (kind_of(dataset) == "CocoMultiLabel" or is_coco) and not dataset.get("backend_args")
 
 
-def _first_training_set(cfg: Config) -> CocoSet | None:
-    """The training set that others are compared with; None where it cannot be read."""
-    return next((_open(dataset, Findings(), None, False) for _, dataset in _coco_sets(cfg, "train")), None)
+def _reference(cfg: Config) -> Reference | None:
+    """That of the first training set; None where it cannot be read."""
+    for _, dataset in _coco_sets(cfg, "train"):
+        coco = _open(dataset, Findings(), None, False)
+        return None if coco is None else Reference.of(coco)
+    return None
 
 
 def _open(dataset: ConfigDict, findings: Findings, num_classes: int | None, is_evaluated: bool) -> CocoSet | None:

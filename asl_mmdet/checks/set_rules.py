@@ -46,12 +46,13 @@ def _missing_classes(coco: CocoSet) -> Iterator[str]:
 def _unlabelled_boxes(coco: CocoSet) -> Iterator[str]:
     if coco.kind not in KNOWN_CLASSES:
         return
-    annotated: dict[str, set[Any]] = defaultdict(set)
+    annotated: dict[Any, set[Any]] = defaultdict(set)
     for entry in coco.annotations:
-        annotated[repr(entry.get("image_id"))].add(entry.get("category_id"))
+        if is_id(entry.get("image_id")) and is_id(entry.get("category_id")):
+            annotated[entry["image_id"]].add(entry["category_id"])
     for image in coco.images:
         try:
-            known_categories(image, annotated[repr(image.get("id"))], coco.names)
+            known_categories(image, annotated[image["id"]] if is_id(image.get("id")) else (), coco.names)
         except ValueError as error:
             yield str(error)
 
