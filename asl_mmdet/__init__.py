@@ -3,6 +3,7 @@
 Importing the package, which a config does with ``custom_imports = dict(imports=['asl_mmdet'])``, registers
 the losses of :mod:`asl_mmdet.losses` with MMDetection, and the hooks of :mod:`asl_mmdet.hooks` and the wrapper of
 :mod:`asl_mmdet.optim` with MMEngine, whose ``Runner`` then adds the hooks that the losses need.
+COCO's evaluation is right whatever the ids of an annotation file are (:mod:`asl_mmdet.coco_evaluation`).
 Where mmcv was installed without its compiled ops, torchvision's are the fallback (:mod:`asl_mmdet.mmcv_ops`).
 
 With torch and nothing of OpenMMLab, nothing is registered, and the pure functions of
@@ -33,8 +34,10 @@ if not _only_functions:
     mmcv_ops.install_fallback()
 
     from asl_mmdet import checkpoints, hooks, losses, optim, packaged_weights, thresholds  # noqa: F401
+    from asl_mmdet.coco_evaluation import mend_metrics
     from asl_mmdet.hooks.automatic import add_to_runners
 
     if checkpoints.loader_is_broken():
         checkpoints.only_weights()
     add_to_runners()
+    mend_metrics()

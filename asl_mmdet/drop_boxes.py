@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asl_mmdet.coco_format import RENUMBER, is_id
+
 PROTOCOLS = ("uniform", "easy", "hard", "extreme", "keep1", "half_classes", "half_images")
 
 
@@ -46,7 +48,7 @@ def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.
         dropped as ``annotations``.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or an id is no whole number.
         KeyError: If ``coco`` has no ``images``, ``annotations`` or, for ``half_classes``, ``categories``.
 
     Example:
@@ -61,6 +63,7 @@ def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.
         raise ValueError(f"rate={rate}: use a number in [0, 1]")
     if seed < 0:
         raise ValueError(f"seed={seed}: use a whole number from 0")
+    _check_ids(coco)
     if protocol in ("half_classes", "half_images"):
         return _halved(coco, protocol, seed)
     by_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -70,10 +73,17 @@ def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.
     gone: set[int] = set()
     for image in coco["images"]:
         boxes = sorted(by_image[image["id"]], key=lambda box: box["id"])
-        draws = np.random.default_rng([seed, image["id"]]).random(len(boxes))
-        gone.update(boxes[i]["id"] for i in _chosen(boxes, draws, protocol, rate))
+        draws = _generator(seed, image["id"]).random(len(boxes))
+        gone.update(id(boxes[i]) for i in _chosen(boxes, draws, protocol, rate))
     record = dict(protocol=protocol, rate=rate if protocol == "uniform" else None, seed=seed)
-    return _without(coco, lambda annotation: annotation["id"] in gone, record)
+    return _without(coco, lambda annotation: id(annotation) in gone, record)
+
+
+def _check_ids(coco: dict[str, Any]) -> None:
+    for key in ("images", "annotations"):
+        for i, entry in enumerate(coco[key]):
+            if not is_id(entry["id"]):
+                raise ValueError(f"{key}[{i}].id={entry['id']!r} is no whole number. " + RENUMBER.format("IN.json"))
 
 
 def _without(coco: dict[str, Any], is_gone: Callable[[dict[str, Any]], bool], record: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +109,13 @@ def _halved(coco: dict[str, Any], protocol: str, seed: int) -> dict[str, Any]:
 
 
 def _group(seed: int, image_id: int) -> int:
-    return int(np.random.default_rng([seed, image_id]).random() < 0.5)
+    return int(_generator(seed, image_id).random() < 0.5)
+
+
+def _generator(seed: int, image_id: float) -> np.random.Generator:
+    """That of an image; NumPy takes no negative numbers."""
+    number = int(image_id)
+    return np.random.default_rng([seed, number] if number >= 0 else [seed, -number, 1])
 
 
 def _chosen(boxes: list[dict[str, Any]], draws: NDArray[np.float64], protocol: str, rate: float) -> list[int]:

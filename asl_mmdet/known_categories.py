@@ -43,7 +43,8 @@ def known_categories(image: Mapping[str, Any], annotated: Collection[int], names
 def _ids(image: Mapping[str, Any], key: str, names: Mapping[int, str]) -> set[int]:
     """The categories that a field lists by id or name."""
     given = image.get(key) or []
-    if isinstance(given, str) or not isinstance(given, Collection):
+    is_list = isinstance(given, Collection) and not isinstance(given, str)
+    if not is_list or not all(isinstance(one, (int, float, str)) for one in given):
         raise ValueError(f"image {image.get('id')}: {key}={given!r} is not a list of category names or ids")
     if all(isinstance(one, int) and one in names for one in given):  # a data set has millions
         return set(given)

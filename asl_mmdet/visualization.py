@@ -1,8 +1,10 @@
 """Images of a data set with the ground truth and with what detectors found, side by side."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import cv2
+import matplotlib
 import mmcv
 import numpy as np
 import torch
@@ -17,6 +19,11 @@ from asl_mmdet.thresholds.matching import APPLIED
 
 WHITE = (255, 255, 255)
 SCORE_THR = 0.3
+
+
+def plain_text() -> AbstractContextManager[Any]:
+    """Draw a ``$`` in the name of a class, which Matplotlib takes for the start of a formula."""
+    return matplotlib.rc_context({"text.parse_math": False})
 
 
 def first_of_test_set(cfg: Config, number: int) -> Any:
@@ -68,7 +75,8 @@ def draw_detections(cfg: Config, predictions: dict[str, list[dict[str, Any]]], n
             is_cut = not is_truth and predictions[title][i].get(APPLIED)
             threshold = 0.0 if is_cut else SCORE_THR
             options = dict(draw_gt=is_truth, draw_pred=not is_truth, pred_score_thr=threshold)
-            visualizer.add_datasample("", image, sample, **options)
+            with plain_text():
+                visualizer.add_datasample("", image, sample, **options)
             picture = mmcv.impad(visualizer.get_image()[..., ::-1], padding=(2, 20, 2, 2), pad_val=WHITE)
             cv2.putText(picture, title, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
             strip.append(picture)

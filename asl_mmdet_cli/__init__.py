@@ -17,6 +17,7 @@ from asl_mmdet_cli.messages import without_foreign_line
 # The subcommands of `asl-mmdet` and their scripts in tools/, in the order of the work.
 COMMANDS = {
     "check-dataset": "check_dataset",
+    "fix-annotations": "fix_annotations",
     "train": "train",
     "test": "test",
     "report": "report",

@@ -8,7 +8,7 @@ Example:
 
 import argparse
 
-from asl_mmdet_cli.arguments import add_checkpoint, add_config, add_runner_options, number
+from asl_mmdet_cli.arguments import add_checkpoint, add_config, add_ignore, add_runner_options, number
 from asl_mmdet_cli.messages import need_checkpoint, need_config, need_file
 
 
@@ -29,6 +29,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--thresholds", metavar="FILE.json", help="drop predictions below the thresholds of tools/tune_thresholds.py"
     )
+    command.add_argument("--skip-checks", action="store_true", help="do not look for defects in the annotations")
+    add_ignore(command)
     add_runner_options(command)
 
 

@@ -100,7 +100,11 @@ def _entry(cls: type) -> str:
 def checks() -> str:
     """The codes of all checks."""
     rows = [
-        (f"`{code}`", rule.severity, f"{rule.title}. {rule.consequence} {rule.fix}".strip())
+        (
+            f"`{code}`",
+            rule.severity,
+            f"{rule.title}. {rule.consequence} {rule.fix if isinstance(rule.fix, str) else ''}".strip(),
+        )
         for code, rule in sorted(RULES.items())
     ]
     return _table(("code", "severity", "what is found"), rows)

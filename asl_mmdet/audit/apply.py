@@ -55,7 +55,7 @@ def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_igno
     """
     chosen = [row for row in best_missing(rows) if row["score"] >= min_score]
     check_options(min_score, as_ignore and any("bbox" not in row for row in chosen))
-    first = max((a["id"] for a in coco["annotations"]), default=0) + 1
+    first = int(max([0, *(a["id"] for a in coco["annotations"])])) + 1
     added = []
     for number, row in enumerate(chosen, first):
         annotation = dict(id=number, image_id=row["image_id"], category_id=row["category_id"], iscrowd=int(as_ignore))

@@ -7,6 +7,7 @@ from typing import Any
 
 from asl_mmdet.audit.findings import LabelFinding
 from asl_mmdet.audit.labels import Image, Labels
+from asl_mmdet.coco_format import read_json
 
 Row = dict[str, Any]
 COLUMNS = (
@@ -51,7 +52,7 @@ def read_findings(path: Path, labels: Labels) -> list[Row]:
         ValueError: If it cannot be read, lacks a key, or is of other images or categories. The message says which.
     """
     try:
-        rows = json.loads(path.read_bytes())
+        rows = read_json(path)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

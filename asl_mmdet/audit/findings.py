@@ -126,7 +126,7 @@ def find_in_boxes(
     given = Boxes(
         np.asarray(annotations.xyxy, float).reshape(-1, 4),
         np.asarray(annotations.labels, int),
-        ids=np.asarray(annotations.ids, int),
+        ids=np.asarray(annotations.ids, object),  # a whole number may have more than 64 bits
     )
     iou = overlaps(found.xyxy, given.xyxy)
     findings = [*_missing(found, iou, limits), *_of_annotations(found, given, iou, limits)]

@@ -10,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.boxes import Array
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
+from asl_mmdet.coco_format import RENUMBER, is_id
 from asl_mmdet.config_tree import find_datasets
 from asl_mmdet.task import MULTI_LABEL, task_of
 
@@ -64,15 +65,22 @@ class Labels:
         for i, entry in enumerate(coco.annotations):
             if lacking := [key for key in needed if key not in entry]:
                 raise ValueError(f"{self.path}: annotations[{i}] has no {lacking[0]}, which the audit needs")
+            if wrong := [key for key in ("id", "image_id", "category_id") if not is_id(entry[key])]:
+                raise ValueError(
+                    f"{self.path}: annotations[{i}].{wrong[0]}={entry[wrong[0]]!r} is no whole number. "
+                    + RENUMBER.format(self.path)
+                )
             if not self.is_tags and not _is_box(entry["bbox"]):
                 raise ValueError(f"{self.path}: annotations[{i}].bbox={entry['bbox']!r} must be [x, y, width, height]")
             if entry["image_id"] in by_image:
                 by_image[entry["image_id"]].append(entry)
         if len(by_image) < len(coco.images):
-            raise ValueError(f"{self.path}: some of its images have no id of their own, or no file_name")
+            raise ValueError(
+                f"{self.path}: some of its images have no id of their own that is a whole number, or no file_name"
+            )
         names = {image["id"]: image["file_name"] for image in coco.images}
         return {
-            number: Image(number, names[number], path, tuple(by_image[number]))
+            int(number): Image(int(number), names[number], path, tuple(by_image[number]))
             for number, path in coco.image_paths.items()
         }
 
@@ -88,7 +96,7 @@ class Labels:
                 boxes.append(corners)
                 labels.append(self.index[entry["category_id"]])
                 ids.append(entry["id"])
-        given = Boxes(np.array(boxes, float).reshape(-1, 4), np.array(labels, int), ids=np.array(ids, int))
+        given = Boxes(np.array(boxes, float).reshape(-1, 4), np.array(labels, int), ids=np.array(ids, object))
         return given, np.array(ignored, float).reshape(-1, 4)
 
     def tags_of(self, image: Image) -> Array:

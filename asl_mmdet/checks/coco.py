@@ -1,17 +1,30 @@
 """What is wrong with data sets in COCO format: the rules, applied to a config's data sets."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 
-from mmdet.datasets import CocoDataset
-from mmdet.registry import DATASETS
+from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from mmengine.config import Config, ConfigDict
 
-from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, ImageFile, kind_of
-from asl_mmdet.checks.finding import Finding, Findings, check
-from asl_mmdet.checks.item_rules import BOX_RULES, IMAGE_RULES, PIXEL_RULES, READ_BOX_RULES, REFERENCE_RULES
-from asl_mmdet.checks.set_rules import FILE_RULES, OBJECT_RULES, SET_RULES, SHARED_RULES, Shared
-from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.checks import item_rules
+from asl_mmdet.checks.box_form import BoxForm
+from asl_mmdet.checks.class_rules import CLASS_RULES, LABEL_RULES, ORDER_RULES, Compared, Reference
+from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, ImageFile, class_of, kind_of
+from asl_mmdet.checks.finding import Finding, Findings
+from asl_mmdet.checks.set_rules import (
+    ENCODING_RULES,
+    FILE_RULES,
+    FORM_RULES,
+    OBJECT_RULES,
+    SET_RULES,
+    SHARED_RULES,
+    Shared,
+)
+from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks
+from asl_mmdet.file_names import FileFinder
+
+SPLITS = ("train", "val", "test")
 
 
 def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dict[str, list[Finding]]:
@@ -28,23 +41,86 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
     findings: dict[str, list[Finding]] = {}
     trained: dict[str, set[str]] = {}  # the images of the training sets
     number = _num_classes(cfg)
-    for split in splits:
-        for key, dataset in find_datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader"):
-            if not _is_local_coco(dataset):
+    reference = None if "train" in splits else _reference(cfg)
+    for split in sorted(splits, key=SPLITS.index):
+        for key, dataset in _coco_sets(cfg, split):
+            found = Findings()
+            coco = _open(dataset, found, number if split == "train" else None, split != "train")
+            if coco is None:
+                findings[key] = found.result()
                 continue
-            findings[key], images = _check_dataset(dataset, number if split == "train" else None, read_images)
+            reference = reference or Reference.of(coco)
+            if split == "train" or coco.class_of_label == reference.classes:
+                found.apply(ORDER_RULES, coco)
+            if coco.is_detection == reference.is_detection:
+                found.apply(LABEL_RULES, Compared(coco, reference))
+            _check_set(coco, found, read_images, _reads_masks(cfg, split, dataset))
+            images = {os.path.normpath(path) for path in coco.image_paths.values()}
             if split == "train":
                 trained[key] = images
-                continue
-            for train_key, train_images in trained.items():
-                findings[key] += check(SHARED_RULES, Shared(train_key, sorted(images & train_images)))
+            else:
+                for train_key, train_images in trained.items():
+                    found.apply(SHARED_RULES, Shared(train_key, sorted(images & train_images)))
+            findings[key] = found.result()
     return findings
 
 
+def check_labels(cfg: Config, split: str) -> list[Finding]:
+    """Whether the labels of a split stand for the classes that they stand for in training.
+
+    That is what predictions need to be compared with annotations; it reads two files.
+
+    Args:
+        cfg: The config.
+        split: 'val' or 'test'.
+    """
+    reference, found = _reference(cfg), Findings()
+    for _, dataset in _coco_sets(cfg, split):
+        coco = _open(dataset, found, None, True)
+        if coco is not None:
+            found.apply(CLASS_RULES, coco)
+            if reference is not None:
+                found.apply(LABEL_RULES, Compared(coco, reference))
+    return found.result()
+
+
+def _coco_sets(cfg: Config, split: str) -> Iterator[tuple[str, ConfigDict]]:
+    """The data sets of a split whose files are here and in COCO format, each with its key."""
+    for key, dataset in find_datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader"):
+        if _is_local_coco(dataset):
+            yield key, dataset
+
+
 def _is_local_coco(dataset: ConfigDict) -> bool:
-    kind = kind_of(dataset)
-    is_coco = kind == "CocoMultiLabel" or issubclass(DATASETS.get(kind) or object, CocoDataset)
-    return is_coco and not dataset.get("backend_args")
+    cls = class_of(dataset)
+    is_coco = issubclass(cls, CocoDataset) and not issubclass(cls, CocoPanopticDataset)
+    return (kind_of(dataset) == "CocoMultiLabel" or is_coco) and not dataset.get("backend_args")
+
+
+def _reference(cfg: Config) -> Reference | None:
+    """That of the first training set; None where it cannot be read."""
+    for _, dataset in _coco_sets(cfg, "train"):
+        coco = _open(dataset, Findings(), None, False)
+        return None if coco is None else Reference.of(coco)
+    return None
+
+
+def _open(dataset: ConfigDict, findings: Findings, num_classes: int | None, is_evaluated: bool) -> CocoSet | None:
+    """The data set, if its file can be read."""
+    file = AnnotationFile(os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file"))))
+    if findings.apply_first(FILE_RULES, file):
+        return None
+    coco = CocoSet(dataset, file, num_classes, is_evaluated)
+    if coco.kind != "CocoMultiLabel":  # which is read by this project
+        findings.apply(ENCODING_RULES, file)
+    return coco
+
+
+def _reads_masks(cfg: Config, split: str, dataset: ConfigDict) -> bool:
+    """Whether the pipeline loads masks, or the evaluator compares them."""
+    loads = any(block.get("with_mask") for _, block in find_typed_blocks(dataset.get("pipeline"), "pipeline"))
+    metrics = [block.get("metric") or [] for _, block in find_blocks(cfg, f"{split}_evaluator")]
+    return loads or any("segm" in ([one] if isinstance(one, str) else one) for one in metrics)
 
 
 def _num_classes(cfg: Config) -> int | None:
@@ -54,40 +130,63 @@ def _num_classes(cfg: Config) -> int | None:
     return head.get("num_classes")
 
 
-def _check_dataset(dataset: ConfigDict, num_classes: int | None, read_images: bool) -> tuple[list[Finding], set[str]]:
-    """The findings of one data set, and the paths of its images."""
-    file = AnnotationFile(os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file"))))
-    findings = Findings()
-    if findings.apply_first(FILE_RULES, file):
-        return findings.result(), set()
-    coco = CocoSet(dataset, file, num_classes)
+def _check_set(coco: CocoSet, findings: Findings, read_images: bool, reads_masks: bool) -> None:
+    findings.apply(CLASS_RULES, coco)
     findings.apply(SET_RULES, coco)
-    _check_annotations(coco, findings)
+    form = BoxForm()
+    _check_annotations(coco, findings, form, reads_masks)
+    findings.apply(FORM_RULES, form)
     findings.apply(OBJECT_RULES, coco)
     _check_images(coco, findings, read_images)
-    return findings.result(), {os.path.normpath(path) for path in coco.image_paths.values()}
 
 
-def _check_annotations(coco: CocoSet, findings: Findings) -> None:
+def _check_annotations(coco: CocoSet, findings: Findings, form: BoxForm, reads_masks: bool) -> None:
     """Apply the rules to every annotation, and count those that are usable."""
+    flags = [*item_rules.FLAG_RULES, *(item_rules.EVALUATED_RULES if coco.is_evaluated and coco.is_detection else [])]
     for entry in coco.annotations:
         annotation = Annotation(entry, coco)
-        if findings.apply_first(REFERENCE_RULES, annotation) or entry["category_id"] not in coco.used:
+        if findings.apply_first(item_rules.REFERENCE_RULES, annotation) or entry["category_id"] not in coco.used:
             continue
-        if coco.is_detection:
-            if findings.apply_first(BOX_RULES, annotation) or annotation.size is None:
-                continue
-            findings.apply(READ_BOX_RULES, annotation)
-        if not entry.get("ignore") and not entry.get("iscrowd"):
+        findings.apply(flags, annotation)
+        if coco.is_detection and not _check_box(annotation, findings, form, reads_masks):
+            continue
+        if entry.get("ignore") or entry.get("iscrowd"):
+            coco.ignored[entry["category_id"]] += 1
+        else:
             coco.objects[entry["category_id"]] += 1
+
+
+def _check_box(annotation: Annotation, findings: Findings, form: BoxForm, reads_masks: bool) -> bool:
+    """Apply the rules about boxes and masks; whether MMDetection reads the annotation."""
+    if findings.apply_first(item_rules.NUMBER_RULES, annotation):
+        return False
+    form.add(annotation)
+    if findings.apply_first(item_rules.BOX_RULES, annotation) or annotation.size is None:
+        return False
+    findings.apply(item_rules.READ_BOX_RULES, annotation)
+    return not (reads_masks and findings.apply(item_rules.MASK_RULES, annotation))
 
 
 def _check_images(coco: CocoSet, findings: Findings, read_images: bool) -> None:
     listed: dict[str, set[str]] = {}
+    finder = FileFinder(coco.folder)
     for number, path in coco.image_paths.items():
         folder, name = os.path.split(path)
         if folder not in listed:  # one listing of a folder instead of a question for every file
             listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        image = ImageFile(path, name in listed[folder], coco.sizes.get(number))
-        if not findings.apply_first(IMAGE_RULES, image) and read_images:
-            findings.apply_first(PIXEL_RULES, image)
+        say_where = partial(_where_else, coco, finder, path)
+        exists = name in listed[folder] or os.path.isfile(path)  # some file systems take other letters for the same
+        image = ImageFile(path, exists, coco.sizes.get(number), say_where)
+        if not findings.apply_first(item_rules.IMAGE_RULES, image) and read_images:
+            findings.apply_first(item_rules.PIXEL_RULES, image)
+
+
+def _where_else(coco: CocoSet, finder: FileFinder, path: str) -> str:
+    """What finds the file of an image that is not there."""
+    name = os.path.relpath(path, finder.folder)
+    found = finder.find(name)
+    fix = f"python tools/fix_annotations.py {coco.path} OUT.json --images {finder.folder} writes such names."
+    seen = (
+        f"{name!r} is there as {found[0]!r} ({found[1]}). {fix}" if found else "Restore the file, or remove its entry."
+    )
+    return f"{coco.file_key} is the path from {finder.folder}, with / instead of a backslash (\\) and no %20. {seen}"

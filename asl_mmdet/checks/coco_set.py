@@ -1,18 +1,24 @@
 """A data set in COCO format as the rules see it: the file, its categories, images and annotations."""
 
-import json
 import math
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import mmcv
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import CocoDataset, LVISV05Dataset, LVISV1Dataset, Objects365V1Dataset, Objects365V2Dataset
+from mmdet.registry import DATASETS
 from mmengine.config import ConfigDict
+from mmengine.fileio import list_from_file
 from numpy.typing import NDArray
+
+from asl_mmdet.coco_format import LVIS_URL, foreign_encoding, is_id, parse_json
+
+KNOWN_CLASSES = ("KnownClassesCoco", "KnownClassesLVIS")  # data sets whose classes go by name, and may lack some
 
 Entry = dict[str, Any]
 Size = tuple[float, float]  # width, height
@@ -23,9 +29,10 @@ def kind_of(dataset: ConfigDict) -> str:
     return str(dataset.get("type")).rpartition(".")[2]
 
 
-def is_id(value: Any) -> bool:
-    """Whether it can be an id: an integer."""
-    return isinstance(value, int) and not isinstance(value, bool)
+def class_of(dataset: ConfigDict) -> type[Any]:
+    """The class of the type, ``object`` where MMDetection has none of that name."""
+    given = dataset.get("type")
+    return given if isinstance(given, type) else DATASETS.get(kind_of(dataset)) or object
 
 
 def is_number(value: Any) -> bool:
@@ -40,8 +47,11 @@ class AnnotationFile:
         self.path = path
         self.content: Any = None
         self.error: OSError | ValueError | None = None
+        self.foreign_encoding = ""
         try:
-            self.content = json.loads(Path(path).read_bytes())
+            content = Path(path).read_bytes()
+            self.content = parse_json(content)
+            self.foreign_encoding = foreign_encoding(content)
         except (OSError, ValueError) as error:  # ValueError: of JSON or of the encoding
             self.error = error
 
@@ -58,7 +68,10 @@ class AnnotationFile:
 class CocoSet:
     """The lists of a file, and what the config says about them."""
 
-    def __init__(self, dataset: ConfigDict, file: AnnotationFile, num_classes: int | None) -> None:
+    def __init__(
+        self, dataset: ConfigDict, file: AnnotationFile, num_classes: int | None, is_evaluated: bool = False
+    ) -> None:
+        self.is_evaluated = is_evaluated
         self.path = file.path
         self.images: list[Entry] = file.content["images"]
         self.annotations: list[Entry] = file.content["annotations"]
@@ -66,11 +79,15 @@ class CocoSet:
         self.num_classes = num_classes  # of the head; None where it is not known, or not compared
         self.metainfo = dataset.get("metainfo") or {}
         self.kind = kind_of(dataset)
+        self.dataset_class = class_of(dataset)
+        self.is_lvis = issubclass(self.dataset_class, LVISV05Dataset)
         self.is_detection = self.kind != "CocoMultiLabel"
         prefix: Any = dataset.get("data_prefix") or ""
         prefix = prefix.get("img", prefix.get("img_path", "")) if isinstance(prefix, dict) else prefix
         self.folder = os.path.join(dataset.get("data_root") or "", str(prefix))
-        self.objects: Counter[Any] = Counter()  # usable annotations by category, once they are counted
+        # Of usable and of ignored annotations by category, once they are counted.
+        self.objects: Counter[Any] = Counter()
+        self.ignored: Counter[Any] = Counter()
 
     @cached_property
     def names(self) -> dict[Any, str]:
@@ -78,14 +95,33 @@ class CocoSet:
         return {entry["id"]: str(entry.get("name")) for entry in self.categories if is_id(entry.get("id"))}
 
     @cached_property
+    def count_of_categories(self) -> Counter[Any]:
+        """How many annotations each category has, of any kind."""
+        return Counter(entry["category_id"] for entry in self.annotations if is_id(entry.get("category_id")))
+
+    @cached_property
     def classes(self) -> list[Any] | None:
         """The classes by the config, or by MMDetection's default; None if they come from the file."""
         given = self.metainfo.get("classes")
+        if isinstance(given, str):  # MMEngine reads such a file
+            return list_from_file(given) if os.path.isfile(given) else None
         if given is not None:
-            return None if isinstance(given, str) else list(given)
+            return list(given)
         if self.kind != "CocoDataset" or self.needs_classes:
             return None
         return list(CocoDataset.METAINFO["classes"])
+
+    @cached_property
+    def class_of_label(self) -> list[str]:
+        """The class that each label stands for, as the data set gives labels to the categories of its file."""
+        if self.kind in ("KnownClassesCoco", "CocoMultiLabel") and self.classes is not None:  # by name
+            return [str(name) for name in self.classes]
+        entries = [entry for entry in self.categories if is_id(entry.get("id"))]
+        if self.kind == "CocoMultiLabel" or issubclass(self.dataset_class, Objects365V1Dataset):
+            entries = sorted(entries, key=lambda entry: entry["id"])
+        if self.is_lvis:  # all of the file, whatever metainfo says
+            return [str(entry.get("name")) for entry in entries]
+        return [self.names[entry["id"]] for entry in entries if entry["id"] in self.used]
 
     @cached_property
     def needs_classes(self) -> bool:
@@ -104,11 +140,27 @@ class CocoSet:
     @cached_property
     def image_paths(self) -> dict[Any, str]:
         """The paths of the images by id."""
-        return {
-            entry["id"]: os.path.join(self.folder, entry["file_name"])
-            for entry in self.images
-            if isinstance(entry.get("file_name"), str) and is_id(entry.get("id"))
-        }
+        files = ((entry.get("id"), self.file_of(entry)) for entry in self.images)
+        return {number: os.path.join(self.folder, file) for number, file in files if is_id(number) and file}
+
+    @property
+    def file_key(self) -> str:
+        """What names an image's file in its record."""
+        return "coco_url" if issubclass(self.dataset_class, LVISV1Dataset) else "file_name"
+
+    def file_of(self, image: Entry) -> str:
+        """The file of an image below the folder, as the data set makes it of the record; empty without one."""
+        name = image.get(self.file_key)
+        if not isinstance(name, str):
+            return ""
+        if issubclass(self.dataset_class, LVISV1Dataset):
+            return name.replace(LVIS_URL, "")
+        if self.is_lvis:  # COCO's names of 2014, in the folder of 2017
+            return name[-16:] if name.startswith("COCO") else name
+        if issubclass(self.dataset_class, Objects365V2Dataset):
+            folder, name = os.path.split(name)
+            return os.path.join(os.path.basename(folder), name)
+        return name
 
     @cached_property
     def sizes(self) -> dict[Any, Size]:
@@ -149,6 +201,7 @@ class ImageFile:
     path: str
     exists: bool
     size: Size | None  # as annotated
+    where_else: Callable[[], str] = str  # says what finds the file
 
     @cached_property
     def content(self) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config, ConfigDict
 
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
+from asl_mmdet.checks.dropped_keys import dropped_keys
 from asl_mmdet.checks.finding import FAILS, Finding, Findings, Rule
 from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks, get_key
 from asl_mmdet.losses.class_weight import Scheme, check_class_weight, weights_of
@@ -54,11 +55,17 @@ def _persistent_workers(cfg: Config) -> Iterator[str]:
 def _other_annotations(cfg: Config) -> Iterator[str]:
     for split in SPLITS:
         datasets = [data for _, data in find_datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader")]
-        read = {os.path.normpath(os.path.join(d.get("data_root") or "", str(d.get("ann_file")))) for d in datasets}
+        files = [os.path.normpath(os.path.join(d.get("data_root") or "", str(d.get("ann_file")))) for d in datasets]
+        read = {_place(file) for file in files}
         for _, evaluator in find_blocks(cfg, f"{split}_evaluator"):
             path = evaluator.get("ann_file")
-            if path and read and os.path.normpath(path) not in read:
-                yield f"{split}_evaluator.ann_file={path!r}; write {min(read)!r}"
+            if path and read and _place(path) not in read:
+                yield f"{split}_evaluator.ann_file={path!r}; write {min(files)!r}"
+
+
+def _place(path: str) -> str:
+    """Where a file is, however it is written: from here or from the root, by a link or not."""
+    return path if "://" in path else os.path.realpath(path)
 
 
 def _short_schedules(cfg: Config) -> Iterator[str]:
@@ -164,6 +171,17 @@ def _trained_classes(cfg: Config) -> list[str]:
     return coco.classes or list(coco.names.values())
 
 
+def _dropped(loss: LossBlock) -> Iterator[str]:
+    found = dropped_keys(loss.cfg, loss.key)
+    if found:
+        values = ", ".join(
+            f"{name}={value!r} of {os.path.relpath(path)} is {default!r}"
+            for name, (value, default, path) in found.items()
+        )
+        written = ", ".join(f"{name}={value!r}" for name, (value, _, _) in found.items())
+        yield f"{loss.key}: {values}; write {written}"
+
+
 def _type_if(is_wrong: Callable[[LossBlock], bool]) -> Callable[[LossBlock], list[str]]:
     return lambda loss: [loss.shown_type] if is_wrong(loss) else []
 
@@ -257,6 +275,14 @@ LOSS_RULES: list[Rule[LossBlock]] = [
         FAILS,
         "",
         _wrong_class_weight,
+    ),
+    Rule(
+        "C210",
+        "warning",
+        "loss block that deletes what its base config sets",
+        "The loss's defaults are used.",
+        "Write the values into the block, unless the defaults are what you want.",
+        _dropped,
     ),
 ]
 

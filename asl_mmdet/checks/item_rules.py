@@ -3,14 +3,45 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from asl_mmdet.checks.coco_set import Annotation, Entry, ImageFile, is_id, is_number
+from asl_mmdet.checks.coco_set import Annotation, Entry, ImageFile, is_number
 from asl_mmdet.checks.finding import FAILS, Rule
+from asl_mmdet.coco_format import RENUMBER, is_id
 
 DROPPED = "MMDetection leaves it out without a warning."
 
 
 def _where(is_wrong: Callable[[Annotation], bool]) -> Callable[[Annotation], Iterable[str]]:
     return lambda annotation: (annotation.where,) if is_wrong(annotation) else ()
+
+
+def _unlisted(key: str, is_listed: Callable[[Annotation, Any], bool]) -> Callable[[Annotation], Iterable[str]]:
+    """A rule's ``find`` for a reference to an entry of another list."""
+
+    def find(annotation: Annotation) -> Iterable[str]:
+        value = annotation.entry.get(key)
+        return () if is_id(value) and is_listed(annotation, value) else (f"{annotation.where}: {key}={value!r}",)
+
+    return find
+
+
+def _fix_reference(annotation: Annotation, key: str) -> str:
+    return "" if is_id(annotation.entry.get(key)) else RENUMBER.format(annotation.coco.path)
+
+
+def _wrong_flags(annotation: Annotation) -> Iterable[str]:
+    """What Python takes for true or false, and pycocotools for another number or for none."""
+    for key in ("iscrowd", "ignore"):
+        value = annotation.entry.get(key)
+        if value not in (0, 1, None, ""):
+            yield f"{annotation.where}: {key}={value!r}"
+
+
+def mask_of(entry: Entry) -> Any:
+    """The segmentation as MMDetection uses it: an RLE, the polygons of at least three points, or nothing."""
+    mask = entry.get("segmentation")
+    if isinstance(mask, dict):
+        return mask if mask.get("counts") is not None and mask.get("size") is not None else None
+    return [p for p in mask or [] if isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0]
 
 
 def _box(text: str, is_wrong: Callable[..., bool]) -> Callable[..., Iterable[str]]:
@@ -38,6 +69,57 @@ def _has_box(entry: Entry) -> bool:
     return isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
 
 
+FLAG_RULES: list[Rule[Annotation]] = [
+    Rule(
+        "D415",
+        "error",
+        "iscrowd or ignore is neither 0 nor 1",
+        "A text that is not empty counts as 1 in training, and stops the evaluation or is another number there.",
+        "Write 0, or 1 for a region to ignore.",
+        _wrong_flags,
+    ),
+]
+# What evaluation does by these is right with this project, which is worth a word all the same.
+EVALUATED_RULES: list[Rule[Annotation]] = [
+    Rule(
+        "D414",
+        "warning",
+        "annotation with the id 0",
+        "pycocotools counts its object as never found. It is renumbered here before the evaluation.",
+        lambda annotation: "For other tools: " + RENUMBER.format(annotation.coco.path),
+        lambda annotation: (
+            ("annotation id 0",) if is_id(annotation.entry.get("id")) and annotation.entry["id"] == 0 else ()
+        ),
+    ),
+    Rule(
+        "D418",
+        "warning",
+        "annotation without iscrowd",
+        "pycocotools fails on it. It is taken for 0 here.",
+        lambda annotation: (
+            f"For other tools: python tools/fix_annotations.py {annotation.coco.path} OUT.json writes it."
+        ),
+        _where(lambda a: a.entry.get("iscrowd") in (None, "") and not a.coco.is_lvis),
+    ),
+]
+MASK_RULES: list[Rule[Annotation]] = [
+    Rule(
+        "D419",
+        "error",
+        "annotation without a mask, where the config reads masks",
+        FAILS,
+        "Remove the annotation, or write with_mask=False in LoadAnnotations if only boxes are wanted.",
+        _where(lambda a: not a.entry.get("segmentation")),
+    ),
+    Rule(
+        "D420",
+        "warning",
+        "annotation whose mask is neither an RLE nor polygons of three points",
+        "Its region is ignored.",
+        "Write the polygon, or an RLE with counts and size.",
+        _where(lambda a: bool(a.entry.get("segmentation")) and not mask_of(a.entry)),
+    ),
+]
 # The first rule that applies to an annotation takes it: MMDetection does not read it.
 REFERENCE_RULES: list[Rule[Annotation]] = [
     Rule(
@@ -45,19 +127,19 @@ REFERENCE_RULES: list[Rule[Annotation]] = [
         "warning",
         "annotation of an image that the file does not list",
         "It is not read.",
-        "Add the image, or remove the annotation.",
-        _where(lambda a: not is_id(a.entry.get("image_id")) or a.entry["image_id"] not in a.coco.image_paths),
+        lambda a: _fix_reference(a, "image_id") or "Add the image, or remove the annotation.",
+        _unlisted("image_id", lambda a, value: value in a.coco.image_paths),
     ),
     Rule(
         "D404",
         "warning",
         "annotation of a category that the file does not list",
         "It is not read.",
-        "Add the category, or remove the annotation.",
-        _where(lambda a: not is_id(a.entry.get("category_id")) or a.entry["category_id"] not in a.coco.names),
+        lambda a: _fix_reference(a, "category_id") or "Add the category, or remove the annotation.",
+        _unlisted("category_id", lambda a, value: value in a.coco.names),
     ),
 ]
-BOX_RULES: list[Rule[Annotation]] = [
+NUMBER_RULES: list[Rule[Annotation]] = [
     Rule(
         "D405",
         "error",
@@ -74,6 +156,8 @@ BOX_RULES: list[Rule[Annotation]] = [
         "Write width x height.",
         _where(lambda a: not is_number(a.entry.get("area"))),
     ),
+]
+BOX_RULES: list[Rule[Annotation]] = [
     Rule(
         "D407",
         "warning",
@@ -103,7 +187,7 @@ BOX_RULES: list[Rule[Annotation]] = [
         "warning",
         "box outside its image",
         DROPPED,
-        "Check the order [x, y, width, height] and the size of the image.",
+        "Check the order [x, y, width, height], and the width and height of the image.",
         _box("{box}", _is_outside),
     ),
 ]
@@ -134,7 +218,7 @@ IMAGE_RULES: list[Rule[ImageFile]] = [
         "error",
         "image file not found",
         "Training fails when it reads the image.",
-        "Restore the file, or remove its entry.",
+        lambda image: image.where_else() or "Restore the file, or remove its entry.",
         lambda image: () if image.exists else (image.path,),
     ),
 ]

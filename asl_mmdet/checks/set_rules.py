@@ -5,16 +5,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, Entry, has_size, is_id
-from asl_mmdet.checks.finding import EXAMPLES, FAILS, Rule
+from asl_mmdet.checks.box_form import BoxForm
+from asl_mmdet.checks.class_rules import folded, unused_class
+from asl_mmdet.checks.coco_set import KNOWN_CLASSES, AnnotationFile, CocoSet, Entry, has_size
+from asl_mmdet.checks.finding import FAILS, Rule
+from asl_mmdet.coco_format import RENUMBER, is_id
 from asl_mmdet.known_categories import known_categories
 
-KNOWN_CLASSES = ("KnownClassesCoco", "KnownClassesLVIS")  # data sets whose classes go by name, and may lack some
+IGNORED = "Write iscrowd=0 for single objects: 1 is for regions of many. CVAT writes 1 for every brush mask."
+BAD_ID = "MMDetection and COCO's evaluation fail on it, or take other numbers for it."
 
 
 def _repeated(entries: list[Entry]) -> Iterator[str]:
-    numbers = Counter(repr(entry["id"]) for entry in entries if entry.get("id") is not None)
-    return (number for number, times in numbers.items() if times > 1)
+    numbers = Counter(entry["id"] for entry in entries if is_id(entry.get("id")))  # 1 and 1.0 are one
+    return (str(number) for number, times in numbers.items() if times > 1)
 
 
 def _without_id(entries: list[Entry]) -> Iterator[str]:
@@ -33,8 +37,7 @@ def _more_than_once(names: Iterable[Any]) -> Iterator[str]:
 def _missing_classes(coco: CocoSet) -> Iterator[str]:
     for name in coco.classes or []:
         if name not in coco.names.values():
-            folded = str(name).strip().lower()
-            similar = next((n for n in coco.names.values() if n.strip().lower() == folded), None)
+            similar = next((n for n in coco.names.values() if folded(n) == folded(name)), None)
             if coco.kind in KNOWN_CLASSES and not similar:
                 continue  # another data set of the config has it
             yield f"{name!r}, where the file has {similar!r}" if similar else f"{name!r}"
@@ -43,21 +46,15 @@ def _missing_classes(coco: CocoSet) -> Iterator[str]:
 def _unlabelled_boxes(coco: CocoSet) -> Iterator[str]:
     if coco.kind not in KNOWN_CLASSES:
         return
-    annotated: dict[str, set[Any]] = defaultdict(set)
+    annotated: dict[Any, set[Any]] = defaultdict(set)
     for entry in coco.annotations:
-        annotated[repr(entry.get("image_id"))].add(entry.get("category_id"))
+        if is_id(entry.get("image_id")) and is_id(entry.get("category_id")):
+            annotated[entry["image_id"]].add(entry["category_id"])
     for image in coco.images:
         try:
-            known_categories(image, annotated[repr(image.get("id"))], coco.names)
+            known_categories(image, annotated[image["id"]] if is_id(image.get("id")) else (), coco.names)
         except ValueError as error:
             yield str(error)
-
-
-def _other_order(coco: CocoSet) -> Iterator[str]:
-    classes, in_file = coco.classes or [], list(coco.used.values())
-    by_name = coco.kind in KNOWN_CLASSES or coco.classes is None
-    if not by_name and sorted(in_file) == sorted(classes) and in_file != classes:
-        yield f"config {classes[:EXAMPLES]}, file {in_file[:EXAMPLES]}"
 
 
 def _other_number(coco: CocoSet) -> Iterator[str]:
@@ -71,10 +68,24 @@ def _other_number(coco: CocoSet) -> Iterator[str]:
         yield f"{coco.num_classes} in the head, {number} in {place}; write num_classes={number}"
 
 
+def _why_unusable(coco: CocoSet) -> str:
+    if coco.ignored:
+        return f"All {coco.ignored.total()} annotations have iscrowd=1 or ignore=1. {IGNORED}"
+    return "The other findings say why."
+
+
 def _string_classes(coco: CocoSet) -> Iterator[str]:
     classes = coco.metainfo.get("classes")
-    if isinstance(classes, str):
+    if isinstance(classes, str) and coco.classes is None:
         yield f"classes={classes!r}"
+
+
+def _other_format(file: AnnotationFile) -> Iterator[str]:
+    """What else the annotations are, if they are none of objects."""
+    first = file.content["annotations"][0] if file.content["annotations"] else {}
+    for key, kind in (("segments_info", "panoptic"), ("caption", "caption")):
+        if key in first and "bbox" not in first:
+            yield f"{file.path}: annotations have {key}, as in {kind} files"
 
 
 FILE_RULES: list[Rule[AnnotationFile]] = [
@@ -102,6 +113,26 @@ FILE_RULES: list[Rule[AnnotationFile]] = [
         "A file in COCO format has the lists images, annotations and categories.",
         lambda file: file.missing_lists(),
     ),
+    Rule(
+        "D106",
+        "error",
+        "annotation file of another task",
+        "It has no boxes.",
+        "Name the file of instances, such as instances_train2017.json.",
+        _other_format,
+    ),
+]
+ENCODING_RULES: list[Rule[AnnotationFile]] = [
+    Rule(
+        "D105",
+        "error",
+        "annotation file is not plain UTF-8",
+        "MMDetection cannot read it.",
+        lambda file: (
+            f"Save it as UTF-8 without a byte order mark: python tools/fix_annotations.py {file.path} OUT.json."
+        ),
+        lambda file: [f"{file.path}: {file.foreign_encoding}"] if file.foreign_encoding else (),
+    ),
 ]
 SET_RULES: list[Rule[CocoSet]] = [
     Rule(
@@ -123,18 +154,10 @@ SET_RULES: list[Rule[CocoSet]] = [
     Rule(
         "D202",
         "error",
-        "category id is missing or not an integer",
-        FAILS,
-        "Use integers.",
+        "category id is missing or not a whole number",
+        BAD_ID,
+        lambda coco: RENUMBER.format(coco.path),
         lambda coco: _without_id(coco.categories),
-    ),
-    Rule(
-        "D203",
-        "warning",
-        "duplicate category name",
-        "Each becomes a class of its own.",
-        "Merge the categories, or rename one.",
-        lambda coco: _more_than_once(coco.names.values()),
     ),
     Rule(
         "D204",
@@ -148,7 +171,7 @@ SET_RULES: list[Rule[CocoSet]] = [
         "D205",
         "error",
         "metainfo.classes is a string",
-        "Its letters, or a file of that name, become the classes.",
+        "There is no file of that name, so its letters become the classes.",
         "Write a tuple: classes=('name',).",
         _string_classes,
     ),
@@ -181,7 +204,7 @@ SET_RULES: list[Rule[CocoSet]] = [
         "error",
         "class that the annotation file does not have",
         "It is never learned, and the labels of the classes behind it are shifted.",
-        "Write the names as they are in the file.",
+        "Write the names as they are in the file, or add the category to it.",
         _missing_classes,
     ),
     Rule(
@@ -191,14 +214,6 @@ SET_RULES: list[Rule[CocoSet]] = [
         "Its objects are background.",
         "Add it, unless that is what you want.",
         lambda coco: [f"{name!r}" for name in coco.names.values() if coco.classes and name not in coco.classes],
-    ),
-    Rule(
-        "D211",
-        "warning",
-        "order of the classes differs between config and file",
-        "Labels follow the file, so results and pictures show wrong names.",
-        "Write metainfo.classes in the order of the file.",
-        _other_order,
     ),
     Rule("D212", "error", "number of classes differs", "Labels and scores do not fit.", "", _other_number),
     Rule(
@@ -220,9 +235,9 @@ SET_RULES: list[Rule[CocoSet]] = [
     Rule(
         "D302",
         "error",
-        "image id is missing or not an integer",
-        FAILS,
-        "Use integers.",
+        "image id is missing or not a whole number",
+        BAD_ID,
+        lambda coco: RENUMBER.format(coco.path),
         lambda coco: _without_id(coco.images),
     ),
     Rule(
@@ -230,8 +245,8 @@ SET_RULES: list[Rule[CocoSet]] = [
         "error",
         "image without a file_name",
         FAILS,
-        "Add it, or remove the entry.",
-        lambda coco: (_short(entry) for entry in coco.images if not isinstance(entry.get("file_name"), str)),
+        lambda coco: f"{coco.kind} reads {coco.file_key}. Add it, or remove the entry.",
+        lambda coco: (_short(entry) for entry in coco.images if not coco.file_of(entry)),
     ),
     Rule(
         "D304",
@@ -262,10 +277,20 @@ SET_RULES: list[Rule[CocoSet]] = [
     Rule(
         "D402",
         "error",
-        "annotation id is missing or not an integer",
-        FAILS,
-        "Use integers.",
+        "annotation id is missing or not a whole number",
+        BAD_ID,
+        lambda coco: RENUMBER.format(coco.path),
         lambda coco: _without_id(coco.annotations),
+    ),
+]
+FORM_RULES: list[Rule[BoxForm]] = [
+    Rule(
+        "D416",
+        "error",
+        "box written as corners x1, y1, x2, y2",
+        "Other boxes are learned and evaluated than were drawn.",
+        "Write bbox=[x, y, width, height].",
+        BoxForm.corners,
     ),
 ]
 OBJECT_RULES: list[Rule[CocoSet]] = [
@@ -275,15 +300,27 @@ OBJECT_RULES: list[Rule[CocoSet]] = [
         "class without a usable object",
         "It is never learned, or has no AP.",
         "Add objects, or leave the class out.",
-        lambda coco: [f"{name!r}" for number, name in coco.used.items() if not coco.objects[number]],
+        lambda coco: [unused_class(coco, number) for number in coco.used if not coco.objects[number]],
     ),
     Rule(
         "D413",
         "error",
         "data set without a usable object",
         "There is nothing to learn or to evaluate.",
-        "The other findings say why.",
+        lambda coco: _why_unusable(coco),
         lambda coco: [coco.path] if coco.image_paths and not coco.objects else (),
+    ),
+    Rule(
+        "D417",
+        "warning",
+        "data set with more regions to ignore than objects",
+        "They are neither learned nor evaluated.",
+        IGNORED,
+        lambda coco: (
+            [f"{coco.ignored.total()} of {coco.objects.total() + coco.ignored.total()} annotations"]
+            if 0 < coco.objects.total() < coco.ignored.total()
+            else ()
+        ),
     ),
 ]
 

@@ -15,7 +15,7 @@ from asl_mmdet.audit.folds import Folds
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import Prediction, PredictionFile, predict, source_of, test_on_training_images
 from asl_mmdet.checkpoints import load_checkpoint
-from asl_mmdet.checks import preflight
+from asl_mmdet.checks import check_labels, preflight
 from asl_mmdet.cli.common import check_data, fail, load_config, need, stop_on, tell
 from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
 from asl_mmdet.config_tree import find_blocks, find_datasets
@@ -117,6 +117,8 @@ def _by_checkpoint(cfg: Config, args: argparse.Namespace, out: Path, labels: Lab
     stop_on(preflight.check_checkpoint(args.checkpoint))
     _check_classes(args.checkpoint, labels)
     check_data(cfg, "val" if args.validation else "train")
+    if args.validation:
+        stop_on(check_labels(cfg, "val"))
     file = PredictionFile(out / PREDICTIONS, source_of(cfg, args.checkpoint, labels, args.tta))
     if labels.images.keys() - file.predictions.keys():
         test_on_training_images(cfg, labels)

@@ -15,7 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from asl_mmdet.checkpoints import only_weights
-from asl_mmdet.checks import Finding, preflight
+from asl_mmdet.checks import Finding, check_datasets, preflight
 from asl_mmdet.checks.finding import without
 from asl_mmdet.stack import DISTRIBUTIONS, not_found
 from asl_mmdet_cli.messages import fail, need_config, tell
@@ -94,6 +94,21 @@ def stop_on(findings: Iterable[Finding], ignored: Iterable[str] = ()) -> None:
 def check_data(cfg: Config, *splits: str) -> None:
     """End with a message if a file or folder that the ``splits`` ('train', 'val', 'test') read is missing."""
     stop_on(preflight.check_data(cfg, splits))
+
+
+def check_test_set(cfg: Config, ignored: Iterable[str] = ()) -> None:
+    """Say what is wrong with the annotations of the test set; end if its numbers would be wrong, or there were none."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    found = check_datasets(cfg, ("test",), read_images=False)
+    findings = without((one for findings in found.values() for one in findings), ignored)
+    for finding in findings:
+        tell(f"test_dataloader: {finding}")
+    if any(finding.is_error for finding in findings):
+        fail(
+            "the evaluation would fail or give wrong numbers; see above. --ignore CODE leaves a rule out, "
+            "--skip-checks all of them"
+        )
 
 
 def prepare_start(cfg: Config, resume: str | None, ignored: Iterable[str] = ()) -> None:

@@ -5,13 +5,14 @@ import json
 from collections import Counter
 
 from asl_mmdet.cli.common import fail
+from asl_mmdet.coco_format import read_json
 from asl_mmdet.drop_boxes import drop_boxes
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the file, and say what is left of every class."""
     try:
-        coco = json.loads(args.annotations.read_text())
+        coco = read_json(args.annotations)
         result = drop_boxes(coco, args.protocol, args.rate, args.seed)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(result))

@@ -1,11 +1,11 @@
 """Make the bundled synthetic data set of coloured shapes."""
 
 import argparse
-import json
 import shutil
 import time
 
 from asl_mmdet.cli.common import fail
+from asl_mmdet.coco_format import read_json
 from asl_mmdet.shapes import make_shapes
 
 
@@ -20,7 +20,7 @@ def main(args: argparse.Namespace) -> None:
         make_shapes(root, **options)
     except (ValueError, OSError) as error:
         fail(str(error))
-    number = len(json.loads((root / "annotations" / "train.json").read_text())["annotations"])
+    number = len(read_json(root / "annotations" / "train.json")["annotations"])
     print(
         f"{root}: {args.num_train} training and {args.num_val} validation images, {args.num_classes} classes, {number} "
         f"training boxes, in {time.perf_counter() - start:.1f} s"

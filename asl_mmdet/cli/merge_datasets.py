@@ -4,7 +4,8 @@ import argparse
 import json
 
 from asl_mmdet.cli.common import fail
-from asl_mmdet.merge_datasets import counts, merge
+from asl_mmdet.coco_format import read_json
+from asl_mmdet.merge_datasets import counts, left_out, merge
 
 
 def main(args: argparse.Namespace) -> None:
@@ -12,7 +13,7 @@ def main(args: argparse.Namespace) -> None:
     files = {}
     for path in args.annotations:
         try:
-            files[str(path)] = json.loads(path.read_bytes())
+            files[str(path)] = read_json(path)
         except (OSError, ValueError) as error:
             fail(f"{path} cannot be read: {error}")
     try:
@@ -28,4 +29,6 @@ def main(args: argparse.Namespace) -> None:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in left_out(files):
+        print(line)
     print(f"{args.out}: {len(merged['images'])} images, {len(merged['annotations'])} annotations")

@@ -16,15 +16,18 @@ from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import (
     build_runner,
     check_data,
+    check_test_set,
     end_processes,
     fail,
     load_config,
     stop_on,
     tell,
 )
+from asl_mmdet.config_tree import find_blocks
 from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet.thresholds.model import wrap_model
+from asl_mmdet.visualization import plain_text
 
 
 def main(args: argparse.Namespace) -> None:
@@ -32,6 +35,8 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     stop_on(preflight.check_checkpoint(args.checkpoint))
     check_data(cfg, "test")
+    if not args.skip_checks and not args.dump_only and _is_evaluated(cfg):
+        check_test_set(cfg, args.ignore)
     if args.thresholds:
         use_thresholds(cfg, args.thresholds)
     is_classifier = task_of(cfg) is MULTI_LABEL
@@ -54,9 +59,16 @@ def main(args: argparse.Namespace) -> None:
     if args.out:
         metrics = [] if args.dump_only else runner.test_evaluator.metrics
         runner.test_evaluator.metrics = [*metrics, dump_to(args.out, cfg)]
-    runner.test()
+    with plain_text():
+        runner.test()
     del runner
     end_processes()
+
+
+def _is_evaluated(cfg: Config) -> bool:
+    """Whether an evaluator compares the predictions with something, rather than write them down."""
+    blocks = [block for _, block in find_blocks(cfg, "test_evaluator")]
+    return not blocks or not all(block.get("format_only") for block in blocks)
 
 
 def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) -> Runner:

@@ -18,6 +18,7 @@ from asl_mmdet.cli.common import (
     stop_on,
     tell,
 )
+from asl_mmdet.visualization import plain_text
 
 
 def main(args: argparse.Namespace) -> None:
@@ -50,7 +51,8 @@ def main(args: argparse.Namespace) -> None:
     stop_on(preflight.check_work_dir(cfg.work_dir), args.ignore)
     runner = build_runner(cfg)
     stop_on(preflight.check_space(cfg.work_dir, runner.model), args.ignore)
-    runner.train()
+    with plain_text():  # a visualization hook may draw
+        runner.train()
     del runner
     end_processes()
 

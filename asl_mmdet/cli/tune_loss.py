@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from asl_mmdet.benchmark import Plan, run
 from asl_mmdet.cli.common import check_data, fail, load_config, need, tell
+from asl_mmdet.coco_format import read_json
 from asl_mmdet.config_tree import find_datasets
 from asl_mmdet.task import loss_node, task_of
 from asl_mmdet.tuning import OWN, Tried, block_of, search, split_annotations
@@ -96,7 +97,7 @@ def use_parts(cfg: Config, folder: Path, share: float, seed: int) -> str:
     """
     node, path = train_node(cfg), annotations_of(cfg)
     try:
-        parts = split_annotations(json.loads(path.read_text()), share, seed)
+        parts = split_annotations(read_json(path), share, seed)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no COCO-format annotation file: {type(error).__name__}: {error}") from error
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from terminaltables import AsciiTable
 
 from asl_mmdet import __version__
-from asl_mmdet.checks import preflight
+from asl_mmdet.checks import check_labels, preflight
 from asl_mmdet.cli.common import (
     check_data,
     end_processes,
@@ -43,6 +43,7 @@ def main(args: argparse.Namespace) -> None:
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     stop_on(preflight.check_checkpoint(args.checkpoint))
     check_data(cfg, "test")
+    stop_on(check_labels(cfg, "val"))
     out = args.out or Path(cfg.work_dir) / "thresholds"
     cfg.work_dir = str(out / "logs")
     settings = settings_of(args)

@@ -1,6 +1,5 @@
 """Predictions for the images of a folder, as COCO's JSON."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from mmengine.utils import ProgressBar
 from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader
 
+from asl_mmdet.coco_format import file_of, is_id, read_json
 from asl_mmdet.deploy.detector import Detector
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -133,6 +133,16 @@ def to_coco(samples: Iterable[Any], names: Sequence[str], classes: Sequence[str]
     return dict(images=images, categories=categories, annotations=annotations)
 
 
+def _by_name(entries: list[tuple[Any, Any]]) -> dict[str, int]:
+    """Ids by name, ValueError where a name is missing or has several, or an id is no whole number."""
+    found: dict[str, int] = {}
+    for name, number in entries:
+        if not isinstance(name, str) or name in found or not is_id(number):
+            raise ValueError(f"{name!r} with the id {number!r} has no name or id of its own")
+        found[name] = number
+    return found
+
+
 class Ids:
     """The ids that an annotation file gives to images and categories, for predictions that it is to be compared with.
 
@@ -146,14 +156,16 @@ class Ids:
 
     def __init__(self, path: str | Path, classes: Sequence[str]) -> None:
         try:
-            content = json.loads(Path(path).read_text())
-            self.images: dict[str, int] = {image["file_name"]: image["id"] for image in content["images"]}
-            categories = {category["name"]: category["id"] for category in content["categories"]}
+            content = read_json(path)
+            images = [(file_of(image), image["id"]) for image in content["images"]]
+            categories = [(category["name"], category["id"]) for category in content["categories"]]
+            self.images: dict[str, int] = _by_name(images)
+            by_name = _by_name(categories)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"--ids-of {path} is no annotation file in COCO's format ({error!r})") from error
-        if missing := [name for name in classes if name not in categories]:
+        if missing := [name for name in classes if name not in by_name]:
             raise ValueError(f"--ids-of {path} lacks classes of the model: {', '.join(missing[:5])}")
-        self._categories = [categories[name] for name in classes]
+        self._categories = [by_name[name] for name in classes]
 
     def results(self, coco: dict[str, Any]) -> list[dict[str, Any]]:
         """The list that ``pycocotools.coco.COCO.loadRes`` and COCO's servers take, of what :func:`to_coco` gives."""

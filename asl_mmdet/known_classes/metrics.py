@@ -7,6 +7,7 @@ import numpy as np
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 
+from asl_mmdet.coco_evaluation import exact
 from asl_mmdet.hooks.known_classes import META_KEY
 
 
@@ -59,7 +60,7 @@ class KnownClassesCocoMetric(CocoMetric):
             if name not in ids:
                 ids[name] = max(ids.values()) + 1
                 coco.cats[ids[name]] = dict(id=ids[name], name=name)
-        self.cat_ids = [ids[name] for name in self.dataset_meta["classes"]]
+        self.cat_ids = exact("categories", [ids[name] for name in self.dataset_meta["classes"]])
         for gt, _ in results:
             known = {self.cat_ids[label] for label in gt[META_KEY]}
             for annotation in coco.imgToAnns[gt["img_id"]]:

@@ -4,7 +4,6 @@ import ast
 import contextlib
 import csv
 import io
-import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -14,6 +13,8 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 from pycocotools.coco import COCO
+
+from asl_mmdet.coco_format import is_id, read_json
 
 
 @DATASETS.register_module()
@@ -163,24 +164,32 @@ def _name_list(row: dict[str, Any]) -> list[str]:
 def _read_coco(path: str) -> COCO:
     check_exists(path, "https://cocodataset.org/#download")
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-            coco = COCO(path)
-        for key, fields in (
-            ("annotations", dict(image_id=int, category_id=int)),
-            ("images", dict(id=int, file_name=str)),
-            ("categories", dict(id=int, name=str)),
-        ):
-            for entry in coco.dataset[key]:
-                if wrong := [name for name, kind in fields.items() if not isinstance(entry[name], kind)]:
-                    raise TypeError(f"{wrong[0]}={entry[wrong[0]]!r} in {key}")
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = read_json(path)
+    except ValueError as error:
         raise ValueError(f"{path} is not valid JSON, or is truncated: {error}") from error
+    try:
+        coco = COCO()
+        coco.dataset = content
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
+            coco.createIndex()
+        for key, fields in (
+            ("annotations", dict(image_id=is_id, category_id=is_id)),
+            ("images", dict(id=is_id, file_name=_is_text)),
+            ("categories", dict(id=is_id, name=_is_text)),
+        ):
+            for entry in content[key]:
+                if wrong := [name for name, is_right in fields.items() if not is_right(entry[name])]:
+                    raise TypeError(f"{wrong[0]}={entry[wrong[0]]!r} in {key}")
     except (KeyError, TypeError, AssertionError, AttributeError) as error:
         raise ValueError(
             f"{path} is not in COCO format ({type(error).__name__}: {error}): it needs the lists images (id, "
             "file_name), annotations (image_id, category_id) and categories (id, name)"
         ) from error
     return coco
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def check_exists(path: str, source: str) -> None:

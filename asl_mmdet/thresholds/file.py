@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asl_mmdet.coco_format import read_json
 from asl_mmdet.thresholds.calibration import METHODS, Calibration, Isotonic, Map, Platt
 
 Array = NDArray[Any]
@@ -87,7 +88,7 @@ class ThresholdFile:
             ValueError: With the key and the value, if the file is missing, no JSON, or something in it is wrong.
         """
         try:
-            content = json.loads(Path(path).read_text())
+            content = read_json(path)
         except OSError as error:
             raise ValueError(f"there is no thresholds file {path} ({error.strerror})") from error
         except ValueError as error:

@@ -32,7 +32,7 @@ def split_annotations(coco: Coco, share: float, seed: int = 0) -> tuple[Coco, Co
         raise ValueError(f"share={share:g}: use a number between 0 and 1, such as 0.2")
     ids = sorted(image["id"] for image in coco["images"])
     number = max(1, round(share * len(ids)))
-    chosen = set(np.random.default_rng(seed).permutation(ids)[:number].tolist())
+    chosen = {ids[i] for i in np.random.default_rng(seed).permutation(len(ids))[:number]}  # NumPy holds 64 bits
     parts = tuple(
         {
             **coco,

@@ -15,7 +15,7 @@ custom_imports = dict(imports=["asl_mmdet", "asl_mmdet.multilabel"], allow_faile
 data_root = "{{$COCO_FOLDER:data/coco_folder}}/"
 classes, num_images = ("one", "another"), 300  # where there is no such folder, which tools/train.py says
 if os.path.isfile(data_root + "annotations/train.json"):
-    with open(data_root + "annotations/train.json", encoding="utf-8") as file:
+    with open(data_root + "annotations/train.json", "rb") as file:  # JSON tells its encoding by its bytes
         coco = json.load(file)
     classes, num_images = tuple(category["name"] for category in coco["categories"]), len(coco["images"])
     del coco, file

@@ -31,6 +31,7 @@ model = dict(
             use_sigmoid=False,
             gamma_pos=0.0,
             gamma_neg=4.0,
+            clip=0.0,
             alpha=None,
             label_smoothing=0.1,
             detach_focusing=True,

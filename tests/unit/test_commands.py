@@ -72,6 +72,10 @@ REFUSED = {
         ("FILE --gpus 2", "name a --launcher"),
         ("FILE --srun-options x", "use --launcher slurm"),
     ],
+    "fix_annotations": [
+        ("nowhere.json --out new.json", "there is no annotation file nowhere.json"),
+        ("FILE --out FILE --force", "is the file that is read"),
+    ],
     "drop_boxes": [
         ("FILE --out FILE --force", "is the file that is read"),
         ("FILE --out new.json --rate 1.5", "use a number in [0, 1], not 1.5"),

@@ -77,7 +77,7 @@ def changed(content, key, i, **values):
         (coco({1: "car"}, {1: "a.jpg"}, []), "b: an image 'a.jpg' is in a already"),
         (coco({1: "car"}, {1: "c.jpg"}, [(1, 4)]), r"b: annotations\[0\] is of image_id=1 and category_id=4"),
         (changed(traffic(), "images", 1, id=1), r"b: images\[1\] has id=1, and so has another"),
-        (changed(traffic(), "images", 1, file_name=None), r"b: images\[1\] needs an integer id and a file_name"),
+        (changed(traffic(), "images", 1, file_name=None), r"b: images\[1\] needs a whole number as id and a file_name"),
         (changed(traffic(), "images", 0, known_categories=["dog"]), "b: image c.jpg has boxes of car"),
         (dict(images=[], annotations=[]), "b has no list categories"),
         ([], "b has no list images"),
@@ -100,3 +100,62 @@ def test_command_names_what_it_cannot_read_and_writes_nothing(tmp_path):
     assert "1 folders for 2 files" in message
     assert "at least two files" in message_of("merge_datasets", paths[0], *out)
     assert not (tmp_path / "out.json").exists()
+
+
+def keyed():
+    content = animals()
+    content |= dict(
+        info=dict(description="mine"),
+        licenses=[dict(id=4, name="CC BY"), dict(id=9, name="CC0")],
+        dropped=dict(rate=0.5),
+    )
+    for entry in content["categories"]:
+        entry.update(supercategory="animal", keypoints=["nose", "tail"], skeleton=[[1, 2]])
+    for image, number in zip(content["images"], (9, 4), strict=True):
+        image["license"] = number
+    content["annotations"][0].update(keypoints=[1, 2, 2, 0, 0, 0], num_keypoints=1, attributes=dict(occluded=True))
+    return content
+
+
+def test_what_records_have_beside_ids_and_names_stays():
+    other = traffic() | dict(info=dict(description="yours"), licenses=[dict(id=1, name="CC0"), dict(id=2, name="GPL")])
+    other["images"][0]["license"], other["images"][1]["license"] = 1, 2
+    merged = merge(dict(a=keyed(), b=other))
+    assert merged["info"] == dict(
+        description="merged from a, b", merged=dict(a=dict(description="mine"), b=dict(description="yours"))
+    )
+    assert merged["licenses"] == [dict(id=1, name="CC BY"), dict(id=2, name="CC0"), dict(id=3, name="GPL")]
+    assert [image["license"] for image in merged["images"]] == [2, 1, 2, 3]
+    assert merged["categories"][0] == dict(
+        id=1, name="dog", supercategory="animal", keypoints=["nose", "tail"], skeleton=[[1, 2]]
+    )
+    assert merged["annotations"][0]["keypoints"] == [1, 2, 2, 0, 0, 0]
+    assert merged["annotations"][0]["attributes"] == dict(occluded=True)
+    assert merge(dict(a=keyed(), b=traffic()))["info"] == dict(description="mine")
+    assert merge(dict(a=animals(), b=traffic())).keys() == {"images", "annotations", "categories"}
+
+
+def test_what_cannot_stay_is_said(tmp_path):
+    other = traffic()
+    other["categories"][1]["supercategory"] = "pet"
+    paths = [tmp_path / name for name in ("a.json", "b.json", "out.json")]
+    for path, content in zip(paths, (keyed(), other), strict=False):
+        path.write_text(json.dumps(content))
+    said = call("merge_datasets", *paths).stdout
+    assert "a.json: dropped left out" in said
+    assert "category 'dog': supercategory='animal' of" in said and "'pet' of" in said
+
+
+def test_keypoints_in_another_order_are_refused():
+    other = traffic()
+    other["categories"][1]["keypoints"] = ["tail", "nose"]
+    with pytest.raises(ValueError, match=r"b: the keypoints of category 'dog' are .* bring them"):
+        merge(dict(a=keyed(), b=other))
+
+
+def test_lvis_images_get_the_names_of_their_files():
+    content = traffic()
+    for image in content["images"]:
+        image["coco_url"] = f"http://images.cocodataset.org/train2017/{image.pop('file_name')}"
+    merged = merge(dict(a=animals(), b=content))
+    assert [image["file_name"] for image in merged["images"]][2:] == ["train2017/c.jpg", "train2017/d.jpg"]

@@ -7,7 +7,7 @@ from mmengine.logging import MessageHub
 from test_class_weight import train
 
 from asl_mmdet.hooks import AdaptiveAsymmetryHook
-from asl_mmdet.losses import AsymmetricLoss, MissingRateLoss
+from asl_mmdet.losses import AdaptiveAsymmetricLoss, AsymmetricLoss, MissingRateLoss
 
 
 def call_of(n=200, c=4):
@@ -126,3 +126,22 @@ def test_runner_has_it_step_and_continues_after_a_resume(tmp_path, hooks):
     assert logged == pytest.approx(moved.item())
     resumed = train(tmp_path, loss, hooks, resume=True)  # nothing is left to train
     assert torch.equal(resumed.model.loss_cls.ignore_above, moved)
+
+
+@pytest.mark.parametrize("kind", [MissingRateLoss, AdaptiveAsymmetricLoss])
+def test_processes_step_as_one_that_has_seen_all(kind, monkeypatch):
+    calls = [call_of(n) for n in (150, 50)]
+    alone, first, second = (kind(True) for _ in range(3))
+    before = getattr(alone, alone.moved[0]).clone()
+    for call in calls:
+        alone(*call)
+    for loss, call in zip((first, second), calls, strict=True):
+        loss(*call)
+    monkeypatch.setattr("asl_mmdet.losses.stepping.all_reduce", lambda sums: sums.add_(second._sums))
+    first.step()
+    monkeypatch.undo()
+    second.step()
+    alone.step()
+    together, apart = (getattr(loss, alone.moved[0]) for loss in (first, second))
+    assert before != together != apart
+    torch.testing.assert_close(together, getattr(alone, alone.moved[0]))

@@ -1,0 +1,30 @@
+"""Mend what can be mended in a COCO-format annotation file."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from asl_mmdet.cli.common import fail
+from asl_mmdet.coco_format import read_json
+from asl_mmdet.fix_annotations import fix_annotations
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the file, and say what was changed."""
+    like = _read(args.like) if args.like else None
+    try:
+        content, changes = fix_annotations(_read(args.annotations), like, args.corners, args.images)
+    except ValueError as error:
+        fail(f"{args.annotations}: {error}")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(content), encoding="utf-8")
+    print("\n".join(["changed:", *(f"  {change}" for change in changes)] if changes else ["nothing was changed"]))
+    print(f"{args.out}: use it as ann_file, or move it to {args.annotations}")
+
+
+def _read(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        fail(f"{path} cannot be read: {error}")

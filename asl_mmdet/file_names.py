@@ -1,0 +1,94 @@
+"""Which file of a folder an annotation file means by a name that is not there."""
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+_LIMIT = 500_000  # files that are listed
+_LABEL_STUDIO = re.compile(r"[0-9a-f]{4,8}-(.+)")  # what it puts before the names of uploaded files
+
+
+class FileFinder:
+    """The files below a folder; they are listed when they are first looked for.
+
+    Args:
+        folder: The folder that ``file_name`` starts from.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder or "."
+
+    def find(self, name: str) -> tuple[str, str] | None:
+        """The path of a file below the folder that a name may mean, and what the name has otherwise; None without one.
+
+        A file counts only if no other one fits as well.
+        """
+        for change, candidate in _candidates(name):
+            if candidate in self._files:
+                return candidate, change
+        for change, candidate in _candidates(name):
+            for key, words in ((_spelling, "other letters"), (_stem, "another suffix")):
+                near = self._by_name[PurePosixPath(key(candidate)).name]
+                alike = [path for path in near if key(path) == key(candidate)]
+                if len(alike) == 1:
+                    return alike[0], f"{change}, {words}".strip(", ")
+        for change, candidate in _candidates(name):
+            alike = self._by_name[PurePosixPath(_spelling(candidate)).name]
+            if len(alike) == 1:
+                return alike[0], f"{change}, in the folder where it is".strip(", ")
+        return None
+
+    @cached_property
+    def _files(self) -> set[str]:
+        files: set[str] = set()
+        for folder, _, names in os.walk(self.folder, followlinks=True):
+            below = os.path.relpath(folder, self.folder).replace(os.sep, "/")
+            files.update(name if below == "." else f"{below}/{name}" for name in names)
+            if len(files) > _LIMIT:
+                break
+        return files
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in sorted(self._files):
+            for key in {_spelling(path), _stem(path)}:
+                found[PurePosixPath(key).name].append(path)
+        return found
+
+
+def _candidates(name: str) -> Iterator[tuple[str, str]]:
+    """What a name may mean, and what was changed about it, the smallest change first."""
+    yield "", name
+    changes = []
+    for change, changed in (
+        ("a path after ?d=", lambda text: text.partition("?d=")[2] or text),
+        ("/ instead of \\", lambda text: text.replace("\\", "/")),
+        ("characters instead of %20 and the like", unquote),
+        ("no white space around it", str.strip),
+    ):
+        if changed(name) != name:
+            name = changed(name)
+            changes.append(change)
+            yield ", ".join(changes), name
+    parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]
+    for start in range(len(parts)):
+        if start or len(parts) < len(PurePosixPath(name).parts):
+            yield ", ".join([*changes, "without folders"]), "/".join(parts[start:])
+    if parts and (match := _LABEL_STUDIO.fullmatch(parts[-1])):
+        yield ", ".join([*changes, "without Label Studio's prefix"]), match[1]
+
+
+def _spelling(path: str) -> str:
+    """A path without differences of case, and of how Unicode writes an accent."""
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def _stem(path: str) -> str:
+    """The same without the suffix."""
+    return str(PurePosixPath(_spelling(path)).with_suffix("")) if PurePosixPath(path).name else ""

@@ -1,0 +1,191 @@
+"""Mend a COCO-format file where there is one way only to do so: ids, flags, areas, and the order of its categories."""
+
+import os
+from collections import Counter
+from typing import Any
+
+from asl_mmdet.checks.class_rules import folded
+from asl_mmdet.checks.coco_set import is_number
+from asl_mmdet.coco_format import is_id
+from asl_mmdet.file_names import FileFinder
+
+Content = dict[str, Any]
+Entry = dict[str, Any]
+_FLAGS = {"": 0, "0": 0, "false": 0, "none": 0, "null": 0, "1": 1, "true": 1}
+_OF_CATEGORIES = ("known_categories", "neg_category_ids", "not_exhaustive_category_ids")  # of an image's record
+
+
+def fix_annotations(
+    content: Any, like: Any = None, corners: bool = False, folder: str | None = None
+) -> tuple[Content, list[str]]:
+    """A content that MMDetection, pycocotools and this project read alike.
+
+    - Categories of one name are joined. With ``like`` they are named and ordered as there, and lacking ones are added.
+    - Ids that are no whole numbers are given anew, and so are those of annotations where one is 0 or is there twice.
+      References follow, written as text or not.
+    - With ``folder``, a ``file_name`` that is not there becomes that of the file that it means.
+    - ``iscrowd`` and ``ignore`` become 0 or 1, boxes and areas numbers; a missing area is width x height.
+
+    Args:
+        content: The content of the file; it is not changed.
+        like: The content of the training file, for one of another split.
+        corners: The boxes are x1, y1, x2, y2.
+        folder: Where the images are.
+
+    Returns:
+        The content, and what was changed, in words.
+
+    Raises:
+        ValueError: If a list is missing, or something can be meant in several ways. It says where.
+
+    Example:
+        >>> entry = dict(id=0, image_id="7", category_id=2.0, bbox=[1, 1, 4, 2])
+        >>> coco = dict(images=[dict(id=7)], annotations=[entry], categories=[dict(id=2, name="cat")])
+        >>> fix_annotations(coco)[0]["annotations"]
+        [{'id': 1, 'image_id': 7, 'category_id': 2, 'bbox': [1, 1, 4, 2], 'area': 8, 'iscrowd': 0}]
+    """
+    for name, one in (("the file", content), ("the file to be like", like)):
+        if one is not None:
+            _check_lists(name, one)
+    changes: Counter[str] = Counter()
+    categories, category_ids = _categories(content["categories"], like and like["categories"], changes)
+    images, image_ids = _images(content["images"], category_ids, changes)
+    if folder is not None:
+        _find_files(images, folder, changes)
+    annotations = []
+    for i, entry in enumerate(content["annotations"]):
+        new = dict(entry)
+        for key, ids in (("image_id", image_ids), ("category_id", category_ids)):
+            new[key] = ids.get(_key(entry.get(key)), entry.get(key))
+        _fix_box(new, corners, f"annotations[{i}]")
+        _fix_flags(new, f"annotations[{i}]")
+        changes.update(f"{key} of annotations" for key in new.keys() - {"id"} if not _is_same(entry, new, key))
+        annotations.append(new)
+    _number(annotations, changes)
+    changed = [f"{number} {what}" for what, number in sorted(changes.items()) if number]
+    return {**content, "images": images, "annotations": annotations, "categories": categories}, changed
+
+
+def _check_lists(name: str, content: Any) -> None:
+    for key in ("images", "annotations", "categories"):
+        lists = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(lists, list) or not all(isinstance(entry, dict) for entry in lists):
+            raise ValueError(f"{name} has no list {key}: it must be in COCO format")
+
+
+def _is_same(old: Entry, new: Entry, key: str) -> bool:
+    return key in old and type(old[key]) is type(new[key]) and bool(old[key] == new[key])
+
+
+def _key(value: Any) -> str:
+    """What ids that mean the same have in common: 1, 1.0 and '1'."""
+    if isinstance(value, str):
+        value = value.strip()
+        return value.removesuffix(".0") if value.removesuffix(".0").lstrip("-").isdecimal() else value
+    return str(int(value)) if is_id(value) else repr(value)
+
+
+def _new_ids(name: str, entries: list[Entry], changes: Counter[str]) -> list[int]:
+    """The ids of entries: as they are where all are whole numbers, else from 1."""
+    found = Counter(_key(entry.get("id")) for entry in entries)
+    if repeated := [number for number, times in found.items() if times > 1]:
+        raise ValueError(f"{name} have the id {repeated[0]} more than once: what belongs to which cannot be told")
+    if all(is_id(entry.get("id")) for entry in entries):
+        return [int(entry["id"]) for entry in entries]
+    changes[f"ids of {name}"] += len(entries)
+    return list(range(1, len(entries) + 1))
+
+
+def _images(images: list[Entry], category_ids: dict[str, int], changes: Counter[str]) -> tuple[list[Entry], Any]:
+    fixed, ids = [], {}
+    for image, number in zip(images, _new_ids("images", images, changes), strict=True):
+        ids[_key(image.get("id"))] = number
+        lists = {key: [_category(one, category_ids) for one in image[key]] for key in _OF_CATEGORIES if image.get(key)}
+        fixed.append({**image, "id": number, **lists})
+    return fixed, ids
+
+
+def _find_files(images: list[Entry], folder: str, changes: Counter[str]) -> None:
+    finder = FileFinder(folder)
+    for image in images:
+        name = image.get("file_name")
+        if isinstance(name, str) and not os.path.isfile(os.path.join(folder, name)):
+            found = finder.find(name)
+            changes["file names" if found else "file names whose file was not found, left as they are"] += 1
+            image["file_name"] = found[0] if found else name
+
+
+def _category(one: Any, ids: dict[str, int]) -> Any:
+    """A category of an image's record, which may be named."""
+    return one if isinstance(one, str) else ids.get(_key(one), one)
+
+
+def _categories(categories: list[Entry], like: Any, changes: Counter[str]) -> tuple[list[Entry], dict[str, int]]:
+    """The categories, a name each, and their ids by the old ones."""
+    wanted = {folded(entry.get("name")): entry for entry in like or []}
+    by_name: dict[Any, Entry] = {}
+    ids: dict[str, int] = {}
+    for entry, number in zip(categories, _new_ids("categories", categories, changes), strict=True):
+        name = wanted.get(folded(entry.get("name")), entry).get("name")
+        changes["names of categories"] += name != entry.get("name")
+        changes["categories joined"] += name in by_name
+        kept = by_name.setdefault(name, {**entry, "id": number, "name": name})
+        ids[_key(entry.get("id"))] = kept["id"]
+    if like is None:
+        return list(by_name.values()), ids
+    order = [entry.get("name") for entry in like]
+    for entry in like:
+        if entry.get("name") not in by_name:
+            changes["categories added"] += 1
+            free = max([0, *(one["id"] for one in by_name.values())]) + 1
+            by_name[entry.get("name")] = {**entry, "id": free}
+    fixed = sorted(by_name.values(), key=lambda one: order.index(one["name"]) if one["name"] in order else len(order))
+    changes["categories at another place"] += sum(a is not b for a, b in zip(fixed, by_name.values(), strict=True))
+    return fixed, ids
+
+
+def _fix_box(entry: Entry, corners: bool, where: str) -> None:
+    box = entry.get("bbox")
+    if not isinstance(box, list) or len(box) != 4:
+        return
+    box = [_number_of(value, f"{where}.bbox") for value in box]
+    if corners:
+        x1, y1, x2, y2 = box
+        if x2 <= x1 or y2 <= y1:
+            raise ValueError(f"{where}.bbox={box}: these are no corners x1, y1, x2, y2; leave --corners out")
+        box = [x1, y1, x2 - x1, y2 - y1]
+    area = _number_of(entry["area"], f"{where}.area") if entry.get("area") not in (None, "") else 0
+    entry["bbox"], entry["area"] = box, area if is_number(area) and area > 0 else box[2] * box[3]
+
+
+def _number_of(value: Any, where: str) -> Any:
+    """A number that may be written as text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError as error:
+        raise ValueError(f"{where}: {value!r} is no number") from error
+
+
+def _fix_flags(entry: Entry, where: str) -> None:
+    for key in ("iscrowd", *(["ignore"] if "ignore" in entry else [])):
+        value = entry.get(key)
+        if is_number(value) or isinstance(value, bool):
+            entry[key] = int(value != 0)
+        else:
+            text = str("" if value is None else value).strip().casefold()
+            if text not in _FLAGS:
+                raise ValueError(f"{where}.{key}={value!r}: write 0, or 1 for a region to ignore")
+            entry[key] = _FLAGS[text]
+
+
+def _number(annotations: list[Entry], changes: Counter[str]) -> None:
+    ids = [entry.get("id") for entry in annotations]
+    if all(is_id(number) and number != 0 for number in ids) and len(set(ids)) == len(ids):
+        for entry in annotations:
+            entry["id"] = int(entry["id"])
+        return
+    changes["ids of annotations"] += len(annotations)
+    for number, entry in enumerate(annotations, 1):
+        entry["id"] = number

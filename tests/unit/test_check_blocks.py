@@ -1,0 +1,93 @@
+"""Config checks that look at more than one value: paths of one file, and what a deleted block had."""
+
+import os
+from pathlib import Path
+
+import pytest
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+
+from asl_mmdet.checks import check_config
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs/shapes/atss_r18_asl_shapes.py"
+DELETED = "_delete_=True, use_sigmoid=True"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _mmdet_scope():
+    register_all_modules()
+
+
+def codes(cfg):
+    return [finding.code for finding in check_config(cfg)]
+
+
+@pytest.mark.parametrize("data, evaluator", [("relative", "absolute"), ("absolute", "relative"), ("link", "absolute")])
+def test_one_file_may_be_written_in_two_ways(data, evaluator, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/annotations").mkdir(parents=True)
+    (tmp_path / "data/annotations/val.json").touch()
+    (tmp_path / "linked").symlink_to("data")
+    roots = dict(relative="data/", absolute=f"{tmp_path}/data/", link="linked/")
+    cfg = Config.fromfile(CONFIG)
+    for split in ("val", "test"):
+        cfg[f"{split}_dataloader"].dataset.data_root = roots[data]
+        cfg[f"{split}_evaluator"].ann_file = os.path.join(roots[evaluator], "annotations/val.json")
+    assert codes(cfg) == []
+    cfg.val_evaluator.ann_file = "data/annotations/train.json"
+    (finding,) = check_config(cfg)
+    assert finding.code == "C103" and f"write '{roots[data]}annotations/val.json'" in str(finding)
+
+
+def config_of(folder, block, base="configs/small/atss_mnv2_focal.py"):
+    path = folder / "mine.py"
+    path.write_text(f'_base_ = "{ROOT / base}"\nmodel = dict(bbox_head=dict(loss_cls=dict({block})))\n')
+    return Config.fromfile(path)
+
+
+@pytest.mark.parametrize(
+    "block, base, dropped",
+    [
+        ('type="MissingRateLoss"', "focal", "alpha=0.5, loss_weight=2.0"),
+        ('type="AsymmetricLoss", alpha=0.25', "focal", "loss_weight=2.0"),
+        ('type="AsymmetricLoss"', "asl", "alpha=0.5, loss_weight=2.0"),
+        ('type="AdaptiveAsymmetricLoss", loss_weight=1.0', "asl", "alpha=0.5"),
+        ('type="AsymmetricLoss", alpha=0.5, loss_weight=2.0', "focal", None),
+        ('type="MissingRateLoss", alpha=None, loss_weight=1.0', "asl", None),
+    ],
+)
+def test_a_block_that_deletes_tuned_values_is_pointed_out(block, base, dropped, tmp_path):
+    cfg = config_of(tmp_path, f"{DELETED}, {block}", f"configs/small/atss_mnv2_{base}.py")
+    if dropped is None:
+        assert codes(cfg) == []
+        return
+    (finding,) = check_config(cfg)
+    assert finding.code == "C210" and not finding.is_error
+    assert f"write {dropped})" in str(finding) and "model.bbox_head.loss_cls: " in str(finding)
+
+
+def test_values_that_a_base_of_the_base_had_are_found_and_those_written_again_are_not(tmp_path):
+    (tmp_path / "base.py").write_text(
+        f'_base_ = "{ROOT}/configs/small/atss_mnv2_focal.py"\n'
+        f'model = dict(bbox_head=dict(loss_cls=dict({DELETED}, type="AsymmetricLoss", alpha=0.5)))\n'
+    )
+    (tmp_path / "mine.py").write_text('_base_ = "base.py"\n')
+    assert codes(Config.fromfile(tmp_path / "base.py")) == ["C210"]
+    cfg = Config.fromfile(tmp_path / "mine.py")
+    assert codes(cfg) == ["C210"]
+    cfg.model.bbox_head.loss_cls.loss_weight = 2.0
+    assert codes(cfg) == []
+
+
+def test_a_block_without_delete_keeps_the_values(tmp_path):
+    assert (
+        codes(config_of(tmp_path, 'type="MissingRateLoss", missing_rate=0.5', "configs/small/atss_mnv2_asl.py")) == []
+    )
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*/*.py")), ids=lambda path: path.stem)
+def test_no_config_of_this_project_drops_what_its_base_sets(path):
+    if path.parent.name == "_base_" or path.stem.startswith("tagger"):
+        return
+    assert "C210" not in codes(Config.fromfile(path))

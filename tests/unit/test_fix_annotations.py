@@ -1,0 +1,186 @@
+"""What is mended in an annotation file, what is refused, and what stays as it is."""
+
+import json
+
+import pytest
+from commands import call, message_of
+
+from asl_mmdet.fix_annotations import fix_annotations
+
+
+def coco(**values):
+    """Two images, two classes, three boxes."""
+    boxes = [(1, 3), (1, 5), (2, 3)]
+    return dict(
+        info=dict(description="mine"),
+        images=[dict(id=1, file_name="a.jpg"), dict(id=2, file_name="b.jpg", neg_category_ids=[5])],
+        annotations=[
+            dict(id=n, image_id=i, category_id=c, bbox=[1, 2, 3, 4], area=12, iscrowd=0, **values)
+            for n, (i, c) in enumerate(boxes, 1)
+        ],
+        categories=[dict(id=3, name="cat"), dict(id=5, name="dog")],
+    )
+
+
+def meaning(content):
+    """Which boxes of which class each image has, whatever the ids."""
+    names = {entry["id"]: entry["name"] for entry in content["categories"]}
+    files = {entry["id"]: entry["file_name"] for entry in content["images"]}
+    return sorted((files[a["image_id"]], names[a["category_id"]], a["bbox"]) for a in content["annotations"])
+
+
+def test_a_sound_file_stays_as_it_is():
+    assert fix_annotations(coco()) == (coco(), [])
+
+
+def test_the_content_that_is_given_is_not_changed():
+    content = coco()
+    content["annotations"][0].update(id=0, iscrowd=None, area="12")
+    before = json.dumps(content)
+    fix_annotations(content, coco(), corners=True)
+    assert json.dumps(content) == before
+
+
+@pytest.mark.parametrize(
+    "number",
+    [str, float, lambda i: f"x{i}", lambda i: i + 0.5, lambda i: f"{i}.0"],
+    ids=["text", "1.0", "x1", "1.5", "'1.0'"],
+)
+@pytest.mark.parametrize("key", ["images", "categories"])
+def test_ids_become_whole_numbers_and_references_follow(key, number):
+    content = coco()
+    reference = "image_id" if key == "images" else "category_id"
+    for entry in content[key]:
+        entry["id"] = number(entry["id"])
+    for entry in content["annotations"]:
+        entry[reference] = number(entry[reference])
+    if key == "categories":
+        content["images"][1]["neg_category_ids"] = [number(5)]
+    fixed, changes = fix_annotations(content)
+    assert meaning(fixed) == meaning(coco())
+    assert all(type(entry["id"]) is int for entry in fixed[key]) and changes
+    ids = {entry["name"]: entry["id"] for entry in fixed["categories"]}
+    assert fixed["images"][1]["neg_category_ids"] in ([ids["dog"]], [number(5)])
+
+
+@pytest.mark.parametrize(
+    "ids", [(0, 1, 2), (1, 1, 2), (1, 1.0, 2), ("a", "b", "c"), (None, 1, 2), (1.5, 2, 3), (True, 2, 3)]
+)
+def test_annotations_are_numbered_where_their_ids_are_not_sound(ids):
+    content = coco()
+    for entry, number in zip(content["annotations"], ids, strict=True):
+        entry["id"] = number
+    fixed, changes = fix_annotations(content)
+    assert [entry["id"] for entry in fixed["annotations"]] == [1, 2, 3] and changes == ["3 ids of annotations"]
+
+
+@pytest.mark.parametrize("ids", [(7, 9, 4), (-1, -2, -3), (2**80, 5, 6)])
+def test_sound_ids_of_annotations_are_kept(ids):
+    content = coco()
+    for entry, number in zip(content["annotations"], ids, strict=True):
+        entry["id"] = number
+    assert [entry["id"] for entry in fix_annotations(content)[0]["annotations"]] == list(ids)
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [(None, 0), ("", 0), (False, 0), (True, 1), ("0", 0), ("1", 1), ("False", 0), (0.0, 0), (1.0, 1), (3, 1)],
+)
+@pytest.mark.parametrize("key", ["iscrowd", "ignore"])
+def test_flags_become_0_or_1(key, value, expected):
+    content = coco(ignore=0)
+    content["annotations"][0][key] = value
+    flag = fix_annotations(content)[0]["annotations"][0][key]
+    assert flag == expected and type(flag) is int
+
+
+@pytest.mark.parametrize(
+    "area, expected", [(None, 12), ("", 12), (0, 12), (-4, 12), (float("nan"), 12), ("7", 7), (9.5, 9.5)]
+)
+def test_an_area_that_says_nothing_is_width_times_height(area, expected):
+    content = coco()
+    content["annotations"][0]["area"] = area
+    assert fix_annotations(content)[0]["annotations"][0]["area"] == expected
+
+
+def test_boxes_of_text_become_numbers_and_corners_sizes():
+    content = coco()
+    content["annotations"][0]["bbox"] = ["1", "2.5", "4", "6"]
+    content["annotations"] = content["annotations"][:1]
+    (entry,) = fix_annotations(content)[0]["annotations"]
+    assert entry["bbox"] == [1, 2.5, 4, 6] and entry["area"] == 12
+    (entry,) = fix_annotations(content, corners=True)[0]["annotations"]
+    assert entry["bbox"] == [1, 2.5, 3, 3.5]
+
+
+def test_categories_of_one_name_are_joined():
+    content = coco()
+    content["categories"].insert(0, dict(id=0, name="dog", supercategory="none"))
+    content["annotations"][0]["category_id"] = 0
+    fixed, changes = fix_annotations(content)
+    assert [(entry["id"], entry["name"]) for entry in fixed["categories"]] == [(0, "dog"), (3, "cat")]
+    assert meaning(fixed) == meaning(content) and "1 categories joined" in changes
+
+
+def test_categories_are_as_in_the_training_file():
+    like = dict(
+        images=[], annotations=[], categories=[dict(id=9, name="car", supercategory="x"), dict(id=1, name="dog")]
+    )
+    content = coco()
+    content["categories"][1]["name"] = " Dog"
+    fixed, _ = fix_annotations(content, like)
+    assert [(entry["id"], entry["name"]) for entry in fixed["categories"]] == [(6, "car"), (5, "dog"), (3, "cat")]
+    assert meaning(fixed) == meaning(coco())
+
+
+def test_file_names_become_those_of_the_files(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/a.jpg").touch()
+    content = coco()
+    content["images"][0]["file_name"] = "C:\\upload\\a.jpg"
+    fixed, changes = fix_annotations(content, folder=str(tmp_path))
+    assert [image["file_name"] for image in fixed["images"]] == ["sub/a.jpg", "b.jpg"]
+    assert changes == ["1 file names", "1 file names whose file was not found, left as they are"]
+
+
+def changed(key, i, **values):
+    content = coco()
+    content[key][i].update(values)
+    return content
+
+
+@pytest.mark.parametrize(
+    "content, options, message",
+    [
+        ([], {}, "has no list images"),
+        (dict(images=[], annotations=[]), {}, "the file has no list categories"),
+        (coco(), dict(like={}), "the file to be like has no list images"),
+        (changed("images", 1, id=1), {}, "images have the id 1 more than once"),
+        (changed("images", 1, id="1"), {}, "images have the id 1 more than once"),
+        (changed("categories", 1, id=3.0), {}, "categories have the id 3 more than once"),
+        (changed("annotations", 1, iscrowd="maybe"), {}, r"annotations\[1\].iscrowd='maybe': write 0"),
+        (changed("annotations", 1, bbox=["a", 1, 2, 3]), {}, r"annotations\[1\].bbox: 'a' is no number"),
+        (coco(), dict(corners=True), None),
+        (changed("annotations", 1, bbox=[5, 5, 3, 9]), dict(corners=True), r"annotations\[1\].bbox=.*no corners"),
+    ],
+    ids=str,
+)
+def test_what_can_be_meant_in_several_ways_is_refused(content, options, message):
+    if message is None:
+        assert fix_annotations(content, **options)[0]["annotations"][0]["bbox"] == [1, 2, 2, 2]
+        return
+    with pytest.raises(ValueError, match=message):
+        fix_annotations(content, **options)
+
+
+def test_command_says_what_was_changed_and_overwrites_nothing(tmp_path):
+    source, out = tmp_path / "in.json", tmp_path / "new/out.json"
+    source.write_bytes(b"\xef\xbb\xbf" + json.dumps(changed("annotations", 0, id=0)).encode())
+    done = call("fix_annotations", source, out)
+    assert done.returncode == 0, done.stderr
+    assert "3 ids of annotations" in done.stdout and f"{out}: use it as ann_file" in done.stdout
+    assert "nothing was changed" in call("fix_annotations", out, tmp_path / "again.json").stdout
+    assert "exists" in message_of("fix_annotations", source, out)
+    assert "none.json cannot be read" in message_of("fix_annotations", tmp_path / "none.json", tmp_path / "x.json")
+    source.write_text("[]")
+    assert "in.json: the file has no list images" in message_of("fix_annotations", source, tmp_path / "x.json")

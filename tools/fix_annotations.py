@@ -1,0 +1,6 @@
+"""Mend what can be mended in a COCO-format annotation file."""
+
+from asl_mmdet_cli import run
+
+if __name__ == "__main__":
+    run("fix_annotations")
