@@ -102,7 +102,7 @@ FLAGS = [
 ]
 
 
-@pytest.mark.parametrize("values, expected", FLAGS, ids=str)
+@pytest.mark.parametrize("values, expected", FLAGS)
 def test_annotations_that_are_all_ignored_are_an_error_that_says_why(values, expected, root):
     edit(root, each("annotations", **values))
     assert codes(root) == expected
@@ -191,7 +191,6 @@ def test_boxes_as_they_should_be_are_not_taken_for_corners(change, root):
         (dict(image_id=None), "D403"),
         (dict(category_id=lambda entry, i: [entry["category_id"]]), "D404"),
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_fields_of_other_kinds_are_found(values, code, split, root):
@@ -211,17 +210,16 @@ def with_masks(cfg):
 @pytest.mark.parametrize(
     "mask, expected",
     [
-        ([[1, 1, 9, 1, 9, 9]], set()),
-        (dict(counts=[0, 4], size=[2, 2]), set()),
-        (dict(counts="abc", size=[2, 2]), set()),
-        ([], {"D419", "D412", "D413"}),
-        (None, {"D419", "D412", "D413"}),
-        ([[1, 1, 9, 1]], {"D420", "D412", "D413"}),
-        (dict(size=[2, 2]), {"D420", "D412", "D413"}),
+        ([[1, 1, 9, 1, 9, 9]], ""),
+        (dict(counts=[0, 4], size=[2, 2]), ""),
+        (dict(counts="abc", size=[2, 2]), ""),
+        ([], "D412 D413 D419"),
+        (None, "D412 D413 D419"),
+        ([[1, 1, 9, 1]], "D412 D413 D420"),
+        (dict(size=[2, 2]), "D412 D413 D420"),
     ],
-    ids=str,
 )
 def test_masks_are_needed_where_the_config_reads_them(mask, expected, root):
     edit(root, each("annotations", segmentation=mask))
     assert codes(root) == set()
-    assert codes(root, cfg=with_masks(config_of(root))) == expected
+    assert codes(root, cfg=with_masks(config_of(root))) == set(expected.split())
