@@ -88,9 +88,6 @@ def install_fallback() -> bool:
     return True
 
 
-install_stand_in = install_fallback  # its name in 0.1
-
-
 # The signatures below are those of mmcv's extension: results are written into the tensors that the caller passes.
 
 

@@ -23,7 +23,6 @@ import numpy as np
 from asl_mmdet.boxes import Array, overlaps
 
 KINDS = ("missing", "wrong_class", "badly_placed", "doubted")
-TAG_KINDS = ("missing", "doubted")  # of an image-level label
 REGION_SHARE = 0.5  # of a box with a larger share of it in a region to ignore nothing is known
 
 

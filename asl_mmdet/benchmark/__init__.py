@@ -11,7 +11,6 @@ from asl_mmdet.benchmark.metrics import (
     collect,
     detection_metrics,
     multilabel_metrics,
-    tagging_metrics,
     thirds,
 )
 from asl_mmdet.benchmark.plan import Cell, Plan
@@ -31,6 +30,5 @@ __all__ = [
     "environment",
     "multilabel_metrics",
     "run",
-    "tagging_metrics",
     "thirds",
 ]

@@ -118,9 +118,6 @@ def multilabel_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[s
     return dict(metrics=metrics | thirds(per_class, frequency), per_class=per_class, frequency=frequency)
 
 
-tagging_metrics = multilabel_metrics  # its name in 0.1
-
-
 def score_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, float]:
     """What the scores are worth to a person, in percent: ``macro F1`` at tuned thresholds, and ``ECE``.
 

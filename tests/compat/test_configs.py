@@ -24,9 +24,8 @@ from asl_mmdet.losses.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "configs").rglob("*.py") if p.parent.name != "_base_")
-OLD_NAMES = [path for path in SHIPPED if "/tagger" in path]  # for one release
 NEW_STYLE = [path for path in SHIPPED if "new_style" in path]  # theirs are in test_new_style.py
-CONFIGS = [path for path in SHIPPED if path not in OLD_NAMES + NEW_STYLE]
+CONFIGS = [path for path in SHIPPED if path not in NEW_STYLE]
 CLASSIFIERS = [path for path in CONFIGS if "multilabel/" in path or "/classifier" in path]
 DETECTORS = [path for path in CONFIGS if path not in CLASSIFIERS]
 assert len(CONFIGS) > 30
@@ -77,13 +76,6 @@ def test_detector_builds_and_does_one_training_step(path):
         assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
         assert any(p.grad.abs().max() > 0 for p in head.parameters() if p.grad is not None)
         optimizer.step()
-
-
-@pytest.mark.parametrize("path", OLD_NAMES)
-def test_old_name_warns_and_is_the_config_of_the_new_one(path):
-    with pytest.warns(FutureWarning, match="are called classifier_"):
-        old = Config.fromfile(ROOT / path)
-    assert old.to_dict() == Config.fromfile(ROOT / path.replace("tagger", "classifier")).to_dict()
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -12,7 +12,7 @@ from asl_mmdet.shapes import make_shapes
 pytestmark = pytest.mark.slow
 CONFIGS = dict(
     detector="configs/shapes/atss_r18_asl_shapes.py",
-    classifier="configs/shapes/tagger_r18_bce_shapes.py",
+    classifier="configs/shapes/classifier_r18_bce_shapes.py",
 )
 
 

@@ -19,7 +19,7 @@ def test_two_trials_judge_by_a_part_of_the_training_set_and_go_on(tmp_path, monk
     root = make_shapes(tmp_path / "shapes", num_train=40, num_val=4)
     (root / "annotations/val.json").unlink()  # the validation set is not looked at
     (tmp_path / "config.py").write_text(
-        f"_base_ = '{ROOT / 'configs/shapes/tagger_r18_focal_shapes.py'}'\n"
+        f"_base_ = '{ROOT / 'configs/shapes/classifier_r18_focal_shapes.py'}'\n"
         f"data = dict(data_root='{root}/')\n"
         "train_dataloader = dict(dataset=data, num_workers=0)\n"
         "val_dataloader = dict(dataset=data, num_workers=0)\n"

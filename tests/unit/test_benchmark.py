@@ -219,14 +219,6 @@ def test_committed_report_and_csv_are_those_of_the_committed_results(folder):
     assert csv_of(frame_of(results)).to_csv(index=False, lineterminator="\n") == (folder / "results.csv").read_text()
 
 
-def test_old_name_of_the_report_has_its_functions():
-    from asl_mmdet import benchmark_report
-
-    assert benchmark_report.write_report is write_report
-    assert benchmark_report.paired_difference is paired_difference
-    assert benchmark_report.compare is compare
-
-
 def test_compare_shows_changes_and_what_one_has_alone():
     lines = compare(RESULTS[:3], [result_of("focal", 0, 41.5), *RESULTS[2:]])
     assert "atss-clean-focal-0: AP 40.00 -> 41.50 (+1.50), time x 1.00" in lines
