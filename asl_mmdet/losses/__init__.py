@@ -1,15 +1,18 @@
-"""The loss: pure functions, which need torch alone, and the classes that MMDetection's registry knows."""
+"""The loss: pure functions, which need torch alone, and the classes that MMDetection's registry knows.
+
+``plain`` has the equations, ``functional`` the functions, and ``asymmetric``, ``adaptive`` and ``missing_rate`` the
+classes.
+"""
 
 from typing import NoReturn
 
 from asl_mmdet import stack
+from asl_mmdet.losses.functional import asymmetric_loss, asymmetric_softmax_loss
 
 if not stack.missing():
     from asl_mmdet.losses.adaptive import AdaptiveAsymmetricLoss
-    from asl_mmdet.losses.asymmetric_loss import AsymmetricLoss
+    from asl_mmdet.losses.asymmetric import AsymmetricLoss
     from asl_mmdet.losses.missing_rate import MissingRateLoss
-# After the classes: a function has the name of a module here, and the module binds it when it is imported.
-from asl_mmdet.losses.functional import asymmetric_loss, asymmetric_softmax_loss
 
 __all__ = ["AdaptiveAsymmetricLoss", "AsymmetricLoss", "MissingRateLoss", "asymmetric_loss", "asymmetric_softmax_loss"]
 

@@ -7,7 +7,7 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor
 
-from asl_mmdet.losses.asymmetric_loss import AsymmetricLoss
+from asl_mmdet.losses.asymmetric import AsymmetricLoss
 
 
 class SteppingLoss(AsymmetricLoss):

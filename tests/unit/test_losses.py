@@ -1,8 +1,10 @@
 """The registered class: against MMDetection's losses and other implementations, in models, and in a registry."""
 
 import copy
+import importlib
 import inspect
 import pickle
+import pkgutil
 
 import pytest
 import torch
@@ -204,3 +206,9 @@ def test_only_alpha_has_another_default_in_the_class():
     shared = given & set(of_class)
     assert {name for name in shared if of_class[name].default != of_function[name].default} == {"alpha"}
     assert of_class["alpha"].default == 0.25 and of_function["alpha"].default is None
+
+
+def test_no_module_of_the_losses_is_hidden_by_a_function():
+    package = importlib.import_module("asl_mmdet.losses")
+    for module in pkgutil.iter_modules(package.__path__, "asl_mmdet.losses."):
+        assert getattr(package, module.name.rpartition(".")[2], None) in (None, importlib.import_module(module.name))
