@@ -66,3 +66,15 @@ def is_id(value: Any) -> bool:
     if isinstance(value, float):
         return value.is_integer()
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_ids(content: Mapping[str, Any], path: str, *keys: str) -> None:
+    """Check the ids of the entries of some lists.
+
+    Raises:
+        ValueError: If one cannot be an id. It names the entry and the way out.
+    """
+    for key in keys:
+        for i, entry in enumerate(content[key]):
+            if not is_id(entry.get("id")):
+                raise ValueError(f"{key}[{i}].id={entry.get('id')!r} is no whole number. {RENUMBER.format(path)}")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asl_mmdet.coco_format import RENUMBER, is_id
+from asl_mmdet.coco_format import check_ids
 
 PROTOCOLS = ("uniform", "easy", "hard", "extreme", "keep1", "half_classes", "half_images")
 
@@ -63,7 +63,7 @@ def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.
         raise ValueError(f"rate={rate}: use a number in [0, 1]")
     if seed < 0:
         raise ValueError(f"seed={seed}: use a whole number from 0")
-    _check_ids(coco)
+    check_ids(coco, "IN.json", "images", "annotations")
     if protocol in ("half_classes", "half_images"):
         return _halved(coco, protocol, seed)
     by_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -77,13 +77,6 @@ def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.
         gone.update(id(boxes[i]) for i in _chosen(boxes, draws, protocol, rate))
     record = dict(protocol=protocol, rate=rate if protocol == "uniform" else None, seed=seed)
     return _without(coco, lambda annotation: id(annotation) in gone, record)
-
-
-def _check_ids(coco: dict[str, Any]) -> None:
-    for key in ("images", "annotations"):
-        for i, entry in enumerate(coco[key]):
-            if not is_id(entry["id"]):
-                raise ValueError(f"{key}[{i}].id={entry['id']!r} is no whole number. " + RENUMBER.format("IN.json"))
 
 
 def _without(coco: dict[str, Any], is_gone: Callable[[dict[str, Any]], bool], record: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.boxes import Array
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
-from asl_mmdet.coco_format import RENUMBER, is_id
+from asl_mmdet.coco_format import RENUMBER, check_ids, is_id
 from asl_mmdet.config_tree import find_datasets
 from asl_mmdet.task import MULTI_LABEL, task_of
 
@@ -54,6 +54,10 @@ class Labels:
         if missing := file.missing_lists():
             raise ValueError(f"{self.path} has no list {', '.join(missing)}: it must be in COCO format")
         self.content: dict[str, Any] = file.content
+        try:
+            check_ids(self.content, self.path, "categories", "images")
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from error
         coco = CocoSet(self.dataset, file, None)
         self.names = _used_in_order(coco, self.is_tags)
         self.index = {category: i for i, category in enumerate(self.names)}
@@ -75,9 +79,7 @@ class Labels:
             if entry["image_id"] in by_image:
                 by_image[entry["image_id"]].append(entry)
         if len(by_image) < len(coco.images):
-            raise ValueError(
-                f"{self.path}: some of its images have no id of their own that is a whole number, or no file_name"
-            )
+            raise ValueError(f"{self.path}: some of its images have no id of their own, or no file_name")
         names = {image["id"]: image["file_name"] for image in coco.images}
         return {
             int(number): Image(int(number), names[number], path, tuple(by_image[number]))
