@@ -1,6 +1,7 @@
-"""Mend what can be mended in a COCO-format annotation file.
+"""Mend a COCO-format annotation file.
 
-That is ids, iscrowd, areas, the encoding, and categories of one name. The file that is read is not changed.
+What can be mended is ids, iscrowd, areas, the encoding, and categories of one name. The file
+that is read is not changed.
 
 Example:
     python tools/fix_annotations.py data/val.json --out data/val_fixed.json --like data/train.json
@@ -21,13 +22,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--like", type=Path, metavar="TRAIN.json", help="name and order the categories as in this training file"
     )
     command.add_argument("--corners", action="store_true", help="the boxes are x1, y1, x2, y2")
-    command.add_argument("--images", metavar="IMAGES", help="correct file names by the files that are in this folder")
+    command.add_argument(
+        "--image-folder", metavar="FOLDER", help="correct file names by the files that are in this folder"
+    )
 
 
 def check(command: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """What can be refused at once."""
     need_file(args.annotations, "annotation file")
     need_file(args.like, "training file")
-    if args.images:
-        need_folder(args.images, "folder of images")
+    if args.image_folder:
+        need_folder(args.image_folder, "folder of images")
     need_new(args.out, args.force, [args.annotations, *([args.like] if args.like else [])])

@@ -1,4 +1,4 @@
-"""Mend what can be mended in a COCO-format annotation file."""
+"""Mend a COCO-format annotation file."""
 
 from asl_mmdet_cli import run
 

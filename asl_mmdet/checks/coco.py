@@ -185,7 +185,7 @@ def _where_else(coco: CocoSet, finder: FileFinder, path: str) -> str:
     """What finds the file of an image that is not there."""
     name = os.path.relpath(path, finder.folder)
     found = finder.find(name)
-    fix = f"python tools/fix_annotations.py {coco.path} OUT.json --images {finder.folder} writes such names."
+    fix = f"python tools/fix_annotations.py {coco.path} OUT.json --image-folder {finder.folder} writes such names."
     seen = (
         f"{name!r} is there as {found[0]!r} ({found[1]}). {fix}" if found else "Restore the file, or remove its entry."
     )

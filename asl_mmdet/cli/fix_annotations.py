@@ -1,4 +1,4 @@
-"""Mend what can be mended in a COCO-format annotation file."""
+"""Mend a COCO-format annotation file."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ def main(args: argparse.Namespace) -> None:
     """Write the file, and say what was changed."""
     like = _read(args.like) if args.like else None
     try:
-        content, changes = fix_annotations(_read(args.annotations), like, args.corners, args.images)
+        content, changes = fix_annotations(_read(args.annotations), like, args.corners, args.image_folder)
     except ValueError as error:
         fail(f"{args.annotations}: {error}")
     args.out.parent.mkdir(parents=True, exist_ok=True)

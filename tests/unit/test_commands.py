@@ -237,7 +237,7 @@ def test_an_option_is_the_same_in_every_command():
         ("SHARE", {"--rate", "--val-share", "--tolerance"}),  # of missing labels; of images; of an output
         ("K", {"--folds"}),
         ("SEED", {"--seed", "--seeds"}),
-        ("FOLDER", {"--out", "--work-dir", "--show-dir", "--folders"}),
+        ("FOLDER", {"--out", "--work-dir", "--show-dir", "--folders", "--image-folder"}),
     ],
 )
 def test_one_thing_has_one_name(metavar, names):

@@ -181,6 +181,6 @@ def test_command_says_what_was_changed_and_overwrites_nothing(tmp_path):
     assert "3 ids of annotations" in done.stdout and f"{out}: use it as ann_file" in done.stdout
     assert "nothing was changed" in call("fix_annotations", out, tmp_path / "again.json").stdout
     assert "exists" in message_of("fix_annotations", source, out)
-    assert "none.json cannot be read" in message_of("fix_annotations", tmp_path / "none.json", tmp_path / "x.json")
+    assert "there is no annotation file" in message_of("fix_annotations", tmp_path / "none.json", tmp_path / "x.json")
     source.write_text("[]")
     assert "in.json: the file has no list images" in message_of("fix_annotations", source, tmp_path / "x.json")
