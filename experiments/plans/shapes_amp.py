@@ -1,4 +1,7 @@
-"""bfloat16 against float32 on a CPU: the shapes configs as they are, and as ``tools/train.py --amp`` trains them."""
+"""bfloat16 against float32 on a CPU: the shapes configs as they are, and as ``tools/train.py --amp`` trains them.
+
+Feeds docs/results/scale.md.
+"""
 
 configs = {name: f"configs/shapes/{name}_r18_asl_shapes.py" for name in ("atss", "classifier", "fcos", "retinanet")}
 losses = dict(asl=None)

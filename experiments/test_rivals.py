@@ -1,4 +1,4 @@
-"""The losses of benchmarks/rivals against the equations of their papers, an element at a time in Python's float64."""
+"""The losses of experiments/rivals against the equations of their papers, an element at a time in Python's float64."""
 
 import math
 from types import SimpleNamespace
@@ -23,10 +23,10 @@ from mmdet.utils import register_all_modules
 from mmpretrain.structures import DataSample
 
 from asl_mmdet.losses import AsymmetricLoss
-from benchmarks.rivals import SPLC, Hill, LargeLoss, QualityTargets, ScheduledAsymmetricLoss
-from benchmarks.rivals.classification import SampleAwareClsHead
-from benchmarks.rivals.detection import FocalIoUATSSHead, focal_iou_weight
-from benchmarks.rivals.teacher import TeacherBoxesHook
+from experiments.rivals import SPLC, Hill, LargeLoss, QualityTargets, ScheduledAsymmetricLoss
+from experiments.rivals.classification import SampleAwareClsHead
+from experiments.rivals.detection import FocalIoUATSSHead, focal_iou_weight
+from experiments.rivals.teacher import TeacherBoxesHook
 
 SHAPE = (6, 5)
 

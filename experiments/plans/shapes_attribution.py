@@ -1,5 +1,7 @@
 """What a gain over focal loss comes from: a smaller gamma, asymmetry or ignore_above; ATSS on the shapes data.
 
+Feeds docs/results/gain.md, missing_labels.md and thresholds.md.
+
 Focal loss with another gamma and with ignore_above stands beside ASL, since both are to be had without asymmetry. The
 last three have the alpha and the weight that a search found on chess pieces (docs/tune.md).
 """
@@ -13,14 +15,14 @@ configs = dict(atss="configs/shapes/atss_r18_focal_shapes.py")
 losses = dict(
     focal=None,
     focal_ignore={**_focal, "ignore_above": 0.3},
-    focal1=dict(type="FocalLoss", use_sigmoid=True, gamma=1.0, alpha=0.25, loss_weight=1.0),
-    focal1_ignore={**_focal1, "ignore_above": 0.3},
-    focal05=dict(type="FocalLoss", use_sigmoid=True, gamma=0.5, alpha=0.25, loss_weight=1.0),
+    focal_gamma1=dict(type="FocalLoss", use_sigmoid=True, gamma=1.0, alpha=0.25, loss_weight=1.0),
+    focal_gamma1_ignore={**_focal1, "ignore_above": 0.3},
+    focal_gamma05=dict(type="FocalLoss", use_sigmoid=True, gamma=0.5, alpha=0.25, loss_weight=1.0),
     detection="detection",
-    missing_labels="detection_missing_labels",
+    detection_missing_labels="detection_missing_labels",
     focal_tuned=dict(type="FocalLoss", use_sigmoid=True, gamma=1.5, **_tuned),
     focal_tuned_ignore={**_focal, **_tuned, "gamma_pos": 1.5, "gamma_neg": 1.5, "ignore_above": 0.3},
-    missing_labels_weighted={**_focal, **_tuned, "gamma_pos": 0.0, "gamma_neg": 1.0, "ignore_above": 0.3},
+    detection_small_missing_labels="detection_small_missing_labels",
 )
 baseline = "focal"
 data = {

@@ -1,7 +1,9 @@
 """Losses that take the IoU of a box for its label, and others, in one head: that of Generalized Focal Loss.
 
-    PYTHONPATH=. COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py benchmarks/plans/folder_quality.py \
-        --out work_dirs/benchmark/chess_quality
+Feeds docs/results/gain.md.
+
+    PYTHONPATH=. COCO_FOLDER=data/chess TRAIN_IMAGES=2500 \
+        python tools/benchmark.py experiments/plans/folder_quality.py --out work_dirs/benchmark/chess_quality
 
 Quality focal loss and varifocal loss are MMDetection's, as they come. ``vfl_flat`` is varifocal loss with
 iou_weighted=False: with hard labels that is ASL 0 / 2 (docs/loss.md). ``*_hard`` do not look at the IoU, and have the
@@ -15,7 +17,7 @@ _asl = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.
 _soft = dict(type="QualityTargets", use_sigmoid=True, soft=True)
 _hard = dict(type="QualityTargets", use_sigmoid=True, soft=False)
 
-configs = dict(gfl="benchmarks/rivals/configs/gfl_mnv2.py")
+configs = dict(gfl="experiments/rivals/configs/gfl_mnv2.py")
 losses = dict(
     focal_hard=dict(**_hard, loss=_focal),
     bce_hard=dict(**_hard, loss=dict(type="CrossEntropyLoss", use_sigmoid=True, loss_weight=1.0)),
@@ -32,5 +34,5 @@ data = {
     "missing50": {"train_dataloader.dataset.ann_file": "annotations/train_missing50.json"},
 }
 seeds = (10, 11, 12)
-options = {"custom_imports.imports": ["asl_mmdet", "benchmarks.rivals"]}
+options = {"custom_imports.imports": ["asl_mmdet", "experiments.rivals"]}
 minutes = 17

@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from asl_mmdet.losses import AsymmetricLoss
-from benchmarks.rivals.progress import current_epoch
+from experiments.rivals.progress import current_epoch
 
 
 @MODELS.register_module()

@@ -1,5 +1,7 @@
 """ATSS where every image was labelled for half of the classes: with and without the hook that knows for which.
 
+Feeds docs/known_classes.md.
+
 `images50` has as many boxes, in complete images: half of the images, as many iterations. It shows how much of the AP
 that the missing half costs can be had at all. An iteration of it sees twice as many boxes, so `known_long` and
 `unknown_long` train twice as long: then every box is seen as often.
@@ -10,7 +12,7 @@ _half = {**_val, "train_dataloader.dataset.data_root": "data/shapes_report_half_
 _epochs = 12  # twice as many as the config has
 
 configs = dict(atss="configs/shapes/atss_r18_focal_shapes.py")
-losses = dict(focal=None, missing_labels="detection_missing_labels", detection="detection")
+losses = dict(focal=None, detection_missing_labels="detection_missing_labels", detection="detection")
 baseline = "focal"
 _long = {
     "train_cfg.max_epochs": _epochs,

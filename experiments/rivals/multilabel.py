@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from benchmarks.rivals.progress import current_epoch
+from experiments.rivals.progress import current_epoch
 
 SCHEMES = ("LL-R", "LL-Ct", "LL-Cp")
 
@@ -142,7 +142,7 @@ class LargeLoss(MultiLabelLoss):
     every epoch but the first, for good: the labels stay positive from then on.
 
     LL-Cp knows the samples by their numbers in the data set, which
-    :class:`benchmarks.rivals.classification.SampleAwareClsHead` hands over. It is for one process: each would
+    :class:`experiments.rivals.classification.SampleAwareClsHead` hands over. It is for one process: each would
     remember its own.
 
     Args:
@@ -176,7 +176,7 @@ class LargeLoss(MultiLabelLoss):
         if len(samples) != len(pred):
             raise ValueError(
                 f"LargeLoss with LL-Cp got the numbers of {len(samples)} samples for {len(pred)} rows: use the head "
-                "type='SampleAwareClsHead' of benchmarks.rivals.classification"
+                "type='SampleAwareClsHead' of experiments.rivals.classification"
             )
         classes = torch.arange(pred.shape[1], device=pred.device)
         key = torch.as_tensor(samples, device=pred.device)[:, None] * pred.shape[1] + classes
