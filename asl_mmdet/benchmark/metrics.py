@@ -33,7 +33,7 @@ def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
     result["metrics"] |= score_metrics(cfg, rows)
     result["main_metric"] = task.main_metric
     result["curve"] = {step: task.percent * row[logged] for step, row in val.items() if logged in row}
-    names = ("loss", "gamma_neg", "clip", "pt_pos", "pt_neg", "prob_gap")
+    names = ("loss", "gamma_neg", "clip", "ignore_above", "pt_pos", "pt_neg", "prob_gap")
     result["training"] = {name: {step: row[name] for step, row in train.items() if name in row} for name in names}
     memory = work_dir / "peak_memory.json"
     if memory.is_file():
@@ -115,9 +115,6 @@ def multilabel_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[s
     frequency = dict(zip(*class_frequency(cfg), strict=True))
     per_class = dict(zip(frequency, values.tolist(), strict=True))
     return dict(metrics=metrics | thirds(per_class, frequency), per_class=per_class, frequency=frequency)
-
-
-tagging_metrics = multilabel_metrics  # its name in 0.1
 
 
 def score_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, float]:

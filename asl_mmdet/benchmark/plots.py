@@ -1,8 +1,7 @@
-"""The plots of a comparison. A new one is a function, and an entry of :data:`PLOTS`."""
+"""The plots of a comparison. A new one is a function of the rows by group, and an entry of :data:`PLOTS`."""
 
-import statistics
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -11,34 +10,38 @@ matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from asl_mmdet.benchmark.results import Result
+from asl_mmdet.benchmark.rows import Rows, losses_of
 
-Groups = dict[tuple[str, str], list[Result]]
+Groups = dict[tuple[str, str], Rows]  # by config and data variant
 Colors = dict[str, Any]
 
 
-def by_group(results: Sequence[Result]) -> Groups:
-    """Runs by config and data variant."""
-    groups: Groups = defaultdict(list)
-    for result in results:
-        groups[result.config, result.data].append(result)
-    return dict(groups)
+def draw(rows: Rows, out: Path, names: tuple[str, ...] = ()) -> dict[str, Path]:
+    """Draw what the rows have the numbers for, into files of a folder; by title.
+
+    Args:
+        rows: The rows.
+        out: The folder.
+        names: Some of :data:`PLOTS`; all by default.
+    """
+    groups, colors = dict(rows.groups()), colors_of(rows)
+    paths = {}
+    for name, (title, plot) in PLOTS.items():
+        figure = plot(groups, colors) if not names or name in names else None
+        if figure is not None:
+            paths[title] = out / f"{name}.png"
+            figure.savefig(paths[title], dpi=110)
+            plt.close(figure)
+    return paths
 
 
-def by_loss(runs: Sequence[Result]) -> dict[str, dict[int, Result]]:
-    """Runs by loss and seed, the baseline first."""
-    found: dict[str, dict[int, Result]] = defaultdict(dict)
-    for run in sorted(runs, key=lambda run: run.loss != run.baseline):
-        found[run.loss][run.seed] = run
-    return dict(found)
-
-
-def colors_of(results: Sequence[Result]) -> Colors:
+def colors_of(rows: Rows) -> Colors:
     """A colour for every loss, the same in all plots."""
-    losses = list(dict.fromkeys(loss for runs in by_group(results).values() for loss in by_loss(runs)))
+    losses = list(dict.fromkeys(loss for _, group in rows.groups() for loss, _ in losses_of(group.runs)))
     number = len(losses)
     colors = (
         plt.get_cmap("tab10")(np.arange(number)) if number <= 10 else plt.get_cmap("turbo")(np.linspace(0, 1, number))
@@ -71,92 +74,104 @@ def _add_legend(figure: Figure) -> Figure:
     return figure
 
 
-def plot_curves(groups: Groups, colors: Colors) -> Figure:
-    """The main metric after every epoch, mean over the seeds."""
-    figure, panels = _panels(len(groups))
-    for axes, (title, runs) in zip(panels, groups.items(), strict=True):
-        for loss, seeds in by_loss(runs).items():
-            epochs = sorted({int(epoch) for run in seeds.values() for epoch in run.curve})
-            means = [statistics.mean(r.curve[str(e)] for r in seeds.values() if str(e) in r.curve) for e in epochs]
-            axes.plot(epochs, means, marker=".", color=colors[loss], label=loss)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _label(axes, title, "epoch", runs[0].main_metric)
+def _curve(group: Rows, name: str, loss: str) -> pd.DataFrame:
+    """The points of a curve of the runs of a loss."""
+    curves = group.curves
+    return curves[(curves["curve"] == name) & (curves["loss"] == loss)]
+
+
+def _means(groups: Groups, colors: Colors, name: str | None, xlabel: str, ylabel: str, **line: Any) -> Figure | None:
+    """A curve of every loss, the mean over the seeds; of the main metric by default."""
+    shown = {title: rows for title, rows in groups.items() if (rows.curves["curve"] == (name or _main(rows))).any()}
+    if not shown:
+        return None
+    figure, panels = _panels(len(shown))
+    for axes, (title, rows) in zip(panels, shown.items(), strict=True):
+        for loss, _ in losses_of(rows.runs):
+            curve = _curve(rows, name or _main(rows), loss).groupby("x")["y"].mean()
+            axes.plot(curve.index, curve, color=colors[loss], label=loss, **line)
+        _label(axes, title, xlabel, ylabel or _main(rows))
     return _add_legend(figure)
+
+
+def _main(rows: Rows) -> str:
+    return str(rows.runs["main_metric"].iloc[0])
+
+
+def plot_curves(groups: Groups, colors: Colors) -> Figure | None:
+    """The main metric after every epoch, mean over the seeds."""
+    figure = _means(groups, colors, None, "epoch", "", marker=".")
+    for axes in figure.axes if figure else ():
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
 
 
 def plot_classes(groups: Groups, colors: Colors) -> Figure | None:
     """What every loss adds to the AP of a class, against the number of its training annotations."""
-    shown = {title: runs for title, runs in groups.items() if runs[0].baseline in by_loss(runs)}
+    shown = {}
+    for title, rows in groups.items():
+        classes = rows.classes.pivot(index=["class", "number"], columns=["loss", "seed"], values="value")
+        if rows.runs["baseline"].iloc[0] in classes:
+            shown[title] = classes.sort_index(level="number", ascending=False)
     if not shown:
         return None
     figure, panels = _panels(len(shown))
-    for axes, (title, runs) in zip(panels, shown.items(), strict=True):
-        losses = by_loss(runs)
-        base = losses.pop(runs[0].baseline)
-        for loss, seeds in losses.items():
-            frequency = runs[0].frequency
-            shared = [seed for seed in seeds if seed in base]
-            if not shared:
-                continue
-            gains = [
-                statistics.mean(seeds[s].per_class[name] - base[s].per_class[name] for s in shared)
-                for name in frequency
-            ]
-            axes.plot(list(frequency.values()), gains, ".", color=colors[loss], label=loss)
+    for axes, (title, classes) in zip(panels, shown.items(), strict=True):
+        baseline = groups[title].runs["baseline"].iloc[0]
+        for loss, _ in losses_of(groups[title].runs):
+            gains = (classes[loss] - classes[baseline]).dropna(axis="columns", how="all") if loss in classes else None
+            if loss != baseline and gains is not None and gains.size:
+                numbers = gains.index.get_level_values("number")
+                axes.plot(numbers, gains.mean(axis="columns"), ".", color=colors[loss], label=loss)
         axes.axhline(0, color="grey", linewidth=0.8)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
-        _label(axes, title, "training annotations of the class", f"AP less that of {runs[0].baseline}")
+        _label(axes, title, "training annotations of the class", f"AP less that of {baseline}")
     return _add_legend(figure)
 
 
 def plot_precision_recall(groups: Groups, colors: Colors) -> Figure | None:
     """Precision at each recall, mean over classes and seeds; for detectors."""
-    shown = {title: runs for title, runs in groups.items() if runs[0].precision_at_recall is not None}
+    return _means(groups, colors, "precision", "recall", "precision")
+
+
+def plot_speed(groups: Groups, colors: Colors) -> Figure | None:
+    """The main metric against the time of an iteration."""
+    shown = {title: rows for title, rows in groups.items() if rows.runs["seconds_per_iteration"].notna().any()}
     if not shown:
         return None
     figure, panels = _panels(len(shown))
-    for axes, (title, runs) in zip(panels, shown.items(), strict=True):
-        for loss, seeds in by_loss(runs).items():
-            curve = np.mean([run.precision_at_recall or [] for run in seeds.values()], axis=0)
-            axes.plot(np.linspace(0, 1, len(curve)), curve, color=colors[loss], label=loss)
-        _label(axes, title, "recall", "precision")
-    return _add_legend(figure)
-
-
-def plot_speed(groups: Groups, colors: Colors) -> Figure:
-    """The main metric against the time of an iteration."""
-    figure, panels = _panels(len(groups))
-    for axes, (title, runs) in zip(panels, groups.items(), strict=True):
-        for loss, seeds in by_loss(runs).items():
-            milliseconds = [1000 * run.seconds_per_iteration for run in seeds.values()]
-            values = [run.main for run in seeds.values()]
-            axes.plot(milliseconds, values, "o", color=colors[loss], label=loss)
+    for axes, (title, rows) in zip(panels, shown.items(), strict=True):
+        for loss, runs in losses_of(rows.runs):
+            axes.plot(1000 * runs["seconds_per_iteration"], runs["main"], "o", color=colors[loss], label=loss)
         axes.set_xlim(0, None)
-        _label(axes, title, "ms an iteration", runs[0].main_metric)
+        _label(axes, title, "ms an iteration", _main(rows))
     return _add_legend(figure)
 
 
-def plot_probabilities(groups: Groups, colors: Colors) -> Figure:
+def plot_probabilities(groups: Groups, colors: Colors) -> Figure | None:
     """The probability gap along training, and gamma- where it adapts; the first seed."""
-    figure, panels = _panels(len(groups))
-    for axes, (title, runs) in zip(panels, groups.items(), strict=True):
-        for loss, seeds in by_loss(runs).items():
-            training = seeds[min(seeds)].training
-            for name, style, values in (("gap", "-", training["prob_gap"]), ("gamma-", "--", training["gamma_neg"])):
-                if values:
-                    steps = [int(step) for step in values]
-                    axes.plot(steps, list(values.values()), style, color=colors[loss], label=f"{loss}: {name}")
+    shown = {title: rows for title, rows in groups.items() if (rows.curves["curve"] == "prob_gap").any()}
+    if not shown:
+        return None
+    figure, panels = _panels(len(shown))
+    for axes, (title, rows) in zip(panels, shown.items(), strict=True):
+        for loss, runs in losses_of(rows.runs):
+            for name, style, curve in (("gap", "-", "prob_gap"), ("gamma-", "--", "gamma_neg")):
+                points = _curve(rows, curve, loss)
+                points = points[points["seed"] == runs["seed"].min()]
+                if len(points):
+                    axes.plot(points["x"], points["y"], style, color=colors[loss], label=f"{loss}: {name}")
         _label(axes, title, "iteration", "probability gap")
     return _add_legend(figure)
 
 
-PLOTS: dict[str, Callable[[Groups, Colors], Figure | None]] = {
-    "During training": plot_curves,
-    "Gain of a class against its frequency": plot_classes,
-    "Precision and recall at IoU 0.5": plot_precision_recall,
-    "Speed": plot_speed,
-    "Probabilities": plot_probabilities,
+PLOTS: dict[str, tuple[str, Callable[[Groups, Colors], Figure | None]]] = {
+    "curves": ("During training", plot_curves),
+    "classes": ("Gain of a class against its frequency", plot_classes),
+    "precision_recall": ("Precision and recall at IoU 0.5", plot_precision_recall),
+    "speed": ("Speed", plot_speed),
+    "probabilities": ("Probabilities", plot_probabilities),
 }
