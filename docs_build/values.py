@@ -177,7 +177,7 @@ def parameter(text: str, key: str) -> str:
         >>> parameter("type=FocalLoss alpha=0.5 gamma=1.5", "gammas")
         '1.5 / 1.5'
     """
-    given = dict(one.partition("=")[::2] for one in text.split())
+    given = dict(one.removeprefix("loss.").partition("=")[::2] for one in text.split())
     if key == "gammas":
         positive, negative = (given.get(one) or given.get("gamma") or "" for one in ("gamma_pos", "gamma_neg"))
         return " / ".join(f"{float(one):g}" for one in (positive, negative) if one)
