@@ -2,7 +2,7 @@
 
 ``runs.csv``     a row for every run: what was run, its metrics in percent, what it took, and with what it was made
 ``classes.csv``  the AP of every class of a run, and how often the training data has the class
-``curves.csv``   points along a run: its main metric by epoch, precision by recall, the probability gap by iteration
+``curves.csv``   points along a run: its main metric by epoch, and precision by recall
 
 A run is named by the columns ``experiment``, ``config``, ``data``, ``loss`` and ``seed``; ``also`` has the other
 experiments that count it.
@@ -11,7 +11,6 @@ experiments that count it.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import pandas as pd
@@ -31,8 +30,6 @@ TEXT = {
     *("experiment", "also", "plan", "set", "protocol", "config", "data", "loss", "parameters", "baseline"),
     *("main_metric", "device", "python", "versions", "asl_mmdet", "commit", "date", "class", "curve"),
 }
-STEPPED = ("gamma_neg", "ignore_above", "prob_gap")  # what changes in a training: the mean of the last lines of the log
-LAST_LINES = 5
 DIGITS = 6
 TABLES = ("runs", "classes", "curves")
 
@@ -141,11 +138,15 @@ def losses_of(runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def compare(old: Rows, new: Rows) -> list[str]:
-    """What changed between two folders of rows, run by run, and what only one of them has."""
-    both = old.runs.merge(new.runs, "outer", NAME[1:], suffixes=("", "_new"), indicator="found").sort_values(NAME[1:])
+    """What changed between two folders of rows, run by run, and what only one of them has.
+
+    Where one of them has several experiments, runs are those of the same experiment.
+    """
+    name = NAME if max(rows.runs["experiment"].nunique() for rows in (old, new)) > 1 else NAME[1:]
+    both = old.runs.merge(new.runs, "outer", name, suffixes=("", "_new"), indicator="found").sort_values(name)
     lines = []
     for run in both.to_dict("records"):
-        text, before, after = "-".join(str(run[key]) for key in NAME[1:]), run["main"], run["main_new"]
+        text, before, after = "-".join(str(run[key]) for key in name), run["main"], run["main_new"]
         if run["found"] == "both":
             text += f": {run['main_metric']} {before:.2f} -> {after:.2f} ({after - before:+.2f}), time x "
             lines.append(f"{text}{run['seconds_per_iteration_new'] / run['seconds_per_iteration']:.2f}")
@@ -156,19 +157,14 @@ def compare(old: Rows, new: Rows) -> list[str]:
 
 def _run(result: dict[str, Any]) -> dict[str, Any]:
     """The columns of a run beside its name."""
-    training = {name: list(result["training"].get(name, {}).values())[-LAST_LINES:] for name in STEPPED}
     row = {key: result.get(key) for key in (*BEFORE, *AFTER) if key not in NAME}
-    row |= {name: mean(values) for name, values in training.items() if values}
-    row |= dict(epochs=max(map(int, result["curve"]), default=None), also="")
-    row["versions"] = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    return row | result["metrics"]
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    return row | dict(also="", versions=versions) | result["metrics"]
 
 
 def _points(result: dict[str, Any]) -> Iterator[tuple[str, float, float]]:
     """Name, x and y of what is drawn."""
-    curves = {result["main_metric"]: result["curve"], **result["training"]}
-    for name in (result["main_metric"], "prob_gap", "gamma_neg"):
-        yield from ((name, float(x), y) for x, y in curves.get(name, {}).items())
+    yield from ((result["main_metric"], float(x), y) for x, y in result["curve"].items())
     precision = result.get("precision_at_recall") or []
     yield from (("precision", i / (len(precision) - 1), y) for i, y in enumerate(precision))
 
