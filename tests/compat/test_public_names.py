@@ -18,11 +18,7 @@ NAMES = {
         *("PartialLabelLoss", "VOCMultiLabelTable"),
     ),
     "multilabel.open_images": ("ImageLabels", "OpenImages"),
-    "benchmark": (
-        *("COCO_STATS", "Cell", "Plan", "collect", "detection_metrics", "environment", "run", "tagging_metrics"),
-        "thirds",
-    ),
-    "benchmark_report": ("compare", "paired_difference", "write_report"),
+    "benchmark": (*("COCO_STATS", "Plan", "collect", "detection_metrics", "environment", "thirds"),),
     "checks": ("Finding", "check_config", "check_datasets"),
     "checkpoints": ("find_resumable", "load_checkpoint", "only_weights"),
     "shapes": ("MAX_CLASSES", "class_names", "make_shapes"),
