@@ -114,11 +114,14 @@ def make_shapes(
         (building / "annotations").mkdir()
         for stream, (split, number) in enumerate((("train", num_train), ("val", num_val))):
             (building / split).mkdir()
-            coco = _make_split(building / split, number, image_size, num_classes, seed, stream)
+            coco: dict[str, Any] = _make_split(building / split, number, image_size, num_classes, seed, stream)
             if split == "train" and missing_rate:
                 rng = np.random.default_rng([seed, len("missing")])
-                kept = rng.random(len(coco["annotations"])) >= missing_rate
-                coco["annotations"] = [a for a, keep in zip(coco["annotations"], kept, strict=True) if keep]
+                parts: dict[bool, list[Any]] = {False: [], True: []}
+                for one, draw in zip(coco["annotations"], rng.random(len(coco["annotations"])).tolist(), strict=True):
+                    parts[draw < missing_rate].append(one)
+                record = dict(protocol="uniform", rate=missing_rate, seed=seed, annotations=parts[True])
+                coco |= dict(annotations=parts[False], dropped=record)
             if split == "train" and protocol:
                 coco = drop_boxes(coco, protocol, seed=seed)
             (building / "annotations" / f"{split}.json").write_text(json.dumps(coco))

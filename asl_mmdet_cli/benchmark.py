@@ -2,22 +2,25 @@
 
 Runs every combination of config, loss, data and seed that is not finished yet, and writes a report. The command can be
 stopped at any time and started again: a finished run is kept, an unfinished one resumes from its last checkpoint. A
-run that fails is reported with its log and does not stop the others.
+run that fails is reported with its log and does not stop the others. The rows of all runs are in runs.csv beside the
+report; --rows benchmarks --where experiment=NAME reports those of an experiment again.
 
 Example:
-    python tools/benchmark.py benchmarks/plans/shapes_detection.py --dry-run
+    python tools/benchmark.py experiments/plans/shapes_detection.py --dry-run
 """
 
 import argparse
 from pathlib import Path
 
 from asl_mmdet_cli.arguments import add_jobs, whole
-from asl_mmdet_cli.messages import fail, need_file
+from asl_mmdet_cli.messages import fail, need_folder
+
+TABLES = ("runs", "classes", "curves")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options."""
-    command.add_argument("plan", nargs="?", metavar="PLAN", help="plan file; not needed with --compare")
+    command.add_argument("plan", nargs="?", metavar="PLAN", help="plan file; not needed with --rows and --compare")
     command.add_argument(
         "--out", type=Path, metavar="FOLDER", help="folder to write; work_dirs/benchmark/<plan> by default"
     )
@@ -33,12 +36,23 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--srun-options", default="", metavar="OPTIONS", help="with --launcher slurm: partition, time and so on"
     )
+    command.add_argument("--append", type=Path, metavar="ROWS", help="add the rows of the runs to those of this folder")
+    command.add_argument(
+        "--tables",
+        nargs="+",
+        choices=TABLES,
+        default=["runs"],
+        metavar="TABLE",
+        help="with --append: which rows",
+    )
+    command.add_argument("--rows", type=Path, metavar="ROWS", help="report the rows of this folder, and run nothing")
+    command.add_argument("--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="with --rows: which of them")
     command.add_argument(
         "--compare",
         nargs=2,
         type=Path,
-        metavar=("OLD.json", "NEW.json"),
-        help="show what changed between two results.json, and run nothing",
+        metavar=("OLD", "NEW"),
+        help="show what changed between the rows of two folders, and run nothing",
     )
 
 
@@ -48,10 +62,12 @@ def check(command: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         command.error(f"--gpus {args.gpus}: name a --launcher")
     if args.launcher != "slurm" and args.srun_options:
         command.error("--srun-options: use --launcher slurm")
-    if args.compare:
-        for path in args.compare:
-            need_file(path, "file of results")
+    if args.where and not args.rows:
+        command.error("--where: it chooses from --rows")
+    if folders := args.compare or ([args.rows] if args.rows else []):
+        for path in folders:
+            need_folder(path, "folder of rows")
     elif args.plan is None:
-        command.error("name a plan, or two files of results by --compare")
+        command.error("name a plan, or folders of rows by --rows or --compare")
     elif not Path(args.plan).is_file():
-        fail(f"there is no plan {args.plan}; this project's are in benchmarks/plans/")
+        fail(f"there is no plan {args.plan}; this project's are in benchmarks/plans/ and experiments/plans/")

@@ -13,7 +13,7 @@ at all, not even a dropped one. There the model is wrong, or the file lacked the
 Where cleanlab is installed (``pip install 'asl-mmdet[audit-benchmark]'``), the score of its ``object_detection`` for
 overlooked boxes ranks the same predictions, ``predictions.jsonl`` beside the findings: with its own limit, which looks
 at detections of at least 0.95, and with that of the findings. cleanlab is under the AGPL; nothing else here uses it.
-``--csv FILE`` adds the rows to a table.
+``--csv FILE`` adds the rows to a table, such as audits.csv here.
 """
 
 import argparse
@@ -155,7 +155,8 @@ def main() -> None:
         ap, shares = average_precision(right, len(dropped)), [100 * right[:n].mean() for n in (1000, len(dropped))]
         first = "  ".join(f"first {n}: {share:.1f} %" for n, share in zip((1000, len(dropped)), shares, strict=True))
         print(f"{title:25} AP {ap:.3f}  {first}  {len(chosen)} findings")
-        row = dict(audit=args.findings.parent, ranking=title, AP=f"{ap:.4f}")
+        row = dict(set=args.annotations.absolute().parent.parent.name, audit=args.findings.absolute().parent.name)
+        row |= dict(ranking=title, AP=f"{ap:.4f}")
         row.update(zip(("first_1000_right", "first_dropped_right"), (f"{v:.2f}" for v in shares), strict=True))
         table.append({**row, "findings": len(chosen), "dropped": len(dropped)})
     if args.csv:

@@ -1,16 +1,16 @@
 """What a second round is worth: audit what a benchmark trained, add what is found, train again from the start.
 
     export COCO_FOLDER=data/mine
-    python tools/benchmark.py benchmarks/plans/folder_attribution.py --out work_dirs/benchmark/mine
+    python tools/benchmark.py experiments/plans/folder_attribution.py --out work_dirs/benchmark/mine
     python benchmarks/audit_rounds.py work_dirs/benchmark/mine \
-        atss-missing_labels-missing50-seed10 atss-missing_labels-missing50-seed11 --apply 0.4
+        atss-detection_missing_labels-missing50-seed10 --apply 0.4
 
-Each cell is audited on its own training images by ``tools/audit_labels.py``, and trained again by its own config and
-seed on what ``--apply`` wrote; nothing else differs. The new cell has ``_round2`` at its data. What is finished is
+Each run is audited on its own training images by ``tools/audit_labels.py``, and trained again by its own config and
+seed on what ``--apply`` wrote; nothing else differs. The new run has ``_round2`` at its data. What is finished is
 kept; with other options give another ``--name``. ``--complete`` stands for a reviewer who knows the file with all
 boxes: findings that lie where it has none (IoU below 0.2) are removed before they are applied. ``--as-ignore`` adds
 them as regions that nothing is known about, and has the assigner leave out what lies in one. ``--report FOLDER`` writes
-the rows of the cells named, of their second rounds, and of the cells of ``--beside``.
+the rows of the runs named, of their second rounds, and of the runs of ``--beside``.
 """
 
 import argparse
@@ -25,10 +25,10 @@ from mmengine.config import Config
 from no_box import NO_BOX, best_iou
 
 from asl_mmdet.audit.findings import Limits
-from asl_mmdet.benchmark import Cell
+from asl_mmdet.benchmark import Run
+from asl_mmdet.benchmark.environment import conditions, environment
 from asl_mmdet.benchmark.execute import Job, run_jobs
 from asl_mmdet.benchmark.metrics import collect
-from asl_mmdet.benchmark.results import environment
 from asl_mmdet.boxes import corners
 from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.cli import audit_labels
@@ -37,10 +37,10 @@ from asl_mmdet_cli import parse
 
 
 def first_round(out: Path, name: str) -> dict[str, Any]:
-    """The result of a finished cell."""
+    """The result of a finished run."""
     path = out / name / "result.json"
     if not path.is_file():
-        fail(f"there is no {path}: finish the cell by tools/benchmark.py first")
+        fail(f"there is no {path}: finish the run with tools/benchmark.py first")
     result: dict[str, Any] = json.loads(path.read_text())
     return result
 
@@ -61,7 +61,7 @@ def reviewed(findings: Path, complete: Path) -> Path:
 
 
 def write_annotations(config: Path, target: Path, args: argparse.Namespace) -> None:
-    """Audit a trained cell, and write its annotations with what was found."""
+    """Audit a trained model, and write its annotations with what was found."""
     apply = ["--apply", args.apply, "--apply-to", target, *(["--as-ignore"] if args.as_ignore else [])]
     audit = [config, last_checkpoint(config.parent / "run"), "--out", target.parent, "--crops", 0]
     audit += ["--score-thr", min(args.apply, Limits.min_score)]
@@ -78,9 +78,9 @@ def call(*arguments: Any) -> None:
 
 
 def second_round(name: str, args: argparse.Namespace) -> Job:
-    """The second training of a cell; its annotations are written when it is configured."""
+    """The second training of a run; its annotations are written when it is configured."""
     row = first_round(args.out, name)
-    cell = Cell(row["config"], row["loss"], f"{row['data']}_{args.name}", row["seed"])
+    run = Run(row["config"], row["loss"], f"{row['data']}_{args.name}", row["seed"])
 
     def config() -> Config:
         path = args.out / name / "config.py"
@@ -94,9 +94,10 @@ def second_round(name: str, args: argparse.Namespace) -> Job:
         return cfg
 
     def result(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
-        return asdict(cell) | collect(cfg, work_dir, predictions) | dict(baseline=row["baseline"], **environment())
+        found = asdict(run) | collect(cfg, work_dir, predictions) | conditions(cfg) | environment()
+        return found | dict(plan=row.get("plan", ""), baseline=row["baseline"])
 
-    return Job(str(cell), config, result, partial(describe, row))
+    return Job(str(run), config, result, partial(describe, row))
 
 
 def describe(first: dict[str, Any], second: dict[str, Any]) -> str:
@@ -109,22 +110,24 @@ def main() -> None:
     """Audit, train and report."""
     parser = argparse.ArgumentParser(description="What a second round is worth.")
     parser.add_argument("out", type=Path, help="folder of a benchmark")
-    parser.add_argument("cells", nargs="+", help="names of its finished cells")
+    parser.add_argument("runs", nargs="+", help="names of its finished runs")
     parser.add_argument("--apply", type=float, default=0.4, metavar="SCORE", help="least score of what is added")
     parser.add_argument("--name", default="round2", help="what the data of the second round is called")
     parser.add_argument("--as-ignore", action="store_true", help="add them as ignored regions, not as boxes")
     parser.add_argument("--complete", type=Path, metavar="FILE.json", help="review the findings by this file")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="write the report there")
-    parser.add_argument("--beside", nargs="*", default=[], help="more finished cells for the report")
+    parser.add_argument("--beside", nargs="*", default=[], help="more finished runs for the report")
     args = parser.parse_args()
-    jobs = [second_round(name, args) for name in args.cells]
+    jobs = [second_round(name, args) for name in args.runs]
     failures = run_jobs(jobs, args.out, 1, [sys.executable], [])
     if args.report:
         from asl_mmdet.benchmark.report import write_report
+        from asl_mmdet.benchmark.rows import Rows
 
-        names = [*args.cells, *(job.name for job in jobs if job.is_finished(args.out)), *args.beside]
-        args.report.mkdir(parents=True, exist_ok=True)
-        write_report([first_round(args.out, name) for name in names], failures, args.report, args.report.name)
+        names = [*args.runs, *(job.name for job in jobs if job.is_finished(args.out)), *args.beside]
+        rows = Rows.of([first_round(args.out, name) for name in names], args.report.name)
+        rows.write(args.report)
+        write_report(rows, failures, args.report, args.report.name)
     if failures:
         fail("\n".join(failures))
 

@@ -6,14 +6,13 @@ medians of 15 rounds are written, how many times the linear head's time that is,
 ResNet-101 (the median of 3 forward and backward passes of the 8 images).
 """
 
-import csv
 import statistics
 import sys
 import time
-from datetime import date
 from pathlib import Path
 
 import torch
+from tables import MICRO, Measurement, write_micro
 
 from asl_mmdet.cli.common import need
 
@@ -27,7 +26,7 @@ BATCH, CHANNELS, SIZE, ROUNDS = 8, 2048, 14, 15
 
 
 def main() -> None:
-    """Measure and print the table as CSV."""
+    """Measure, and write the rows."""
     need("mmpretrain")
     from mmpretrain.registry import MODELS
     from mmpretrain.structures import DataSample
@@ -37,10 +36,7 @@ def main() -> None:
 
     register_all_modules()
     torch.manual_seed(0)
-    out = Path(sys.argv[1] if len(sys.argv) > 1 else "benchmarks/bench_heads.csv")
-    rows: list[list[object]] = [
-        ["head", "classes", "million_parameters", "ms", "times_linear", "of_resnet101", "threads", "torch", "date"]
-    ]
+    rows: list[Measurement] = []
     resnet101 = resnet_seconds()
     features = torch.randn(BATCH, CHANNELS, SIZE, SIZE)
     for classes in (80, 9605):
@@ -61,13 +57,15 @@ def main() -> None:
         medians = {name: statistics.median(values) for name, values in times.items()}
         for name, head in heads.items():
             parameters = sum(p.numel() for p in head.parameters()) / 1e6
-            ratio = medians[name] / medians["linear"]
-            row = [name, classes, f"{parameters:.2f}", f"{1000 * medians[name]:.1f}", f"{ratio:.2f}"]
-            part = f"{medians[name] / resnet101:.4f}"
-            rows.append([*row, part, torch.get_num_threads(), torch.__version__, date.today().isoformat()])
-    with out.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
-    print(out.read_text())
+            values = dict(
+                million_parameters=f"{parameters:.2f}",
+                ms=f"{1000 * medians[name]:.1f}",
+                times_linear=f"{medians[name] / medians['linear']:.2f}",
+                of_resnet101=f"{medians[name] / resnet101:.4f}",
+            )
+            rows.append((dict(case=name, classes=classes, threads=torch.get_num_threads()), values))
+            print(name, classes, *(f"{key} {value}" for key, value in values.items()))
+    write_micro(Path(sys.argv[1]) if len(sys.argv) > 1 else MICRO, "heads", rows, replace=True)
 
 
 def resnet_seconds() -> float:

@@ -1,20 +1,17 @@
-"""How long imports take: python benchmarks/bench_imports.py --csv benchmarks/bench_imports.csv.
+"""How long imports take: python benchmarks/bench_imports.py --csv benchmarks/micro.csv.
 
 Each row is the median over new interpreters, which import one module and end. They take turns, so that a machine whose
 speed drifts slows all of them; the first of each is not counted, since it reads the files from the disk.
 """
 
 import argparse
-import datetime
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import torch
-from tables import write_csv
+from tables import write_micro
 
 MODULES = {
     "torch": "PyTorch alone",
@@ -37,24 +34,20 @@ def main() -> None:
     """Measure, print, and write the CSV."""
     parser = argparse.ArgumentParser(description="How long imports take.")
     parser.add_argument("--rounds", type=int, default=7, help="counted interpreters of every module")
-    parser.add_argument("--csv", type=Path, help="write the rows to this file")
+    parser.add_argument("--csv", type=Path, help="write the rows to this file, instead of those of an earlier call")
     args = parser.parse_args()
     found: dict[str, list[float]] = {module: [] for module in MODULES}
     for _ in range(1 + args.rounds):
         for module, times in found.items():
             times.append(seconds(module))
-    conditions = dict(
-        device=f"{platform.machine()} CPU", torch=torch.__version__, python=platform.python_version(),
-        date=datetime.date.today().isoformat(),
-    )  # fmt: skip
-    rows = [
-        {"import": module, "what": what, "seconds": round(statistics.median(found[module][1:]), 2), **conditions}
-        for module, what in MODULES.items()
-    ]
-    for row in rows:
-        print(f"{row['seconds']:6.2f} s  import {row['import']}")
+    medians = {module: statistics.median(times[1:]) for module, times in found.items()}
+    for module, median in medians.items():
+        print(f"{median:6.2f} s  import {module}")
     if args.csv:
-        write_csv(args.csv, rows)
+        rows = [
+            (dict(case=f"{module} ({MODULES[module]})"), dict(seconds=f"{medians[module]:.2f}")) for module in MODULES
+        ]
+        write_micro(args.csv, "imports", rows, replace=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ read in a fresh process on one core; the file is in the page cache then.
 """
 
 import argparse
-import datetime
 import json
 import os
 import platform
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tables import write_csv
+from tables import MICRO, write_micro
 
 from asl_mmdet.cli.common import need
 
@@ -96,7 +95,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the generated file is, or will be")
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--repeats", type=int, default=3, help="processes; the median of their times is reported")
-    parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"), help="where the numbers go")
+    parser.add_argument("--csv", type=Path, default=MICRO, help="where the numbers go")
     parser.add_argument("--only", nargs=2, help=argparse.SUPPRESS)  # what the measuring process is started with
     args = parser.parse_args()
     if args.only:
@@ -112,21 +111,17 @@ def main() -> None:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         runs.append(json.loads(done.stdout.splitlines()[-1]))
     seconds = statistics.median(run.pop("seconds") for run in runs)
-    row = {
-        "rows": args.rows,
+    values = {
         "file_gb": round(labels.stat().st_size / 1e9, 2),
         **max(runs, key=lambda run: run["peak_rss_gb"]),
         "seconds": round(seconds, 2),
         "rows_per_second": round(args.rows / seconds),
-        "device": f"{platform.machine()} CPU, 1 core",
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "pyarrow": pyarrow.__version__,
-        "date": datetime.date.today().isoformat(),
     }
-    for key, value in row.items():
+    for key, value in values.items():
         print(f"{key}: {value:,}" if isinstance(value, int) else f"{key}: {value}")
-    write_csv(args.csv, [row])
+    versions = f"python {platform.python_version()}, numpy {np.__version__}, pyarrow {pyarrow.__version__}"
+    conditions = dict(size=args.rows, threads=1, device=f"{platform.machine()} CPU, 1 core", versions=versions)
+    write_micro(args.csv, "open_images", [(conditions, values)], replace=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import Any
 
 import bench_open_images
 import numpy as np
-from tables import write_csv
+from tables import MICRO, Measurement, write_micro
 
 from asl_mmdet.cli.common import need
 
@@ -118,10 +118,10 @@ def measure(what: str, folder: Path, size: int, classes: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure everything, print a Markdown table and write the CSV."""
+    """Measure everything, and write the rows."""
     parser = argparse.ArgumentParser(description="How time and memory grow.")
     parser.add_argument("folder", type=Path, help="where the generated files are, or will be (3 GB)")
-    parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"), help="where the numbers go")
+    parser.add_argument("--csv", type=Path, default=MICRO, help="where the numbers go")
     parser.add_argument("--only", nargs=3, help=argparse.SUPPRESS)  # what a measuring process is started with
     args = parser.parse_args()
     if args.only:
@@ -130,20 +130,21 @@ def main() -> None:
         return
     need("pyarrow", "mmpretrain")
     args.folder.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows: list[Measurement] = []
     for what, sizes in SIZES.items():
         for i, (size, classes) in enumerate(sizes):
             command = [sys.executable, __file__, str(args.folder), "--only", what, str(size), str(classes)]
             subprocess.run(command, check=True, stdout=subprocess.PIPE)  # generates, and warms the page cache
             found = [subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout for _ in range(3)]
             runs = sorted((json.loads(text.splitlines()[-1]) for text in found), key=lambda run: run["seconds"])
-            row = dict(what=what, size=size, classes=classes, **runs[1])
-            factor = size * classes / (sizes[i - 1][0] * sizes[i - 1][1]) if i else 0
-            row["growth"] = round(row["seconds"] / rows[-1]["seconds"] / factor, 2) if i else ""
-            row |= dict(device=f"{platform.machine()} CPU, 1 core", python=platform.python_version())
-            rows.append(row)
-            print(" | ".join(map(str, row.values())), flush=True)
-    write_csv(args.csv, rows)
+            conditions = dict(case=what, size=size, classes=classes, threads=1)
+            values = dict(runs[1])
+            if i:
+                factor = size * classes / (sizes[i - 1][0] * sizes[i - 1][1])
+                values["growth"] = round(values["seconds"] / rows[-1][1]["seconds"] / factor, 2)
+            rows.append((conditions | dict(device=f"{platform.machine()} CPU, 1 core"), values))
+            print(*conditions.values(), *values.values(), sep=" | ", flush=True)
+    write_micro(args.csv, "scale", rows, replace=True)
 
 
 if __name__ == "__main__":

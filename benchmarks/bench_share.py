@@ -6,7 +6,6 @@ the one of the config. No data is needed.
 """
 
 import argparse
-import datetime
 import statistics
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
-from tables import allocator, append_csv
+from tables import Measurement, allocator, write_micro
 from torch import nn
 
 from asl_mmdet.allocator import keep_memory
@@ -50,8 +49,8 @@ def milliseconds(function: Any, repeats: int) -> float:
     return statistics.median(times)
 
 
-def measure(path: str, steps: int) -> dict[str, Any]:
-    """One model."""
+def measure(path: str, steps: int) -> Measurement:
+    """One model: its config and number of anchors, and milliseconds."""
     cfg = Config.fromfile(path).model
     cfg.backbone.init_cfg = None
     torch.manual_seed(0)
@@ -69,13 +68,13 @@ def measure(path: str, steps: int) -> dict[str, Any]:
             args[0].grad = None
         sum(loss(*args, **kwargs) for args, kwargs in inputs).backward()  # type: ignore[union-attr]
 
-    row: dict[str, Any] = {"config": path, "anchors": sum(len(args[0]) for args, _ in inputs)}
+    row: dict[str, Any] = {}
     for name, loss in (("focal", MODELS.build(FOCAL)), ("asl", ours)):
         model.bbox_head.loss_cls = loss
         row[f"{name}_step_ms"] = round(milliseconds(lambda: step(model), steps), 1)
         row[f"{name}_loss_ms"] = round(milliseconds(lambda loss=loss: alone(loss), 9), 2)  # type: ignore[misc]
         row[f"{name}_share_percent"] = round(100 * row[f"{name}_loss_ms"] / row[f"{name}_step_ms"], 2)
-    return row
+    return dict(case=path, size=sum(len(args[0]) for args, _ in inputs)), row
 
 
 def main() -> None:
@@ -90,18 +89,14 @@ def main() -> None:
         need_config(path)
     register_all_modules()
     MMLogger.get_current_instance().setLevel("WARNING")  # not a line a weight
-    conditions = {
-        "allocator": allocator(args.keep_memory and keep_memory()),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "date": datetime.date.today().isoformat(),
-    }
+    conditions = dict(allocator=allocator(args.keep_memory and keep_memory()), threads=torch.get_num_threads())
     rows = []
     for path in args.configs:
-        rows.append({**measure(path, args.steps), **conditions})
-        print(rows[-1], flush=True)
+        case, values = measure(path, args.steps)
+        rows.append((case | conditions, values))
+        print(*rows[-1], flush=True)
     if args.csv:
-        append_csv(args.csv, rows)
+        write_micro(args.csv, "share", rows)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """Where the time of an iteration of configs/small goes, in CPU milliseconds an image: python benchmarks/bench_small.py.
 
 Random weights and images, four images of seven boxes, one thread. Only CPU time is counted, so that other work on the
-machine disturbs little. For the allocator's 'kept' rows of small_cost.csv set the variables that
+machine disturbs little. For the rows of micro.csv with the allocator 'kept' set the variables that
 docs/results/small.md names.
 """
 
 import argparse
-import csv
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
-from tables import allocator
+from tables import allocator, write_micro
 
 import asl_mmdet  # noqa: F401
 
@@ -63,22 +61,23 @@ def measure(size: int, frozen_stages: int, stacked_convs: int, memory_format: st
 
 
 def main() -> None:
-    """Print rows of small_cost.csv."""
+    """Print the parts, and write the rows."""
     parser = argparse.ArgumentParser(description="Where the time of an iteration of configs/small goes.")
     parser.add_argument("--size", type=int, default=320, help="height and width of the images")
     parser.add_argument("--frozen-stages", type=int, default=4, help="of the backbone's seven")
     parser.add_argument("--stacked-convs", type=int, default=2, help="of the head's towers")
     parser.add_argument("--memory-format", choices=["contiguous", "channels_last"], default="contiguous")
     parser.add_argument("--iterations", type=int, default=3)
+    parser.add_argument("--csv", type=Path, help="add the rows to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
     register_all_modules()
     parts = measure(args.size, args.frozen_stages, args.stacked_convs, args.memory_format, args.iterations)
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    names = ("size", "frozen_stages", "stacked_convs", "memory_format", "malloc")
-    writer.writerow([*names, *(f"{part}_ms" for part in PARTS), "total_ms"])
-    values = [round(value, 1) for value in (*parts.values(), sum(parts.values()))]
-    writer.writerow([args.size, args.frozen_stages, args.stacked_convs, args.memory_format, allocator(), *values])
+    values = {f"{part}_ms": round(value, 1) for part, value in {**parts, "total": sum(parts.values())}.items()}
+    print("  ".join(f"{name} {value}" for name, value in values.items()))
+    if args.csv:
+        conditions = {name: getattr(args, name) for name in ("size", "frozen_stages", "stacked_convs", "memory_format")}
+        write_micro(args.csv, "small", [(conditions | dict(allocator=allocator(), threads=1), values)])
 
 
 if __name__ == "__main__":

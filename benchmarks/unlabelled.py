@@ -1,13 +1,14 @@
 """AP where the validation set lacks boxes itself: with and without the detections that no annotation is near.
 
-    COCO_FOLDER=data/bccd TRAIN_IMAGES=2500 python tools/benchmark.py benchmarks/plans/folder_tuned.py \
+    COCO_FOLDER=data/bccd TRAIN_IMAGES=2500 python tools/benchmark.py experiments/plans/folder_tuned.py \
         --out work_dirs/benchmark/bccd_tuned50
     python benchmarks/unlabelled.py work_dirs/benchmark/bccd_tuned50/atss-*-missing50-seed10 --crops work_dirs/crops.png
 
-A finished cell of a benchmark has its predictions beside it. A detection with an IoU below 0.2 with every annotation of
+A finished run of a benchmark has its predictions beside it. A detection with an IoU below 0.2 with every annotation of
 its image is either wrong, or an object that nobody drew; COCO's evaluation takes it for wrong. ``without`` leaves these
 out for every model alike. It favours a model that is wrong in empty places, so look at ``--crops`` first: 30 of those
-above ``--score``, drawn at random, in orange, annotations in green. ``--csv FILE`` adds the rows to a table.
+above ``--score``, drawn at random, in orange, annotations in green. ``--csv FILE`` adds the rows to a table, such
+as unlabelled.csv here.
 """
 
 import argparse
@@ -48,11 +49,11 @@ def average_precision(cfg: Config, predictions: list[dict[str, Any]]) -> dict[st
     return {name: round(metrics[name], 2) for name in ("AP", "AP50")}
 
 
-def row_of(cell: Path, score: float) -> tuple[dict[str, Any], list[tuple[Image, list[float]]]]:
+def row_of(run: Path, score: float) -> tuple[dict[str, Any], list[tuple[Image, list[float]]]]:
     """A row of the table; and image and corners of what lies far from all annotations."""
-    if not (cell / "result.json").is_file():
-        fail(f"there is no {cell / 'result.json'}: finish the cell by tools/benchmark.py first")
-    cfg, predictions = Config.fromfile(cell / "config.py"), load(cell / "predictions.pkl")
+    if not (run / "result.json").is_file():
+        fail(f"there is no {run / 'result.json'}: finish the run with tools/benchmark.py first")
+    cfg, predictions = Config.fromfile(run / "config.py"), load(run / "predictions.pkl")
     images = Labels(cfg, "val_dataloader").images
     near: list[dict[str, Any]] = []
     found: list[tuple[Image, list[float]]] = []
@@ -63,8 +64,8 @@ def row_of(cell: Path, score: float) -> tuple[dict[str, Any], list[tuple[Image, 
         found += [(image, box) for box in instances["bboxes"][far].tolist()]
         near.append({**prediction, "pred_instances": {key: value[kept] for key, value in instances.items()}})
     before, without = average_precision(cfg, predictions), average_precision(cfg, near)
-    result = json.loads((cell / "result.json").read_text())
-    names = {name: result[name] for name in ("config", "data", "loss", "seed")}
+    result = json.loads((run / "result.json").read_text())
+    names = {name: result.get(name, "") for name in ("set", "config", "data", "loss", "seed")}
     without = {f"{name} without": value for name, value in without.items()}
     return {**names, **before, **without, f"far above {score}": len(found)}, found
 
@@ -82,14 +83,14 @@ def draw_crops(found: list[tuple[Image, list[float]]], target: Path) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="AP without the detections that no annotation is near.")
-    parser.add_argument("cells", nargs="+", type=Path, help="folders of finished cells")
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
     parser.add_argument("--score", type=float, default=0.4, help="least score of what is counted and drawn")
-    parser.add_argument("--crops", type=Path, metavar="FILE.png", help="draw some of them, of the last cell")
+    parser.add_argument("--crops", type=Path, metavar="FILE.png", help="draw some of them, of the last run")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="add the rows to this table")
     args = parser.parse_args()
     rows = []
-    for cell in args.cells:
-        row, found = row_of(cell, args.score)
+    for run in args.runs:
+        row, found = row_of(run, args.score)
         rows.append(row)
         print("  ".join(f"{name} {value}" for name, value in row.items()))
     if args.crops:

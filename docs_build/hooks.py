@@ -1,6 +1,7 @@
 """The hooks of ``mkdocs.yml``: markers become generated text, links out of ``docs`` become pages of the site.
 
 A marker is a comment in a page, ``<!-- build: NAME ARGUMENTS -->``, invisible where the page is read without a build.
+Numbers that are read there too have markers of their own: ``values``.
 """
 
 import re
@@ -13,7 +14,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
-from docs_build import notebook, reference, results, sources
+from docs_build import notebook, reference, results, sources, values
 
 ROOT = Path(__file__).parents[1]
 MARKER = re.compile(r"^<!-- build: (.+?) -->$", re.M)
@@ -22,8 +23,10 @@ BUILDERS: dict[str, Callable[..., str]] = {
     "tools": reference.tools,
     "keys": reference.keys,
     "checks": reference.checks,
-    "plan": results.plan,
-    "csv": results.csv,
+    "experiment": results.experiment,
+    "plot": results.plot,
+    "runs": results.runs,
+    "micro": results.micro,
     "loss": results.loss,
 }
 
@@ -39,11 +42,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Fill the markers in, and turn the links out of ``docs``."""
     if page.file.src_uri.startswith(sources.FOLDER):
         return markdown
-    return MARKER.sub(lambda found: build(found[1]), sources.turn_links(markdown, page.file.src_uri))
+    filled = values.fill(sources.turn_links(markdown, page.file.src_uri))
+    return MARKER.sub(lambda found: build(found[1]), filled)
 
 
 def build(marker: str) -> str:
-    """The text for a marker, such as ``csv benchmarks/bench_heads.csv``."""
+    """The text for a marker, such as ``micro heads``."""
     name, *arguments = shlex.split(marker)
     if name not in BUILDERS:
         raise PluginError(f"<!-- build: {marker} -->: there is no {name}; there are {', '.join(BUILDERS)}")

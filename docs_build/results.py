@@ -1,47 +1,85 @@
-"""The tables of the Results pages, from the committed CSV and JSON files, by pandas."""
+"""The tables and plots of the Results pages, from the rows in ``benchmarks``, by pandas."""
 
-import io
-import json
+import base64
+import functools
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 
-from asl_mmdet.benchmark.report import Table, note, tables_of
-from asl_mmdet.benchmark.results import Result
+from asl_mmdet.benchmark.plots import draw
+from asl_mmdet.benchmark.report import EXPLANATION, Table, note, tables_of
+from asl_mmdet.benchmark.rows import Rows
 
 ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+RUNS = "benchmarks/runs.csv"
 SHORT = 5  # columns of a table of losses that are shown at once
 
 
-def plan(name: str) -> str:
-    """The tables of a benchmark of ``benchmarks/results``: the differences, then every loss.
+@functools.cache
+def rows() -> Rows:
+    """All rows."""
+    return Rows.read(BENCHMARKS)
+
+
+def experiment(name: str) -> str:
+    """The tables of an experiment: the differences, then every loss, then all runs.
 
     Args:
-        name: The folder.
+        name: A value of the column ``experiment``.
     """
-    runs = [Result.of(row) for row in json.loads((ROOT / "benchmarks/results" / name / "results.json").read_text())]
-    first, *others = tables_of(runs)
-    parts = [f"*{note(runs)}.*", _markdown(first)]
-    for one in others:
+    chosen = rows().where(experiment=name)
+    first, *groups, runs = tables_of(chosen)
+    parts = [f"*{note(chosen.runs)}.*", str(first)]
+    for one in groups:
         short = Table(one.title, one.header[:SHORT], [row[:SHORT] for row in one.rows], one.best)
-        whole = _markdown(one).replace("\n", "\n    ")
-        parts += [f"**{one.title}**", _markdown(short), f'??? note "All columns of {one.title}"\n\n    {whole}']
-    return "\n\n".join(parts)
+        parts += [f"**{one.title}**", str(short), _folded(f"All columns of {one.title}", one)]
+    return "\n\n".join([*parts, _folded("All runs", runs)])
 
 
-def csv(path: str, *columns: str) -> str:
-    """A CSV file as a table. What is the same in all rows, and comments at its top, stand above it.
+def plot(kind: str, name: str) -> str:
+    """A plot of an experiment.
 
     Args:
-        path: The file, in the repository.
-        columns: The columns to show; all by default.
+        kind: One of :data:`asl_mmdet.benchmark.plots.PLOTS`.
+        name: As for :func:`experiment`.
     """
-    comment, frame = _read(path)
-    frame = frame.dropna(axis="columns", how="all")
-    same = {key: frame[key].iloc[0] for key in frame if len(frame) > 1 and frame[key].nunique(dropna=False) == 1}
-    shown = [key for key in (columns or frame.columns) if key not in same]
-    above = [*([comment] if comment else []), *([", ".join(f"{key}: {same[key]}" for key in same)] if same else [])]
-    return "\n\n".join([*(f"*{_escaped(line)}*" for line in above), _frame(frame[shown])])
+    return "\n\n".join(_pictures(name, (kind,)))
+
+
+def page_of(name: str) -> str:
+    """A page of an experiment: the command that shows its rows, its tables and its plots."""
+    command = f"```console\n$ python tools/benchmark.py --rows benchmarks --where experiment={name}\n```"
+    return "\n\n".join([command, EXPLANATION, experiment(name), *_pictures(name, ())])
+
+
+def runs(name: str, *columns: str) -> str:
+    """Chosen columns of the runs of an experiment. What is the same in all rows stands above them.
+
+    Args:
+        name: As for :func:`experiment`.
+        columns: The columns to show.
+    """
+    found = rows().where(experiment=name).runs
+    same = [key for key in ("plan", "set", "device", "versions", "date") if found[key].nunique() == 1]
+    return _with_note(", ".join(f"{key}: {found[key].iloc[0]}" for key in same), found[list(columns)])
+
+
+def micro(benchmark: str) -> str:
+    """A micro-benchmark of ``micro.csv``, a row for every measurement.
+
+    Args:
+        benchmark: A value of the column ``benchmark``.
+    """
+    found = pd.read_csv(BENCHMARKS / "micro.csv", dtype=str)
+    found = found[found["benchmark"] == benchmark].dropna(axis="columns", how="all").drop(columns="benchmark")
+    conditions = [key for key in found if key not in ("quantity", "value")]
+    found["measurement"] = (found["quantity"] == found["quantity"].iloc[0]).cumsum()
+    same = [key for key in conditions if found["measurement"].max() > 1 and found[key].nunique(dropna=False) == 1]
+    values = found.pivot(index="measurement", columns="quantity", values="value")[found["quantity"].unique()]
+    left = found.groupby("measurement").first()[[key for key in conditions if key not in same]]
+    return _with_note(", ".join(f"{key}: {found[key].iloc[0]}" for key in same), left.join(values))
 
 
 def loss(path: str) -> str:
@@ -50,7 +88,7 @@ def loss(path: str) -> str:
     Args:
         path: The CSV file, in the repository.
     """
-    _, frame = _read(path)
+    frame = pd.read_csv(ROOT / path, dtype=object)
     where = ", ".join(f"{key} {', '.join(map(str, frame[key].unique()))}" for key in ("device", "torch", "date"))
     parts = [f"*{where}*"]
     for parameters, group in frame.groupby("parameters", sort=False):
@@ -63,7 +101,7 @@ def loss(path: str) -> str:
             wide = group.pivot(index="loss", columns=cases, values=value)
             wide = wide.reindex(index=group["loss"].unique(), columns=group[cases].drop_duplicates())
             wide.columns = [", ".join(case) for case in wide.columns]
-            parts += [f"**{parameters}: {title}**", _frame(wide.reset_index())]
+            parts += [f"**{parameters}: {title}**", _table(wide.reset_index())]
     return "\n\n".join(parts)
 
 
@@ -73,7 +111,7 @@ def states(path: str) -> str:
     Args:
         path: The CSV file, in the repository.
     """
-    _, frame = _read(path)
+    frame = pd.read_csv(ROOT / path, dtype=object)
     where = ", ".join(f"{key} {', '.join(map(str, frame[key].unique()))}" for key in ("size", "torch", "date"))
     median, worst = frame["forward_backward_ms"].astype(float), frame["worst_ms"].astype(float)
     frame["cell"] = [f"{a:.0f} ({b:.0f})" for a, b in zip(median, worst, strict=True)]
@@ -82,26 +120,30 @@ def states(path: str) -> str:
     for parameters, group in frame.groupby("parameters", sort=False):
         wide = group.pivot(index="beside it; threads", columns="loss", values="cell")
         wide = wide.reindex(index=group["beside it; threads"].unique(), columns=group["loss"].unique())
-        parts += [f"**{parameters}**", _frame(wide.reset_index())]
+        parts += [f"**{parameters}**", _table(wide.reset_index())]
     return "\n\n".join(parts)
 
 
-def _read(path: str) -> tuple[str, pd.DataFrame]:
-    """The comment lines at the top of a CSV file, joined, and the rest."""
-    lines = (ROOT / path).read_text().splitlines(keepends=True)
-    comments = [line for line in lines if line.startswith("#")]
-    frame = pd.read_csv(io.StringIO("".join(line for line in lines if not line.startswith("#"))), dtype=object)
-    return " ".join(line.lstrip("# ").strip() for line in comments), frame
+def _pictures(name: str, kinds: tuple[str, ...]) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        found = draw(rows().where(experiment=name), Path(folder), kinds)
+        return [
+            f"![{title}](data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()})"
+            for title, path in found.items()
+        ]
 
 
-def _frame(frame: pd.DataFrame) -> str:
-    rows = [["" if value != value else _escaped(str(value)) for value in row] for row in frame.itertuples(index=False)]
-    return _markdown(Table("", [str(key).replace("_", " ") for key in frame], rows))
+def _folded(title: str, table: Table) -> str:
+    return f'??? note "{title}"\n\n    ' + str(table).replace("\n", "\n    ")
 
 
-def _markdown(table: Table) -> str:
-    rows = [table.header, ["---"] * len(table.header), *table.rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def _with_note(note: str, frame: pd.DataFrame) -> str:
+    return "\n\n".join([f"*{_escaped(note)}*"] * bool(note) + [_table(frame)])
+
+
+def _table(frame: pd.DataFrame) -> str:
+    cells = [["" if value != value else _escaped(str(value)) for value in row] for row in frame.itertuples(index=False)]
+    return str(Table("", [str(key).replace("_", " ") for key in frame], cells))
 
 
 def _escaped(text: str) -> str:

@@ -1,4 +1,7 @@
-"""Files of the repository on the site: a link out of ``docs`` leads to a page that shows the file."""
+"""Files of the repository on the site: a link out of ``docs`` leads to a page that shows the file.
+
+A link to ``benchmarks/runs.csv#NAME`` leads to a page of the experiment of this name, made from its rows.
+"""
 
 import os
 import posixpath
@@ -9,12 +12,15 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File
 
+from docs_build import results
+
 ROOT = Path(__file__).parents[1]
 FOLDER = "source/"
-LINK = re.compile(r"(\]\()(\.\./[^)\s#]+)")
+LINK = re.compile(r"(\]\()(\.\./[^)\s#]+)(#\w+)?")
 LANGUAGES = {".py": "python", ".json": "json", ".sh": "bash", ".toml": "toml", ".csv": "text", ".txt": "text"}
 COPIED = {".png", ".jpg", ".svg", ".html", ".ipynb"}
 LONGEST = 60_000  # characters that a page shows
+HEAD = "---\nsearch:\n  exclude: true\nhide:\n  - navigation\n---\n\n# {}\n\n"
 
 
 def target_of(link: str, page: str) -> str | None:
@@ -32,12 +38,18 @@ def files_of(pages: Iterable[File], config: MkDocsConfig) -> Iterator[File]:
     """The files to add to the site: what the pages link to, and for a folder what is in it."""
     found: dict[str, None] = {}
     for page in pages:
-        for _, link in LINK.findall(page.content_string):
+        for _, link, anchor in LINK.findall(page.content_string):
             target = target_of(link, page.src_uri)
-            if target is not None and (ROOT / target).exists():
+            if target == results.RUNS and anchor:
+                found[target + anchor] = None
+            elif target is not None and (ROOT / target).exists():
                 found.update(dict.fromkeys(_with_contents(ROOT / target)))
     for target in found:
-        if Path(target).suffix in COPIED:
+        if "#" in target:
+            name = target.partition("#")[2]
+            content = HEAD.format(name) + results.page_of(name)
+            yield File.generated(config, _page_of_experiment(name), content=content)
+        elif Path(target).suffix in COPIED:
             yield File.generated(config, FOLDER + target, abs_src_path=str(ROOT / target))
         else:
             yield File.generated(config, _page_of(target), content=_show(ROOT / target))
@@ -53,8 +65,10 @@ def turn_links(markdown: str, page: str) -> str:
         target = target_of(found[2], page)
         if target is None or not (ROOT / target).exists():
             return found[0]
-        new = FOLDER + target if Path(target).suffix in COPIED else _page_of(target)
-        return found[1] + posixpath.relpath(new, posixpath.dirname(page) or ".")
+        new, anchor = FOLDER + target if Path(target).suffix in COPIED else _page_of(target), found[3] or ""
+        if target == results.RUNS and anchor:
+            new, anchor = _page_of_experiment(anchor[1:]), ""
+        return found[1] + posixpath.relpath(new, posixpath.dirname(page) or ".") + anchor
 
     return LINK.sub(turned, markdown)
 
@@ -68,14 +82,17 @@ def _with_contents(path: Path) -> Iterator[str]:
                 yield from _with_contents(one)
 
 
+def _page_of_experiment(name: str) -> str:
+    return f"{FOLDER}{results.RUNS.removesuffix('.csv')}/{name}.md"
+
+
 def _page_of(target: str) -> str:
     return FOLDER + (f"{target}/index.md" if (ROOT / target).is_dir() else f"{target}.md")
 
 
 def _show(path: Path) -> str:
     """The page of a file or a folder; the search leaves it out."""
-    head = f"---\nsearch:\n  exclude: true\nhide:\n  - navigation\n---\n\n# {path.name}\n\n"
-    head += f"`{path.relative_to(ROOT).as_posix()}` of the repository.\n\n"
+    head = HEAD.format(path.name) + f"`{path.relative_to(ROOT).as_posix()}` of the repository.\n\n"
     if path.is_dir():
         inside = [Path(one) for one in _with_contents(path)][1:]
         here = FOLDER + path.relative_to(ROOT).as_posix()

@@ -1,11 +1,12 @@
-"""Train and compare losses by a plan: every combination of config, loss, data and seed is a cell in its own process.
+"""Train and compare losses by a plan: every combination of config, loss, data and seed is a run in its own process.
 
-``plan`` says what to run, ``execute`` runs it, ``metrics`` reads what a run gave, ``results`` holds it as rows, and
-``plots`` and ``report`` show it. The last two need pandas and jinja2, the extra ``benchmark``; they are not imported
-here.
+``plan`` says what to run, ``execute`` runs it, ``metrics`` and ``environment`` read what a run gave and was made with.
+``rows`` holds runs as tables, ``paired`` compares them, ``plots`` and ``report`` show them. These four need pandas and
+jinja2, the extra ``benchmark``; they are not imported here.
 """
 
-from asl_mmdet.benchmark.execute import TOOLS, run
+from asl_mmdet.benchmark.environment import PACKAGES, ROOT, environment
+from asl_mmdet.benchmark.execute import TOOLS, run_plan
 from asl_mmdet.benchmark.metrics import (
     COCO_STATS,
     collect,
@@ -13,22 +14,19 @@ from asl_mmdet.benchmark.metrics import (
     multilabel_metrics,
     thirds,
 )
-from asl_mmdet.benchmark.plan import Cell, Plan
-from asl_mmdet.benchmark.results import PACKAGES, ROOT, Result, compare, environment
+from asl_mmdet.benchmark.plan import Plan, Run
 
 __all__ = [
     "COCO_STATS",
-    "Cell",
     "PACKAGES",
     "Plan",
     "ROOT",
-    "Result",
+    "Run",
     "TOOLS",
     "collect",
-    "compare",
     "detection_metrics",
     "environment",
     "multilabel_metrics",
-    "run",
+    "run_plan",
     "thirds",
 ]

@@ -1,4 +1,4 @@
-"""Run trainings, such as the cells of a plan, each in processes of its own."""
+"""Run trainings, such as those of a plan, each in processes of its own."""
 
 import json
 import threading
@@ -13,10 +13,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from asl_mmdet.benchmark.environment import ROOT, conditions, environment
 from asl_mmdet.benchmark.metrics import collect
-from asl_mmdet.benchmark.plan import Cell, Plan
+from asl_mmdet.benchmark.plan import Plan, Run
 from asl_mmdet.benchmark.processes import Processes, locked, signals_end_the_program
-from asl_mmdet.benchmark.results import ROOT, environment
 from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.shapes import make_shapes
 
@@ -51,22 +51,23 @@ class Job:
         return (self.folder(out) / "result.json").exists()
 
 
-def run(plan: Plan, out: Path, jobs: int, train: list[str], launcher_arguments: list[str]) -> list[str]:
-    """Run the cells of a plan that are not finished, and return what failed; see :func:`run_jobs`."""
+def run_plan(plan: Plan, out: Path, jobs: int, train: list[str], launcher_arguments: list[str]) -> list[str]:
+    """Run what is not finished of a plan, and return what failed; see :func:`run_jobs`."""
     for folder, options in plan.shapes.items():
         if not Path(folder).exists():
             make_shapes(folder, **options)
-    return run_jobs([_job_of(plan, cell) for cell in plan.cells()], out, jobs, train, launcher_arguments)
+    return run_jobs([_job_of(plan, run) for run in plan.runs()], out, jobs, train, launcher_arguments)
 
 
-def _job_of(plan: Plan, cell: Cell) -> Job:
+def _job_of(plan: Plan, run: Run) -> Job:
     def result(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
-        return asdict(cell) | collect(cfg, work_dir, predictions) | dict(baseline=plan.baseline, **environment())
+        found = asdict(run) | collect(cfg, work_dir, predictions) | conditions(cfg) | environment()
+        return found | dict(plan=plan.name, baseline=plan.baseline)
 
     def describe(result: dict[str, Any]) -> str:
         return f"{result['main_metric']} {result['metrics'][result['main_metric']]:.2f}"
 
-    return Job(str(cell), partial(plan.config_of, cell), result, describe)
+    return Job(str(run), partial(plan.config_of, run), result, describe)
 
 
 def run_jobs(jobs: list[Job], out: Path, at_a_time: int, train: list[str], launcher_arguments: list[str]) -> list[str]:
@@ -107,7 +108,7 @@ def _run_job(job: Job, folder: Path, processes: Processes, train: list[str], lau
     config, work_dir, predictions = folder / "config.py", folder / "run", folder / "predictions.pkl"
     with _one_at_a_time:
         job.config().dump(config)
-    start = time.time()
+    start, is_resumed = time.time(), work_dir.exists()
     print(f"{datetime.now():%H:%M:%S}  {job.name} ...", flush=True)
     script = [*train, str(TOOLS / "train.py"), str(config), "--work-dir", str(work_dir), "--resume"]
     log = folder / "train.log"
@@ -128,10 +129,10 @@ def _run_job(job: Job, folder: Path, processes: Processes, train: list[str], lau
     except Exception as error:  # the other runs go on, and this one is collected again the next time
         print(f"{datetime.now():%H:%M:%S}  {job.name} FAILED, its results cannot be read", flush=True)
         return f"{job.name}: its results cannot be read: {type(error).__name__}: {error}"
-    unfinished = folder / "result.json.partial"
-    unfinished.write_text(json.dumps(result))
-    unfinished.replace(folder / "result.json")
     minutes = (time.time() - start) / 60
+    unfinished = folder / "result.json.partial"
+    unfinished.write_text(json.dumps(result | dict(minutes=None if is_resumed else round(minutes, 1))))
+    unfinished.replace(folder / "result.json")
     print(f"{datetime.now():%H:%M:%S}  {job.name}: {job.describe(result)}, {minutes:.1f} min", flush=True)
     return ""
 

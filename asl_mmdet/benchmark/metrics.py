@@ -20,6 +20,7 @@ from asl_mmdet.thresholds.calibration import calibration_error
 from asl_mmdet.thresholds.choose import Settings, cross_fit, f_score
 from asl_mmdet.thresholds.matching import match_detections, match_labels
 
+LAST_LINES = 5  # of the log, for what changes in a training
 COCO_STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
 
@@ -34,8 +35,9 @@ def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
     result["metrics"] |= score_metrics(cfg, rows)
     result["main_metric"] = task.main_metric
     result["curve"] = {step: task.percent * row[logged] for step, row in val.items() if logged in row}
-    names = ("loss", "gamma_neg", "clip", "pt_pos", "pt_neg", "prob_gap")
-    result["training"] = {name: {step: row[name] for step, row in train.items() if name in row} for name in names}
+    for name in ("gamma_neg", "ignore_above", "prob_gap"):  # as they are at the end
+        last = [row[name] for row in train.values() if name in row][-LAST_LINES:]
+        result[name] = statistics.mean(last) if last else None
     memory = work_dir / "peak_memory.json"
     if memory.is_file():
         result |= {f"peak_{name}": value for name, value in json.loads(memory.read_text()).items()}

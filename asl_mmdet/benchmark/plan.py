@@ -1,4 +1,4 @@
-"""A plan: which losses to compare, on which configs, data and seeds. A cell is one run of it.
+"""A plan: which losses to compare, on which configs, data and seeds. A run is one training of it.
 
 A plan is a short config file, see ``benchmarks/plans/``; a name that begins with _ is its own.
 """
@@ -17,8 +17,8 @@ from asl_mmdet.task import DETECTION, set_loss, task_of
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One run of a plan."""
+class Run:
+    """One training of a plan."""
 
     config: str
     loss: str
@@ -96,41 +96,41 @@ class Plan:
             raise ValueError(f"{path}: {error}") from error
         return cls(name=Path(path).stem, **given)
 
-    def cells(self) -> list[Cell]:
+    def runs(self) -> list[Run]:
         """All runs; the losses of one seed follow each other."""
         combinations = itertools.product(self.configs, self.data, self.seeds, self.losses)
-        return [Cell(config, loss, data, seed) for config, data, seed, loss in combinations]
+        return [Run(config, loss, data, seed) for config, data, seed, loss in combinations]
 
-    def problems_of(self, cell: Cell) -> list[str]:
+    def problems_of(self, run: Run) -> list[str]:
         """Why the results of a run could not be read after it; empty where they can."""
         try:
-            cfg = self.config_of(cell)
+            cfg = self.config_of(run)
         except ValueError as error:
-            return [f"{cell}: {error}"]
+            return [f"{run}: {error}"]
         wanted = "CocoMetric" if task_of(cfg) is DETECTION else "MultiLabelTable"
         found = {
             split: [str(e.get("type")) for _, e in find_blocks(cfg, f"{split}_evaluator")] for split in ("val", "test")
         }
         return [
-            f"{cell}: {split}_evaluator is {' and '.join(kinds) or 'missing'}, and the report reads one {wanted}"
+            f"{run}: {split}_evaluator is {' and '.join(kinds) or 'missing'}, and the report reads one {wanted}"
             for split, kinds in found.items()
             if len(kinds) != 1 or not kinds[0].rpartition(".")[2].endswith(wanted)
         ]
 
-    def config_of(self, cell: Cell) -> Config:
+    def config_of(self, run: Run) -> Config:
         """The whole config of a run."""
-        cfg = Config.fromfile(self.configs[cell.config])
-        cfg.merge_from_dict({**self.options, **self.data[cell.data]})
+        cfg = Config.fromfile(self.configs[run.config])
+        cfg.merge_from_dict({**self.options, **self.data[run.data]})
         for split in ("val", "test"):  # the evaluator of a detector reads the annotations of the data set
             datasets = [dataset for _, dataset in find_datasets(cfg[f"{split}_dataloader"], split)]
             for _, evaluator in find_blocks(cfg, f"{split}_evaluator"):
                 if "ann_file" in evaluator and len(datasets) == 1:
                     evaluator.ann_file = os.path.join(datasets[0].get("data_root") or "", datasets[0].ann_file)
-        loss = self.losses[cell.loss]
+        loss = self.losses[run.loss]
         if loss is not None:
             set_loss(cfg, loss)
         hooks = [dict(type="ProbabilityGapHook"), dict(type="PeakMemoryHook")]
         kept = [hook for hook in cfg.get("custom_hooks") or [] if hook.type not in {hook["type"] for hook in hooks}]
         cfg.custom_hooks = [*kept, *hooks]
-        cfg.merge_from_dict({"randomness.seed": cell.seed, "default_hooks.checkpoint.max_keep_ckpts": 2})
+        cfg.merge_from_dict({"randomness.seed": run.seed, "default_hooks.checkpoint.max_keep_ckpts": 2})
         return cfg

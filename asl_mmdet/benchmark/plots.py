@@ -1,8 +1,7 @@
-"""The plots of a comparison. A new one is a function, and an entry of :data:`PLOTS`."""
+"""The plots of a comparison. A new one is a function of the rows by config and data variant, and an entry of PLOTS."""
 
-import statistics
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -14,149 +13,121 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from asl_mmdet.benchmark.results import Result
+from asl_mmdet.benchmark.rows import Rows, losses_of
 
-Groups = dict[tuple[str, str], list[Result]]
+Groups = dict[tuple[str, str], Rows]
 Colors = dict[str, Any]
 
 
-def by_group(results: Sequence[Result]) -> Groups:
-    """Runs by config and data variant."""
-    groups: Groups = defaultdict(list)
-    for result in results:
-        groups[result.config, result.data].append(result)
-    return dict(groups)
+def draw(rows: Rows, out: Path, names: tuple[str, ...] = ()) -> dict[str, Path]:
+    """Draw what the rows have the numbers for, into files of a folder; by title.
 
-
-def by_loss(runs: Sequence[Result]) -> dict[str, dict[int, Result]]:
-    """Runs by loss and seed, the baseline first."""
-    found: dict[str, dict[int, Result]] = defaultdict(dict)
-    for run in sorted(runs, key=lambda run: run.loss != run.baseline):
-        found[run.loss][run.seed] = run
-    return dict(found)
-
-
-def colors_of(results: Sequence[Result]) -> Colors:
-    """A colour for every loss, the same in all plots."""
-    losses = list(dict.fromkeys(loss for runs in by_group(results).values() for loss in by_loss(runs)))
+    Args:
+        rows: The rows.
+        out: The folder.
+        names: Some of :data:`PLOTS`; all by default.
+    """
+    groups = dict(rows.groups())
+    losses = list(dict.fromkeys(loss for group in groups.values() for loss, _ in losses_of(group.runs)))
     number = len(losses)
-    colors = (
+    palette = (
         plt.get_cmap("tab10")(np.arange(number)) if number <= 10 else plt.get_cmap("turbo")(np.linspace(0, 1, number))
     )
-    return dict(zip(losses, colors, strict=True))
+    paths = {}
+    for name, (title, plot) in PLOTS.items():
+        figure = plot(groups, dict(zip(losses, palette, strict=True))) if not names or name in names else None
+        if figure is not None:
+            paths[title] = out / f"{name}.png"
+            figure.savefig(paths[title], dpi=110)
+            plt.close(figure)
+    return paths
 
 
-def _panels(number: int, height: float = 3.4) -> tuple[Figure, list[Any]]:
-    columns = min(number, 3)
-    rows = -(-number // columns)
-    size = (4.6 * max(columns, 2), height * rows)
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    for axes in grid.flat[number:]:
+def _panels(shown: Groups, xlabel: str, ylabel: str, fill: Callable[[Any, Rows], None]) -> Figure | None:
+    """A panel for each group, with one legend beside them; None without a group."""
+    if not shown:
+        return None
+    columns = min(len(shown), 3)
+    lines = -(-len(shown) // columns)
+    size = (4.6 * max(columns, 2), 3.4 * lines)
+    figure, grid = plt.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")
+    for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
-    return figure, list(grid.flat[:number])
-
-
-def _label(axes: Any, title: tuple[str, str], xlabel: str, ylabel: str) -> None:
-    axes.set(title=", ".join(title), xlabel=xlabel, ylabel=ylabel)
-    axes.grid(alpha=0.3)
-
-
-def _add_legend(figure: Figure) -> Figure:
-    """One for all panels, beside them."""
-    entries = {}
-    for axes in figure.axes:
+    entries: dict[str, Any] = {}
+    for axes, (title, rows) in zip(grid.flat, shown.items(), strict=False):
+        fill(axes, rows)
+        axes.set(title=", ".join(title), xlabel=xlabel, ylabel=ylabel.format(**rows.runs.iloc[0]))
+        axes.grid(alpha=0.3)
         entries.update(dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)))
     figure.set_figheight(max(figure.get_figheight(), 0.3 + 0.18 * len(entries)))
     figure.legend(entries.values(), entries, loc="outside right upper", fontsize="small")
     return figure
 
 
-def plot_curves(groups: Groups, colors: Colors) -> Figure:
-    """The main metric after every epoch, mean over the seeds."""
-    figure, panels = _panels(len(groups))
-    for axes, (title, runs) in zip(panels, groups.items(), strict=True):
-        for loss, seeds in by_loss(runs).items():
-            epochs = sorted({int(epoch) for run in seeds.values() for epoch in run.curve})
-            means = [statistics.mean(r.curve[str(e)] for r in seeds.values() if str(e) in r.curve) for e in epochs]
-            axes.plot(epochs, means, marker=".", color=colors[loss], label=loss)
+def _means(groups: Groups, colors: Colors, curve: str, xlabel: str, ylabel: str, **style: Any) -> Figure | None:
+    """A curve of every loss, the mean over the seeds; its name may be that of a column of the runs, in braces."""
+
+    def points(rows: Rows) -> Any:
+        return rows.curves[rows.curves["curve"] == curve.format(**rows.runs.iloc[0])]
+
+    def fill(axes: Any, rows: Rows) -> None:
+        found = points(rows)
+        for loss, _ in losses_of(rows.runs):
+            mean = found[found["loss"] == loss].groupby("x")["y"].mean()
+            if len(mean):
+                axes.plot(mean.index, mean, color=colors[loss], label=loss, **style)
+
+    return _panels({title: rows for title, rows in groups.items() if len(points(rows))}, xlabel, ylabel, fill)
+
+
+def plot_curves(groups: Groups, colors: Colors) -> Figure | None:
+    """The main metric after every epoch."""
+    figure = _means(groups, colors, "{main_metric}", "epoch", "{main_metric}", marker=".")
+    for axes in figure.axes if figure else ():
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _label(axes, title, "epoch", runs[0].main_metric)
-    return _add_legend(figure)
+    return figure
+
+
+def plot_precision_recall(groups: Groups, colors: Colors) -> Figure | None:
+    """Precision at each recall, mean over classes; for detectors."""
+    return _means(groups, colors, "precision", "recall", "precision")
 
 
 def plot_classes(groups: Groups, colors: Colors) -> Figure | None:
     """What every loss adds to the AP of a class, against the number of its training annotations."""
-    shown = {title: runs for title, runs in groups.items() if runs[0].baseline in by_loss(runs)}
-    if not shown:
-        return None
-    figure, panels = _panels(len(shown))
-    for axes, (title, runs) in zip(panels, shown.items(), strict=True):
-        losses = by_loss(runs)
-        base = losses.pop(runs[0].baseline)
-        for loss, seeds in losses.items():
-            frequency = runs[0].frequency
-            shared = [seed for seed in seeds if seed in base]
-            if not shared:
-                continue
-            gains = [
-                statistics.mean(seeds[s].per_class[name] - base[s].per_class[name] for s in shared)
-                for name in frequency
-            ]
-            axes.plot(list(frequency.values()), gains, ".", color=colors[loss], label=loss)
+
+    def fill(axes: Any, rows: Rows) -> None:
+        baseline = rows.runs["baseline"].iloc[0]
+        classes = rows.classes.pivot(index=["class", "number"], columns=["loss", "seed"], values="value")
+        for loss, _ in losses_of(rows.runs):
+            if loss != baseline and loss in classes:
+                gains = (classes[loss] - classes[baseline]).mean(axis="columns")  # of the seeds that both have
+                axes.plot(gains.index.get_level_values("number"), gains, ".", color=colors[loss], label=loss)
         axes.axhline(0, color="grey", linewidth=0.8)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
-        _label(axes, title, "training annotations of the class", f"AP less that of {runs[0].baseline}")
-    return _add_legend(figure)
+
+    shown = {key: rows for key, rows in groups.items() if (rows.classes["loss"] == rows.runs["baseline"].iloc[0]).any()}
+    return _panels(shown, "training annotations of the class", "AP less that of {baseline}", fill)
 
 
-def plot_precision_recall(groups: Groups, colors: Colors) -> Figure | None:
-    """Precision at each recall, mean over classes and seeds; for detectors."""
-    shown = {title: runs for title, runs in groups.items() if runs[0].precision_at_recall is not None}
-    if not shown:
-        return None
-    figure, panels = _panels(len(shown))
-    for axes, (title, runs) in zip(panels, shown.items(), strict=True):
-        for loss, seeds in by_loss(runs).items():
-            curve = np.mean([run.precision_at_recall or [] for run in seeds.values()], axis=0)
-            axes.plot(np.linspace(0, 1, len(curve)), curve, color=colors[loss], label=loss)
-        _label(axes, title, "recall", "precision")
-    return _add_legend(figure)
-
-
-def plot_speed(groups: Groups, colors: Colors) -> Figure:
+def plot_speed(groups: Groups, colors: Colors) -> Figure | None:
     """The main metric against the time of an iteration."""
-    figure, panels = _panels(len(groups))
-    for axes, (title, runs) in zip(panels, groups.items(), strict=True):
-        for loss, seeds in by_loss(runs).items():
-            milliseconds = [1000 * run.seconds_per_iteration for run in seeds.values()]
-            values = [run.main for run in seeds.values()]
-            axes.plot(milliseconds, values, "o", color=colors[loss], label=loss)
+
+    def fill(axes: Any, rows: Rows) -> None:
+        for loss, runs in losses_of(rows.runs):
+            axes.plot(1000 * runs["seconds_per_iteration"], runs["main"], "o", color=colors[loss], label=loss)
         axes.set_xlim(0, None)
-        _label(axes, title, "ms an iteration", runs[0].main_metric)
-    return _add_legend(figure)
+
+    shown = {key: rows for key, rows in groups.items() if rows.runs["seconds_per_iteration"].notna().any()}
+    return _panels(shown, "ms an iteration", "{main_metric}", fill)
 
 
-def plot_probabilities(groups: Groups, colors: Colors) -> Figure:
-    """The probability gap along training, and gamma- where it adapts; the first seed."""
-    figure, panels = _panels(len(groups))
-    for axes, (title, runs) in zip(panels, groups.items(), strict=True):
-        for loss, seeds in by_loss(runs).items():
-            training = seeds[min(seeds)].training
-            for name, style, values in (("gap", "-", training["prob_gap"]), ("gamma-", "--", training["gamma_neg"])):
-                if values:
-                    steps = [int(step) for step in values]
-                    axes.plot(steps, list(values.values()), style, color=colors[loss], label=f"{loss}: {name}")
-        _label(axes, title, "iteration", "probability gap")
-    return _add_legend(figure)
-
-
-PLOTS: dict[str, Callable[[Groups, Colors], Figure | None]] = {
-    "During training": plot_curves,
-    "Gain of a class against its frequency": plot_classes,
-    "Precision and recall at IoU 0.5": plot_precision_recall,
-    "Speed": plot_speed,
-    "Probabilities": plot_probabilities,
+PLOTS: dict[str, tuple[str, Callable[[Groups, Colors], Figure | None]]] = {
+    "curves": ("During training", plot_curves),
+    "classes": ("Gain of a class against its frequency", plot_classes),
+    "precision_recall": ("Precision and recall at IoU 0.5", plot_precision_recall),
+    "speed": ("Speed", plot_speed),
 }

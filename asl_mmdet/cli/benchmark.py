@@ -12,13 +12,14 @@ from typing import Any
 from mmengine import load
 from mmengine.config import Config
 
-from asl_mmdet.benchmark import Cell, Plan, compare, run
+from asl_mmdet.benchmark import Plan, Run, run_plan
 from asl_mmdet.cli.common import check_data, fail
 from asl_mmdet.task import DETECTION, task_of
 from asl_mmdet.visualization import draw_detections
 
 try:
-    from asl_mmdet.benchmark.report import write_report
+    from asl_mmdet.benchmark.report import report_each, write_report
+    from asl_mmdet.benchmark.rows import Rows, compare
 except ModuleNotFoundError as error:
     fail(f"the report needs {error.name}, which is not installed: pip install 'pandas>=2' 'jinja2>=3'")
 
@@ -28,7 +29,7 @@ def pictures_of(plan: Plan, out: Path) -> dict[str, Any]:
     sheets = {}
     for config, data in itertools.product(plan.configs, plan.data):
         for seed in plan.seeds:
-            folders = {loss: out / str(Cell(config, loss, data, seed)) for loss in plan.losses}
+            folders = {loss: out / str(Run(config, loss, data, seed)) for loss in plan.losses}
             folders = {loss: folder for loss, folder in folders.items() if (folder / "result.json").exists()}
             if not folders:
                 continue
@@ -42,8 +43,8 @@ def pictures_of(plan: Plan, out: Path) -> dict[str, Any]:
 
 def main(args: argparse.Namespace) -> None:
     """Show the plan, run it, and write the report."""
-    if args.compare:
-        print("\n".join(compare(*(json.loads(path.read_text()) for path in args.compare))))
+    if args.compare or args.rows:
+        show_rows(args)
         return
     try:
         plan = Plan.read(args.plan)
@@ -51,36 +52,53 @@ def main(args: argparse.Namespace) -> None:
         fail(str(error))
     out = args.out or Path("work_dirs") / "benchmark" / plan.name
     show(plan, out, args.jobs)
-    if problems := [problem for cell in plan.cells() for problem in plan.problems_of(cell)]:
+    if problems := [problem for run in plan.runs() for problem in plan.problems_of(run)]:
         fail("\n".join(problems))
     if args.dry_run:
-        for cell in plan.cells():
-            print(f"  {cell}{'  finished' if is_finished(out, cell) else ''}")
+        for run in plan.runs():
+            print(f"  {run}{'  finished' if is_finished(out, run) else ''}")
         return
     failures = [] if args.report else run_all(plan, out, args)
-    results = [json.loads((out / str(cell) / "result.json").read_text()) for cell in finished_cells(plan, out)]
+    results = [json.loads((out / str(run) / "result.json").read_text()) for run in finished_runs(plan, out)]
     if results:
-        write_report(results, failures, out, plan.name, pictures_of(plan, out))
-        print(
-            f"\n{(out / 'report.md').read_text()}\n{out / 'report.html'}, {out / 'results.csv'}, {out / 'results.json'}"
-        )
+        rows = Rows.of(results, out.name)
+        rows.write(out)
+        write_report(rows, failures, out, plan.name, pictures_of(plan, out))
+        print(f"\n{(out / 'report.md').read_text()}\n{out / 'report.html'}, {out / 'runs.csv'}")
+        if args.append:
+            rows.add_to(args.append, args.tables)
     if failures or not results:
         fail("\n".join([f"{len(failures)} runs failed, {len(results)} are finished", *failures]))
 
 
-def is_finished(out: Path, cell: Cell) -> bool:
-    """Whether a cell has its result."""
-    return (out / str(cell) / "result.json").exists()
+def show_rows(args: argparse.Namespace) -> None:
+    """Print what changed between two folders of rows, or the report of one."""
+    try:
+        if args.compare:
+            print("\n".join(compare(*map(Rows.read, args.compare))))
+        else:
+            wanted = dict(one.partition("=")[::2] for one in args.where)
+            rows = Rows.read(args.rows).where(**wanted)
+            print(report_each(rows, args.out))
+            if args.append:
+                rows.add_to(args.append, args.tables)
+    except (FileNotFoundError, ValueError) as error:
+        fail(str(error))
 
 
-def finished_cells(plan: Plan, out: Path) -> list[Cell]:
-    """The cells that have their results."""
-    return [cell for cell in plan.cells() if is_finished(out, cell)]
+def is_finished(out: Path, run: Run) -> bool:
+    """Whether a run has its result."""
+    return (out / str(run) / "result.json").exists()
+
+
+def finished_runs(plan: Plan, out: Path) -> list[Run]:
+    """The runs that have their results."""
+    return [run for run in plan.runs() if is_finished(out, run)]
 
 
 def show(plan: Plan, out: Path, jobs: int) -> None:
     """Print what the plan has, what of it is finished, and about how long the rest takes."""
-    number, finished = len(plan.cells()), len(finished_cells(plan, out))
+    number, finished = len(plan.runs()), len(finished_runs(plan, out))
     print(
         f"{plan.name}: {len(plan.configs)} configs x {len(plan.losses)} losses x {len(plan.data)} data variants x "
         f"{len(plan.seeds)} seeds = {number} runs, of which {finished} are finished in {out}"
@@ -91,9 +109,9 @@ def show(plan: Plan, out: Path, jobs: int) -> None:
 
 
 def run_all(plan: Plan, out: Path, args: argparse.Namespace) -> list[str]:
-    """Run what is not finished; a line for every cell that failed."""
-    for cell in plan.cells():
-        cfg = plan.config_of(cell)
+    """Run what is not finished; a line for every run that failed."""
+    for run in plan.runs():
+        cfg = plan.config_of(run)
         if cfg.train_dataloader.dataset.get("data_root", "").rstrip("/") not in plan.shapes:
             check_data(cfg, "train", "val")
     out.mkdir(parents=True, exist_ok=True)
@@ -106,6 +124,6 @@ def run_all(plan: Plan, out: Path, args: argparse.Namespace) -> list[str]:
         "slurm": ["srun", f"--ntasks={args.gpus}", *shlex.split(args.srun_options), sys.executable, "-u"],
     }[args.launcher]
     try:
-        return run(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])
+        return run_plan(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])
     except BlockingIOError as error:
         fail(str(error))

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from asl_mmdet.benchmark import Plan, run
+from asl_mmdet.benchmark import Plan, run_plan
 from asl_mmdet.cli.common import check_data, fail, load_config, need, tell
 from asl_mmdet.coco_format import read_json
 from asl_mmdet.config_tree import find_datasets
@@ -125,7 +125,7 @@ def write_base(cfg: Config, trainer: "Trainer") -> list[str]:
         loop.val_interval = loop.max_epochs
     cfg.dump(trainer.base)
     plan = trainer.plan_of({OWN: None})
-    return [problem for cell in plan.cells() for problem in plan.problems_of(cell)]
+    return [problem for run in plan.runs() for problem in plan.problems_of(run)]
 
 
 class Trainer:
@@ -162,14 +162,14 @@ class Trainer:
             RuntimeError: If a run failed.
         """
         plan = self.plan_of({name: block})
-        if failures := run(plan, self.out, 1, [sys.executable], []):
+        if failures := run_plan(plan, self.out, 1, [sys.executable], []):
             self.failures += failures
             raise RuntimeError("\n".join(failures))
         values = []
-        for cell in plan.cells():
-            result = json.loads((self.out / str(cell) / "result.json").read_text())
+        for run in plan.runs():
+            result = json.loads((self.out / str(run) / "result.json").read_text())
             values.append(result["metrics"][result["main_metric"]])
-            for checkpoint in (self.out / str(cell) / "run").glob("*.pth"):
+            for checkpoint in (self.out / str(run) / "run").glob("*.pth"):
                 checkpoint.unlink()
         return mean(values)
 

@@ -26,7 +26,7 @@ _test = [
 ]
 
 configs = dict(atss="configs/shapes/atss_r18_focal_shapes.py")
-losses = dict(focal=None, detection="detection", missing_labels="detection_missing_labels")
+losses = dict(focal=None, detection="detection", detection_missing_labels="detection_missing_labels")
 baseline = "focal"
 seeds = (0, 1, 2)
 options = {

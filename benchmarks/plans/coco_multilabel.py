@@ -10,7 +10,7 @@ losses = dict(
     bce=dict(type="CrossEntropyLoss", use_sigmoid=True),
     focal=dict(type="FocalLoss", gamma=2.0, alpha=0.5),
     multi_label="multi_label",
-    adaptive=dict(_asl, type="mmdet.AdaptiveAsymmetricLoss", gamma_neg=2.0, clip=0.05, target_gap=0.1),
+    adaptive_target01=dict(_asl, type="mmdet.AdaptiveAsymmetricLoss", gamma_neg=2.0, clip=0.05, target_gap=0.1),
 )
 baseline = "bce"
 seeds = (0, 1, 2)

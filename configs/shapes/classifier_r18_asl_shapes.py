@@ -1,6 +1,6 @@
 """A small classifier with ASL on the shapes data, 8 epochs: about 4 minutes on two CPU cores.
 
-Expect     mAP 46.7, 47.3, 47.3 (seeds 0, 1, 2; benchmarks/shapes_taggers.csv)
+Expect     mAP 46.7, 47.3, 47.3 (seeds 0, 1, 2; shapes_multilabel_tuning in benchmarks/runs.csv)
 Data       python tools/make_shapes.py --out data/shapes_tags --num-train 4000 --num-val 1000
 Train      python tools/train.py configs/shapes/classifier_r18_asl_shapes.py
 """

@@ -9,11 +9,12 @@ from commands import NO_WORKERS, ROOT
 from mmengine.config import Config
 from processes import fork_trainings
 
-from asl_mmdet.benchmark import Plan, run
+from asl_mmdet.benchmark import Plan, run_plan
+from asl_mmdet.benchmark.rows import Rows
 from asl_mmdet.shapes import make_shapes
 
 pytestmark = pytest.mark.slow
-CELL = "atss-asl-half-seed0"
+RUN = "atss-asl-half-seed0"
 
 
 def test_second_round_trains_on_what_was_found(tmp_path, monkeypatch, capsys):
@@ -30,10 +31,10 @@ def test_second_round_trains_on_what_was_found(tmp_path, monkeypatch, capsys):
     )
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     out = tmp_path / "out"
-    assert run(Plan.read(tmp_path / "plan.py"), out, 1, [sys.executable], []) == []
+    assert run_plan(Plan.read(tmp_path / "plan.py"), out, 1, [sys.executable], []) == []
 
     def rounds(*flags):
-        monkeypatch.setattr(sys, "argv", ["audit_rounds.py", str(out), CELL, "--apply", "0", *map(str, flags)])
+        monkeypatch.setattr(sys, "argv", ["audit_rounds.py", str(out), RUN, "--apply", "0", *map(str, flags)])
         runpy.run_path(str(ROOT / "benchmarks/audit_rounds.py"), run_name="__main__")
         return capsys.readouterr().out
 
@@ -41,13 +42,13 @@ def test_second_round_trains_on_what_was_found(tmp_path, monkeypatch, capsys):
         return Config.fromfile(out / f"atss-asl-{data}-seed0" / "config.py")
 
     def annotations_of(data):
-        return json.loads((out / CELL / "audit" / f"{data.removeprefix('half_')}.json").read_text())["annotations"]
+        return json.loads((out / RUN / "audit" / f"{data.removeprefix('half_')}.json").read_text())["annotations"]
 
     given = json.loads((data / "annotations/train.json").read_text())["annotations"]
     assert "second round" in rounds()
     added = [row for row in annotations_of("half_round2") if row.get("source") == "audit_labels"]
     assert len(annotations_of("half_round2")) == len(given) + len(added) > len(given)
-    assert config_of("half_round2").train_dataloader.dataset.ann_file == str(out / CELL / "audit" / "round2.json")
+    assert config_of("half_round2").train_dataloader.dataset.ann_file == str(out / RUN / "audit" / "round2.json")
 
     report = tmp_path / "report"
     printed = rounds("--as-ignore", "--complete", complete, "--name", "ignored", "--report", report)
@@ -56,3 +57,6 @@ def test_second_round_trains_on_what_was_found(tmp_path, monkeypatch, capsys):
     assert all(row["iscrowd"] == 1 for row in ignored) and len(ignored) < len(added)  # the others lie where no box is
     assert config_of("half_ignored").model.train_cfg.assigner.ignore_iof_thr == 0.5
     assert "half_ignored" in (report / "report.md").read_text()
+    first, second = Rows.read(report).runs.to_dict("records")
+    assert (first["experiment"], second["data"]) == ("report", "half_ignored")
+    assert first["missing"] == second["missing"] > 0  # what was found is no part of what was there

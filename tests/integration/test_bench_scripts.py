@@ -44,7 +44,7 @@ def test_step_without_data_says_how_to_make_it(tmp_path, monkeypatch):
         (
             "unlabelled.py",
             ["nothing"],
-            "error: there is no nothing/result.json: finish the cell by tools/benchmark.py first",
+            "error: there is no nothing/result.json: finish the run with tools/benchmark.py first",
         ),
         ("bench_loss.py", ["--table", "nothing.csv"], "error: there is no nothing.csv. First run: python "),
     ],
@@ -92,7 +92,7 @@ def test_ranking_of_missing_boxes_is_measured_with_and_without_cleanlab(has_clea
     runpy.run_path(str(ROOT / "benchmarks/audit_labels.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert "all classes of an object  AP 0.500" in printed  # the second is beside its box
-    assert f"{tmp_path},all classes of an object,0.5000,50.00,50.00,2,2" in (tmp_path / "a.csv").read_text()
+    assert f"{tmp_path.name},all classes of an object,0.5000,50.00,50.00,2,2" in (tmp_path / "a.csv").read_text()
     assert "from 0.7: 1 findings, 1 of 2 dropped boxes  right 100.0 %, where no box is 0.0 %, mean IoU" in printed
     assert "from 0.95: 0 findings, 0 of 2 dropped boxes" in printed
     if has_cleanlab:
@@ -110,10 +110,10 @@ def test_detections_that_no_annotation_is_near_are_left_out(tmp_path, monkeypatc
     for split in ("train", "val", "test"):
         cfg[f"{split}_dataloader"].dataset.data_root = f"{data}/"
     cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(path)
-    cell = tmp_path / "cell"
-    cell.mkdir()
-    cfg.dump(cell / "config.py")
-    (cell / "result.json").write_text(json.dumps(dict(config="atss", data="half", loss="asl", seed=0)))
+    run = tmp_path / "run"
+    run.mkdir()
+    cfg.dump(run / "config.py")
+    (run / "result.json").write_text(json.dumps(dict(set="shapes", config="atss", data="half", loss="asl", seed=0)))
     labels = {category["id"]: label for label, category in enumerate(coco["categories"])}
     count = Counter(row["category_id"] for row in coco["annotations"])
     hidden = max(coco["annotations"], key=lambda row: count[row["category_id"]])  # not annotated, and found first
@@ -127,11 +127,11 @@ def test_detections_that_no_annotation_is_near_are_left_out(tmp_path, monkeypatc
             labels=torch.tensor([labels[row["category_id"]] for row in rows]),
         )
         found.append(dict(img_id=image["id"], pred_instances=instances))
-    dump(found, cell / "predictions.pkl")
+    dump(found, run / "predictions.pkl")
     coco["annotations"].remove(hidden)
     path.write_text(json.dumps(coco))
 
-    arguments = [str(cell), "--csv", str(tmp_path / "a.csv"), "--crops", str(tmp_path / "a.png")]
+    arguments = [str(run), "--csv", str(tmp_path / "a.csv"), "--crops", str(tmp_path / "a.png")]
     monkeypatch.setattr(sys, "argv", ["unlabelled.py", *arguments])
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     runpy.run_path(str(ROOT / "benchmarks/unlabelled.py"), run_name="__main__")

@@ -25,9 +25,9 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what nohup or a shell's background took away
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
-from asl_mmdet.benchmark import Plan, run
+from asl_mmdet.benchmark import Plan, run_plan
 folder = Path(sys.argv[1])
-run(Plan.read(folder / "plan.py"), folder / "out", 2, [sys.executable, str(folder / "train.py")], [])
+run_plan(Plan.read(folder / "plan.py"), folder / "out", 2, [sys.executable, str(folder / "train.py")], [])
 """
 PLAN = f"""
 configs = dict(classifier="{ROOT}/configs/shapes/classifier_r18_asl_shapes.py")
@@ -53,7 +53,7 @@ def until(condition, seconds=120):
 
 @pytest.fixture
 def benchmark(tmp_path):
-    """A benchmark of two cells that has started both, and the processes of these."""
+    """A benchmark of two runs that has started both, and the processes of these."""
     (tmp_path / "train.py").write_text(TRAINING)
     (tmp_path / "plan.py").write_text(PLAN)
     (tmp_path / "run.py").write_text(BENCHMARK)

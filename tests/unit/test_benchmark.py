@@ -1,4 +1,4 @@
-"""The benchmark: plans, what is collected from a run, statistics, and the report."""
+"""The benchmark: plans, what is collected from a run, its rows, statistics, and the report."""
 
 import json
 import math
@@ -10,24 +10,20 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from commands import call
 from mmengine.config import Config
 from processes import python_with_torch
 
-from asl_mmdet.benchmark import Plan, Result, compare, detection_metrics, environment, thirds
+from asl_mmdet.benchmark import Plan, detection_metrics, environment, thirds
+from asl_mmdet.benchmark.environment import conditions
 from asl_mmdet.benchmark.metrics import class_frequency, score_metrics
-from asl_mmdet.benchmark.report import (
-    EXPLANATION,
-    csv_of,
-    frame_of,
-    markdown,
-    note,
-    paired_difference,
-    tables_of,
-    write_report,
-)
+from asl_mmdet.benchmark.paired import differences, interval
+from asl_mmdet.benchmark.report import write_report
+from asl_mmdet.benchmark.rows import TABLES, Rows, compare
+from asl_mmdet.drop_boxes import drop_boxes
 from asl_mmdet.hooks import PeakMemoryHook
 from asl_mmdet.losses.presets import PRESETS
 from asl_mmdet.shapes import make_shapes
@@ -70,13 +66,19 @@ def test_preset_is_named_whole_or_with_other_values(tmp_path):
     assert losses["bce"] is None
 
 
-def test_paired_difference_is_that_of_students_t():
+def test_differences_are_on_equal_seeds_and_their_interval_is_that_of_students_t():
     ours, base = {0: 3.0, 1: 4.0, 2: 8.0, 7: 99.0}, {0: 1.0, 1: 3.0, 2: 5.0, 8: 0.0}
-    mean, half = paired_difference(ours, base)  # of the differences 2, 1 and 3
+    values = [("asl", seed, value) for seed, value in ours.items()] + [("focal", s, v) for s, v in base.items()]
+    runs = pd.DataFrame(values, columns=["loss", "seed", "main"]).assign(config="atss", data="half")
+    runs = pd.concat([runs, runs[:1].assign(data="whole")])  # the same seed on other data is no pair
+    found = differences(runs, "main", "loss", "focal")
+    assert found.fillna(-1).tolist() == [2, 1, 3, -1, 0, 0, 0, 0, -1]
+    assert differences(runs, "main", "data", "half").fillna(-1).tolist() == [0] * 9
+    mean, half = interval(found[:4].dropna().tolist())
     assert mean == pytest.approx(2)
     assert half == pytest.approx(4.303 / math.sqrt(3), rel=1e-3)
-    assert math.isnan(paired_difference({0: 1.0}, {0: 0.0})[1])
-    assert math.isnan(paired_difference({0: 1.0}, {1: 0.0})[0])
+    assert interval([1.0])[0] == 1 and math.isnan(interval([1.0])[1])
+    assert math.isnan(interval([])[0])
 
 
 def test_thirds_are_by_frequency():
@@ -167,7 +169,7 @@ def result_of(loss, seed, value, config="atss"):
         main_metric="AP",
         metrics=dict(AP=value, AP50=value + 10),
         curve={"1": value / 2, "2": value},
-        training=dict(prob_gap={"10": -0.5, "20": -0.2}, gamma_neg={"10": 1.0} if loss == "asl" else {}),
+        prob_gap=-0.35,
         per_class=dict(a=value, b=value + 1),
         frequency=dict(a=100, b=10),
         precision_at_recall=[1 - i / 100 for i in range(101)],
@@ -193,7 +195,7 @@ RESULTS = [
 def test_report_has_means_paired_differences_and_plots(tmp_path):
     later = dict(result_of("asl", 0, 30.0, "fcos"), commit="def", date="2026-01-02")  # its baseline is not finished
     results = [*RESULTS, later]
-    write_report(results, ["fcos-focal-clean-seed0: exit code 1"], tmp_path, "title")
+    write_report(Rows.of(results, "mine"), ["fcos-focal-clean-seed0: exit code 1"], tmp_path, "title")
     text = (tmp_path / "report.md").read_text()
     assert "\n5 runs, 2026-01-01, 2026-01-02; CPU, torch 2.0; commit abc, def\n" in text
     assert "| focal | 2 | 41.00 ± 1.41 | baseline | 51.00 ± 1.41 |" in text
@@ -203,24 +205,102 @@ def test_report_has_means_paired_differences_and_plots(tmp_path):
     assert "| fcos | clean |  | no baseline |" in text
     assert "fcos-focal-clean-seed0: exit code 1" in text
     page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5 == len(list(tmp_path.glob("*.png")))
+    assert page.count("data:image/png;base64,") == 4 == len(list(tmp_path.glob("*.png")))
     assert 'src="http' not in page
-    rows = (tmp_path / "results.csv").read_text().splitlines()
-    assert len(rows) == 6
-    assert rows[0].startswith("config,data,loss,seed,")
-    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert "| atss | clean | asl | 1 | 44.00 | +2.00 |" in text  # the row behind the mean
 
 
-@pytest.mark.parametrize("folder", sorted((ROOT / "benchmarks/results").iterdir()), ids=lambda path: path.name)
-def test_committed_report_and_csv_are_those_of_the_committed_results(folder):
-    results = [Result.of(row) for row in json.loads((folder / "results.json").read_text())]
-    text = markdown(folder.name, note(results), EXPLANATION, tables_of(results), [])
-    assert text == (folder / "report.md").read_text()
-    assert csv_of(frame_of(results)).to_csv(index=False, lineterminator="\n") == (folder / "results.csv").read_text()
+def test_plots_without_their_rows_are_left_out(tmp_path):
+    rows = Rows.of(RESULTS, "mine")
+    write_report(Rows(rows.runs, rows.classes.iloc[:0], rows.curves.iloc[:0]), [], tmp_path, "title")
+    assert [path.name for path in tmp_path.glob("*.png")] == ["speed.png"]
+
+
+def test_rows_are_what_they_were_when_they_are_read_again(tmp_path):
+    other = dict(result_of("asl", 7, 1 / 3, "fcos"), per_class={"NA": 1.5, "b": math.nan}, frequency={"NA": 3, "b": 0})
+    rows = Rows.of([*RESULTS, other], "mine")
+    rows.write(tmp_path)
+    again = Rows.read(tmp_path)
+    for name in TABLES:
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(rows, name), check_dtype=False)
+    assert again.classes["class"].iloc[-2] == "NA"  # a name, and no missing value
+    assert again.runs["prob_gap"].iloc[0] == pytest.approx(-0.35)
+    assert again.runs["versions"].iloc[0] == "torch 2.0"
+    assert set(again.curves["curve"]) == {"AP", "precision"}
+
+
+def test_added_rows_replace_those_of_the_same_runs_with_all_that_is_theirs(tmp_path):
+    Rows.of(RESULTS, "mine").add_to(tmp_path, TABLES)
+    Rows.of(RESULTS, "other").add_to(tmp_path, ["runs"])
+    changed = [result_of("asl", 1, 50.0), result_of("asl", 2, 51.0)]
+    Rows.of(changed, "mine").add_to(tmp_path, ["runs"])
+    rows = Rows.read(tmp_path)
+    assert rows.where(experiment="mine").runs["main"].tolist() == [40, 42, 41, 50, 51]
+    assert rows.where(experiment="other").runs["main"].tolist() == [40, 42, 41, 44]
+    assert set(zip(rows.classes["loss"], rows.classes["seed"], strict=True)) == {("focal", 0), ("focal", 1), ("asl", 0)}
+
+
+def test_an_experiment_has_the_runs_of_others_that_it_counts_and_its_own_baseline():
+    first, second = Rows.of(RESULTS[:2], "first"), Rows.of(RESULTS[2:], "second")
+    runs = pd.concat([first.runs.assign(also="third second"), second.runs.assign(baseline="asl")])
+    rows = Rows(runs.reset_index(drop=True), first.classes, first.curves)
+    found = rows.where(experiment="second")
+    assert found.runs["main"].tolist() == [40, 42, 41, 44]
+    assert set(found.runs["baseline"]) == {"asl"}
+    assert set(rows.where(experiment="first").runs["baseline"]) == {"focal"}
+    assert len(rows.where(experiment="second", loss="focal", seed="0,2").classes) == 2  # of one run, two classes
+    for wanted, message in (
+        (dict(los="asl"), "los=asl: there is no column los"),
+        (dict(loss="x"), "there are asl, focal"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rows.where(**wanted)
+
+
+def test_rows_are_reported_added_and_compared_by_the_command(tmp_path):
+    Rows.of(RESULTS, "mine").write(tmp_path / "a")
+    Rows.of([result_of("focal", 0, 41.5)], "mine").write(tmp_path / "b")
+    done = call("benchmark", "--rows", tmp_path / "a", "--where", "loss=focal,asl", "--out", tmp_path / "out")
+    assert done.stdout.startswith("# mine\n") and "| atss | clean | 41.00 ± 1.41 | +1.50" in done.stdout
+    assert (tmp_path / "out" / "mine" / "report.html").is_file()
+    assert call("benchmark", "--rows", tmp_path / "b", "--append", tmp_path / "a").returncode == 0
+    assert Rows.read(tmp_path / "a").runs["main"].tolist() == [42, 41, 44, 41.5]
+    assert "focal-0: AP 41.50 -> 41.50" in call("benchmark", "--compare", tmp_path / "a", tmp_path / "b").stdout
+    done = call("benchmark", "--rows", tmp_path / "a", "--where", "loss=nothing")
+    assert done.returncode == 1 and "error: loss=nothing: no run has it; there are asl, focal" in done.stderr
+    assert "No such file or directory" in call("benchmark", "--rows", tmp_path / "nowhere").stderr
+
+
+def test_conditions_are_read_from_the_config_and_its_annotations(tmp_path):
+    root = make_shapes(tmp_path / "shapes", num_train=20, num_val=4, missing_rate=0.4)
+    cfg = Config.fromfile(ROOT / "configs/shapes/atss_r18_focal_shapes.py")
+    train, test = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
+    train.data_root = test.data_root = f"{root}/"
+    test.pipeline.insert(1, dict(type="Resize", scale=(320, 256)))
+    path = root / "annotations/train.json"
+    coco = json.loads(path.read_text())
+    gone, left = (len(part["annotations"]) for part in (coco["dropped"], coco))
+    found = conditions(cfg)
+    assert found["missing"] == round(gone / (gone + left), 2) == pytest.approx(0.4, abs=0.15)
+    assert found["protocol"] == "uniform" and found["set"] == "shapes"
+    assert (found["pixels"], found["epochs"]) == (320, 6)
+    assert found["parameters"] == "type=FocalLoss alpha=0.25 gamma=2.0 loss_weight=1.0"
+
+    coco["annotations"].append(dict(coco["annotations"][0], id=10**6, source="audit_labels"))
+    path.write_text(json.dumps(coco))  # what an audit added was not there before
+    assert conditions(cfg)["missing"] == found["missing"]
+    complete = json.loads(
+        (make_shapes(tmp_path / "all", num_train=20, num_val=4) / "annotations/train.json").read_text()
+    )
+    assert len(complete["annotations"]) == gone + left
+    path.write_text(json.dumps(drop_boxes(complete, "half_images")))
+    assert (conditions(cfg)["missing"], conditions(cfg)["protocol"]) == (0, "half_images")  # these images are complete
+    path.write_text(json.dumps(complete))
+    assert (conditions(cfg)["missing"], conditions(cfg)["protocol"]) == (0, "")
 
 
 def test_compare_shows_changes_and_what_one_has_alone():
-    lines = compare(RESULTS[:3], [result_of("focal", 0, 41.5), *RESULTS[2:]])
+    lines = compare(Rows.of(RESULTS[:3], "a"), Rows.of([result_of("focal", 0, 41.5), *RESULTS[2:]], "b"))
     assert "atss-clean-focal-0: AP 40.00 -> 41.50 (+1.50), time x 1.00" in lines
     assert "atss-clean-focal-1: only in the first" in lines
     assert "atss-clean-asl-1: only in the second" in lines

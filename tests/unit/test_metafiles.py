@@ -1,12 +1,12 @@
 """The configs as OpenMMLab's tools see them: model-index.yml and the metafiles."""
 
-import csv
 from pathlib import Path
-from statistics import mean
 
 import modelindex
 import pytest
 import yaml
+
+from asl_mmdet.benchmark.rows import Rows
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {p.relative_to(ROOT).as_posix() for p in (ROOT / "configs").rglob("*.py") if p.parent.name != "_base_"}
@@ -36,19 +36,14 @@ def test_every_model_is_in_a_collection_with_paper_and_readme(index):
 
 
 def test_results_are_the_means_of_the_committed_ones(index):
-    means = {}
-    for name, metric in (("shapes_detection", "AP"), ("shapes_multilabel", "mAP")):
-        with (ROOT / "benchmarks" / "results" / name / "results.csv").open() as file:
-            rows = [row for row in csv.DictReader(file) if row["data"] == "complete"]
-        for row in rows:
-            key = row["config"].replace("tagger", "classifier"), row["loss"]
-            means.setdefault(key, []).append(float(row[metric]))
+    chosen = Rows.read(ROOT / "benchmarks").where(experiment="shapes_detection,shapes_multilabel", data="complete")
+    means = chosen.runs.groupby(["config", "loss"])["main"].mean()
     seen = 0
     for model in index.models:
         for result in model.results or []:
             head, _, loss, _ = model.name.split("_")
             loss = {"asl": "multi_label" if head == "classifier" else "detection"}.get(loss, loss)
             (value,) = result.metrics.values()
-            assert value == pytest.approx(mean(means[head, loss]), abs=0.005), model.name
+            assert value == pytest.approx(means[head, loss], abs=0.005), model.name
             seen += 1
     assert seen == 9
