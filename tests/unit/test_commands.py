@@ -68,7 +68,7 @@ REFUSED = {
     "export_onnx": [("CONFIG nowhere.pth --out new.onnx", "no checkpoint"), ("CONFIG FILE --out a.pt", "end in .onnx")],
     "benchmark": [
         ("", "name a plan"),
-        ("--compare FILE nowhere.json", "there is no file of results nowhere.json"),
+        ("--compare FOLDER nowhere", "there is no folder of rows nowhere"),
         ("FILE --gpus 2", "name a --launcher"),
         ("FILE --srun-options x", "use --launcher slurm"),
     ],
