@@ -18,7 +18,8 @@ _folder = "{{$COCO_FOLDER:data/coco_folder}}/"
 _family = "detection" if _is_shapes else "detection_small"
 _told = dict(preset=f"{_family}_missing_rate", missing_rate=_missing / 100)
 _tuned = dict(type="FocalLoss", use_sigmoid=True, gamma=1.5, alpha=0.5, loss_weight=2.0)
-_all = dict(focal_tuned=None if _is_shapes else _tuned, missing_rate=_told if _missing else _family)
+_focal = None if _is_shapes else _tuned
+_all = dict(focal_tuned=_focal, missing_rate=_told if _missing else _family)
 
 configs = {_head: "configs/shapes/atss_r18_focal_shapes.py" if _is_shapes else f"configs/small/{_head}_mnv2_focal.py"}
 _losses = "{{$LOSSES:focal_tuned,missing_rate}}"
