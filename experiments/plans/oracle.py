@@ -12,6 +12,6 @@ losses = dict(_delete_=True, oracle={{_base_._focal}})
 baseline = "oracle"
 options = {
     "train_dataloader.dataset.type": "OracleCoco",
-    "custom_hooks": [dict(type="OracleHook")],
+    "custom_hooks": [dict(type="IgnoredBoxesHook")],
     "custom_imports.imports": ["asl_mmdet", "experiments.oracle"],
 }

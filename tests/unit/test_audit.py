@@ -203,7 +203,7 @@ def test_tool_audits_every_image_and_predicts_once(tiny, tmp_path):
     assert page.count("data:image/jpeg;base64,") == sum(not r.get("alternative") for r in rows)
     again = call("audit_labels", CONFIG, checkpoint, "--out", tmp_path, "--crops", "0", *options)
     assert again.returncode == 0, again.stderr
-    assert "objects without a box: " in again.stdout and "use --validation" in again.stdout
+    assert "objects without a box: " in again.stdout and "Use --validation" in again.stdout
     assert "Load checkpoint" not in again.stdout + again.stderr
     assert (tmp_path / "predictions.jsonl").read_text() == predicted
 
@@ -219,7 +219,7 @@ def test_validation_images_are_audited_and_evaluated_with_what_is_found(tiny, tm
     content, given = json.loads(target.read_text()), json.loads(annotations.read_text())
     assert content["images"] == given["images"] and len(content["annotations"]) > len(given["annotations"])
     assert "ignore_iof_thr" not in done.stderr  # nothing is trained on it
-    assert "objects without a box: " in done.stdout and "use --validation" not in done.stdout
+    assert "objects without a box: " in done.stdout and "Use --validation" not in done.stdout
     shown = done.stdout.split("--cfg-options ")[1].split()
     assert f"test_evaluator.ann_file={target}" in shown
     tested = call("test", CONFIG, checkpoint, "--work-dir", tmp_path / "test", *options, *shown)

@@ -155,7 +155,7 @@ def test_report_says_the_share_overall_and_per_class():
     missing = 1 - np.mean(file.kept)
     assert shares(overall)[0] == pytest.approx(missing, abs=0.05)
     assert f"missing_rate={shares(overall)[0]:.2f}" in overall
-    assert shares(classes) == pytest.approx([0.3, 0.7], abs=0.1) and "cat 3" in classes and "dog" in classes
+    assert shares(classes) == pytest.approx([0.3, 0.7], abs=0.1) and re.search(r"cat \d+ %.*dog \d+ %", classes)
 
 
 def test_images_known_to_be_complete_are_a_check_of_their_own():
