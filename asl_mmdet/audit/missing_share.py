@@ -21,6 +21,7 @@ from asl_mmdet.boxes import Array, overlaps
 
 WINDOWS = (1.0, 0.75, 0.5, 0.35, 0.25)  # parts of the number of objects that the line goes through; the first that fits
 LEAST = 40  # places that a line is drawn through, where there are so many
+GOOD = 0.7  # part of the annotated boxes that a detector to go by has among as many places as there are objects
 Z = 1.959964  # of a 95 % interval
 
 
@@ -56,7 +57,7 @@ class MissingShare:
         high: Upper end.
         places: The number of the most confident places that it was read off.
         from_score: The lowest score among them.
-        found: How many of the annotated boxes are among them.
+        found: How many of the annotated boxes are among the first places, as many as there are objects by ``share``.
         doubt: Why it may be wrong; empty where nothing speaks against it.
     """
 
@@ -146,22 +147,25 @@ def missing_share(places: Places) -> MissingShare:
         what = "no box is annotated" if len(order) else "nothing is detected"
         return MissingShare(np.nan, 0.0, 1.0, 0, np.nan, np.nan, what)
     window = _window(is_missing, annotated)
-    first = is_missing[:window]
-    found = float((~first).sum() / annotated)
-    share, low, high = _at_the_top(first)
+    share, low, high = _at_the_top(is_missing[:window])
+    found = float((~is_missing[: _objects(annotated, share)]).sum() / annotated)
     return MissingShare(share, low, high, window, float(places.scores[order[window - 1]]), found, _doubt(window, found))
 
 
 def _window(is_missing: Array, annotated: int) -> int:
     """Through how many of the first places the line goes: as many as there are objects, unless it bends there."""
-    share = _at_the_top(is_missing[: max(LEAST, annotated)])[0]
-    objects = annotated / max(1 - share, 0.05)
+    objects = _objects(annotated, _at_the_top(is_missing[: max(LEAST, annotated)])[0])
     for part in WINDOWS:
         window = min(len(is_missing), max(LEAST, round(part * objects)))
         x = _positions(window)
         if abs(_z_of(x * x - (x * x).mean(), is_missing[:window])) < 1.64:
             break
     return window
+
+
+def _objects(annotated: int, share: float) -> int:
+    """How many objects there are, with and without a box."""
+    return round(annotated / max(1 - share, 0.05))
 
 
 def _at_the_top(is_missing: Array) -> tuple[float, float, float]:
@@ -201,6 +205,9 @@ def _wilson(share: float, number: float) -> tuple[float, float]:
 def _doubt(window: int, found: float) -> str:
     if window < 2 * LEAST:
         return f"only {window} detections to go by"
-    if found < 0.5:
-        return f"the detector finds {100 * found:.0f} % of the annotated boxes among what it is most confident of"
+    if found < GOOD:
+        return (
+            f"only {100 * found:.0f} % of the annotated boxes are among as many detections as there are objects, so "
+            "some of the most confident ones may be wrong too"
+        )
     return ""

@@ -13,7 +13,15 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import SOURCE, add_missing, best_missing, check_options, deaf_assigners, is_there
+from asl_mmdet.audit.apply import (
+    SOURCE,
+    add_missing,
+    best_missing,
+    check_options,
+    deaf_assigners,
+    is_there,
+    leaves_out_ignored_boxes,
+)
 from asl_mmdet.audit.files import Row, read_findings, row_of, write_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds
@@ -104,8 +112,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         fail(str(error))
     if target and args.validation:
         _say_how_to_evaluate(cfg, target)
-    elif args.as_ignore and (options := list(deaf_assigners(cfg))):
-        tell(f"warning: by this config ignored regions are background. Train with --cfg-options {' '.join(options)}")
+    elif args.as_ignore and not leaves_out_ignored_boxes(cfg):
+        options = " ".join(deaf_assigners(cfg))
+        tell(
+            "warning: by this config ignored boxes are background. Write custom_hooks=[dict(type='IgnoredBoxesHook')] "
+            f"into it{f', or train with --cfg-options {options}' if options else ''}"
+        )
 
 
 def _say_added(target: Path, added: int, rows: list[Row], min_score: float) -> None:

@@ -9,7 +9,7 @@ import pytest
 from commands import call, message_of
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import add_missing, deaf_assigners
+from asl_mmdet.audit.apply import add_missing, deaf_assigners, leaves_out_ignored_boxes
 from asl_mmdet.audit.files import read_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds, split
@@ -121,8 +121,18 @@ def test_missing_boxes_above_the_score_are_added_and_marked(as_ignore):
 def test_assigners_that_take_ignored_regions_for_background_are_named():
     cfg = Config(dict(model=dict(train_cfg=dict(assigner=dict(type="ATSSAssigner", topk=9)))))
     assert list(deaf_assigners(cfg)) == ["model.train_cfg.assigner.ignore_iof_thr=0.5"]
+    assert not leaves_out_ignored_boxes(cfg)
     cfg.model.train_cfg.assigner.ignore_iof_thr = 0.5
     assert list(deaf_assigners(cfg)) == []
+    assert leaves_out_ignored_boxes(cfg)
+
+
+@pytest.mark.parametrize("path", ["configs/small/fcos_mnv2_focal.py", "configs/small/atss_mnv2_focal.py"])
+def test_ignored_boxes_are_left_out_with_the_hook_alone(path):
+    cfg = Config.fromfile(path)
+    assert not leaves_out_ignored_boxes(cfg)
+    cfg.custom_hooks = [dict(type="ProbabilityGapHook"), dict(type="IgnoredBoxesHook")]
+    assert leaves_out_ignored_boxes(cfg)
 
 
 def test_page_shows_every_kind_in_its_turn():
@@ -291,7 +301,7 @@ def test_tool_applies_reviewed_findings_and_spares_what_is_there(tiny, tmp_path)
     done = call("audit_labels", *arguments, target, "--as-ignore", *options)
     assert done.returncode == 0, done.stderr
     assert json.loads(target.read_text())["annotations"][-1]["iscrowd"] == 1
-    assert "model.train_cfg.assigner.ignore_iof_thr=0.5" in done.stderr
+    assert "IgnoredBoxesHook" in done.stderr and "model.train_cfg.assigner.ignore_iof_thr=0.5" in done.stderr
     assert f"{target}: 1 labels added, of 1 findings of missing ones" in done.stdout
     high = call(
         "audit_labels", CONFIG, "--findings", findings, "--apply", "0.95", "--apply-to", tmp_path / "h.json", *options

@@ -62,7 +62,8 @@ def test_order_of_the_places_does_not_matter():
 def test_doubt_is_said_where_the_detector_is_bad_or_there_is_little():
     good, bad = (missing_share(detector(0, 1000, 0.5, error)) for error in (lambda p: 0 * p, lambda p: 0.5 + 0.4 * p))
     assert not good.doubt and "doubtful" not in str(good)
-    assert "of the annotated boxes" in bad.doubt and bad.doubt in str(bad)
+    assert f"only {100 * bad.found:.0f} % of the annotated boxes" in bad.doubt and bad.doubt in str(bad)
+    assert good.found > 0.95 and bad.found < 0.5
     assert "only" in missing_share(detector(0, 30, 0.5, DETECTORS["always right"])).doubt
 
 
