@@ -81,7 +81,23 @@ def deaf_assigners(cfg: Config) -> Iterator[str]:
 
     MMDetection's default, ``ignore_iof_thr=-1``, takes such a region for background.
     """
-    for key, block in find_typed_blocks(cfg.model.get("train_cfg") or {}, "model.train_cfg"):
-        is_assigner = str(block.type).rpartition(".")[2] in ("ATSSAssigner", "ApproxMaxIoUAssigner", "MaxIoUAssigner")
-        if is_assigner and block.get("ignore_iof_thr", -1) <= 0:
+    for key, block in _assigners(cfg):
+        if block.get("ignore_iof_thr", -1) <= 0:
             yield f"{key}.ignore_iof_thr=0.5"
+
+
+def leaves_out_ignored_boxes(cfg: Config) -> bool:
+    """Whether ignored boxes are no background: by :class:`asl_mmdet.hooks.IgnoredBoxesHook`, or by all assigners."""
+    hooks = (_name(block.type) for _, block in find_typed_blocks(cfg.get("custom_hooks"), "custom_hooks"))
+    return "IgnoredBoxesHook" in hooks or (any(_assigners(cfg)) and not any(deaf_assigners(cfg)))
+
+
+def _assigners(cfg: Config) -> Iterator[tuple[str, Any]]:
+    """The blocks of the assigners that know ``ignore_iof_thr``, by their keys."""
+    for key, block in find_typed_blocks(cfg.model.get("train_cfg") or {}, "model.train_cfg"):
+        if _name(block.type) in ("ATSSAssigner", "ApproxMaxIoUAssigner", "MaxIoUAssigner"):
+            yield key, block
+
+
+def _name(block_type: Any) -> str:
+    return str(block_type).rpartition(".")[2]

@@ -51,9 +51,9 @@ def detection_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[st
 
     ``detections`` counts what the model gives: at least ``score_thr``, after NMS, at most ``max_per_img`` an image.
     """
-    coco, evaluation_class = _read_coco(cfg.val_evaluator.ann_file)
+    coco, evaluation_class = _read_coco(cfg.test_evaluator.ann_file)
     categories = {category["name"]: category["id"] for category in coco.dataset["categories"]}
-    classes = cfg.val_dataloader.dataset.get("metainfo", {}).get("classes") or categories
+    classes = cfg.test_dataloader.dataset.get("metainfo", {}).get("classes") or categories
     names = [name for name in categories if name in classes]  # MMDetection's labels follow the file
     found = []
     for prediction in predictions:

@@ -8,12 +8,21 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import SOURCE, add_missing, best_missing, check_options, deaf_assigners, is_there
+from asl_mmdet.audit.apply import (
+    SOURCE,
+    add_missing,
+    best_missing,
+    check_options,
+    deaf_assigners,
+    is_there,
+    leaves_out_ignored_boxes,
+)
 from asl_mmdet.audit.files import Row, read_findings, row_of, write_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import Prediction, PredictionFile, predict, source_of, test_on_training_images
+from asl_mmdet.audit.share_report import describe_missing_share
 from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.checks import check_labels, preflight
 from asl_mmdet.cli.common import check_data, fail, load_config, need, stop_on, tell
@@ -21,7 +30,6 @@ from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
 from asl_mmdet.config_tree import find_blocks, find_datasets
 
 PREDICTIONS = "predictions.jsonl"
-LIKELY = 0.4  # of the findings of missing boxes from this score on, most are right (docs/audit.md)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -42,8 +50,12 @@ def main(args: argparse.Namespace) -> None:
         fail(str(error))
     if target and args.validation:
         _say_how_to_evaluate(cfg, target)
-    elif args.as_ignore and (options := list(deaf_assigners(cfg))):
-        tell(f"warning: by this config ignored regions are background. Train with --cfg-options {' '.join(options)}")
+    elif args.as_ignore and not leaves_out_ignored_boxes(cfg):
+        options = " ".join(deaf_assigners(cfg))
+        tell(
+            "warning: by this config ignored boxes are background. Write custom_hooks=[dict(type='IgnoredBoxesHook')] "
+            f"into it{f', or train with --cfg-options {options}' if options else ''}"
+        )
 
 
 def _say_added(target: Path, added: int, rows: list[Row], min_score: float) -> None:
@@ -89,7 +101,8 @@ def audit(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels, limi
     if args.crops:
         need("jinja2")
     find = _by_folds if args.folds is not None else _by_checkpoint
-    rows = findings_of(find(cfg, args, out, labels), labels, limits)
+    predictions = find(cfg, args, out, labels)
+    rows = findings_of(predictions, labels, limits)
     out.mkdir(parents=True, exist_ok=True)
     write_findings(rows, out)
     written = [out / "findings.csv", out / "findings.json"]
@@ -100,16 +113,11 @@ def audit(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels, limi
         written.append(out / "index.html")
     numbers = Counter(row["kind"] for row in rows if not row.get("alternative"))
     print(f"{labels.path}: {', '.join(f'{n} {kind}' for kind, n in numbers.most_common()) or 'nothing found'}")
-    if not labels.is_tags and (share := missing_share(rows, labels)):
-        print(f"from a score of {LIKELY} on, {100 * share:.0f} % of the objects have no box (missing_rate={share:.2f})")
+    if not labels.is_tags:
+        found = {image: Boxes(one["boxes"], one["labels"], one["scores"]) for image, one in predictions.items()}
+        print("\n".join(describe_missing_share(found, labels, not args.validation and args.folds is None)))
     print(", ".join(map(str, written)))
     return rows
-
-
-def missing_share(rows: list[Row], labels: Labels) -> float:
-    """Of the likely missing boxes and the annotated ones, the share of the former."""
-    missing = sum(row["score"] >= LIKELY for row in best_missing(rows))
-    return missing / max(1, missing + sum(len(labels.boxes_of(image)[0].labels) for image in labels.images.values()))
 
 
 def _by_checkpoint(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels) -> dict[int, Prediction]:

@@ -13,6 +13,9 @@ from mmengine.config import Config
 from terminaltables import AsciiTable
 
 from asl_mmdet import __version__
+from asl_mmdet.audit.findings import Boxes
+from asl_mmdet.audit.labels import Labels
+from asl_mmdet.audit.share_report import describe_missing_share
 from asl_mmdet.checks import check_labels, preflight
 from asl_mmdet.cli.common import (
     check_data,
@@ -86,6 +89,8 @@ def main(args: argparse.Namespace) -> None:
     if at_overall:
         tell(f"no own threshold (no object, or out of reach), the global one stands in: {', '.join(at_overall)}")
     show(args, cfg, out, rows, summary, errors)
+    if task_of(cfg) is DETECTION:
+        print("\n".join(share_of(cfg, predictions)))
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -143,6 +148,19 @@ def score(cfg: Config, predictions: list[dict[str, Any]], iou_thr: float) -> Sco
     if task_of(cfg) is MULTI_LABEL:
         return match_labels(dataset, predictions)
     return match_detections(dataset, predictions, iou_thr)
+
+
+def share_of(cfg: Config, predictions: list[dict[str, Any]]) -> list[str]:
+    """What share of the validation set's objects has no box; nothing where it is not one data set in COCO format."""
+    try:
+        labels = Labels(cfg, "val_dataloader")
+    except ValueError:
+        return []
+    found = {}
+    for prediction in predictions:
+        boxes, classes, scores = (np.asarray(prediction["pred_instances"][k]) for k in ("bboxes", "labels", "scores"))
+        found[prediction["img_id"]] = Boxes(boxes, classes, scores)
+    return describe_missing_share(found, labels)
 
 
 def table(scored: Scored, thresholds: Any, cross_fitted: CrossFitted) -> list[dict[str, Any]]:

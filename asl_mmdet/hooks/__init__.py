@@ -3,7 +3,9 @@
 from asl_mmdet.hooks.adaptive_asymmetry import AdaptiveAsymmetryHook
 from asl_mmdet.hooks.class_weight import ClassWeightHook
 from asl_mmdet.hooks.evaluate_on_resume import EvaluateOnResumeHook
+from asl_mmdet.hooks.ignored_boxes import IgnoredBoxesHook
 from asl_mmdet.hooks.known_classes import KnownClassesHook
+from asl_mmdet.hooks.missing_share import MissingShareHook
 from asl_mmdet.hooks.nonfinite_loss import NonFiniteLossHook
 from asl_mmdet.hooks.peak_memory import PeakMemoryHook
 from asl_mmdet.hooks.probability_gap import ProbabilityGapHook
@@ -12,7 +14,9 @@ __all__ = [
     "AdaptiveAsymmetryHook",
     "ClassWeightHook",
     "EvaluateOnResumeHook",
+    "IgnoredBoxesHook",
     "KnownClassesHook",
+    "MissingShareHook",
     "NonFiniteLossHook",
     "PeakMemoryHook",
     "ProbabilityGapHook",

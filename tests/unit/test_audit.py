@@ -9,14 +9,13 @@ import pytest
 from commands import call, message_of
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import add_missing, deaf_assigners
+from asl_mmdet.audit.apply import add_missing, deaf_assigners, leaves_out_ignored_boxes
 from asl_mmdet.audit.files import read_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds, split
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.page import chosen_for_page
 from asl_mmdet.audit.predict import PredictionFile
-from asl_mmdet.cli.audit_labels import missing_share
 from asl_mmdet.shapes import make_shapes
 
 CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
@@ -122,8 +121,18 @@ def test_missing_boxes_above_the_score_are_added_and_marked(as_ignore):
 def test_assigners_that_take_ignored_regions_for_background_are_named():
     cfg = Config(dict(model=dict(train_cfg=dict(assigner=dict(type="ATSSAssigner", topk=9)))))
     assert list(deaf_assigners(cfg)) == ["model.train_cfg.assigner.ignore_iof_thr=0.5"]
+    assert not leaves_out_ignored_boxes(cfg)
     cfg.model.train_cfg.assigner.ignore_iof_thr = 0.5
     assert list(deaf_assigners(cfg)) == []
+    assert leaves_out_ignored_boxes(cfg)
+
+
+@pytest.mark.parametrize("path", ["configs/small/fcos_mnv2_focal.py", "configs/small/atss_mnv2_focal.py"])
+def test_ignored_boxes_are_left_out_with_the_hook_alone(path):
+    cfg = Config.fromfile(path)
+    assert not leaves_out_ignored_boxes(cfg)
+    cfg.custom_hooks = [dict(type="ProbabilityGapHook"), dict(type="IgnoredBoxesHook")]
+    assert leaves_out_ignored_boxes(cfg)
 
 
 def test_page_shows_every_kind_in_its_turn():
@@ -204,26 +213,9 @@ def test_tool_audits_every_image_and_predicts_once(tiny, tmp_path):
     assert page.count("data:image/jpeg;base64,") == sum(not r.get("alternative") for r in rows)
     again = call("audit_labels", CONFIG, checkpoint, "--out", tmp_path, "--crops", "0", *options)
     assert again.returncode == 0, again.stderr
-    assert "have no box" not in again.stdout  # no score is high
+    assert "objects without a box: " in again.stdout and "Use --validation" in again.stdout
     assert "Load checkpoint" not in again.stdout + again.stderr
     assert (tmp_path / "predictions.jsonl").read_text() == predicted
-
-
-def test_share_of_missing_boxes_is_that_of_the_likely_ones(tiny):
-    cfg = Config.fromfile(CONFIG)
-    cfg.train_dataloader.dataset.data_root = f"{tiny[0]}/"
-    labels = Labels(cfg)
-    number = sum(len(image.annotations) for image in labels.images.values())
-    findings = [
-        ("missing", 0.4, 0),
-        ("missing", 0.9, 0),
-        ("missing", 0.9, 1),
-        ("missing", 0.39, 0),
-        ("doubted", 0.9, 0),
-    ]
-    rows = [dict(kind=kind, score=score, alternative=alternative) for kind, score, alternative in findings]
-    assert missing_share(rows, labels) == 2 / (2 + number)
-    assert not missing_share(rows[2:], labels)
 
 
 def test_validation_images_are_audited_and_evaluated_with_what_is_found(tiny, tmp_path):
@@ -237,6 +229,7 @@ def test_validation_images_are_audited_and_evaluated_with_what_is_found(tiny, tm
     content, given = json.loads(target.read_text()), json.loads(annotations.read_text())
     assert content["images"] == given["images"] and len(content["annotations"]) > len(given["annotations"])
     assert "ignore_iof_thr" not in done.stderr  # nothing is trained on it
+    assert "objects without a box: " in done.stdout and "Use --validation" not in done.stdout
     shown = done.stdout.split("--cfg-options ")[1].split()
     assert f"test_evaluator.ann_file={target}" in shown
     tested = call("test", CONFIG, checkpoint, "--work-dir", tmp_path / "test", *options, *shown)
@@ -308,7 +301,7 @@ def test_tool_applies_reviewed_findings_and_spares_what_is_there(tiny, tmp_path)
     done = call("audit_labels", *arguments, target, "--as-ignore", *options)
     assert done.returncode == 0, done.stderr
     assert json.loads(target.read_text())["annotations"][-1]["iscrowd"] == 1
-    assert "model.train_cfg.assigner.ignore_iof_thr=0.5" in done.stderr
+    assert "IgnoredBoxesHook" in done.stderr and "model.train_cfg.assigner.ignore_iof_thr=0.5" in done.stderr
     assert f"{target}: 1 labels added, of 1 findings of missing ones" in done.stdout
     high = call(
         "audit_labels", CONFIG, "--findings", findings, "--apply", "0.95", "--apply-to", tmp_path / "h.json", *options

@@ -92,7 +92,7 @@ def shapes_and_predictions(folder):
     root = make_shapes(folder / "shapes", num_train=20, num_val=6)
     cfg = Config.fromfile(ROOT / "configs/shapes/atss_r18_asl_shapes.py")
     cfg.train_dataloader.dataset.data_root = f"{root}/"
-    cfg.val_evaluator.ann_file = f"{root}/annotations/val.json"
+    cfg.test_evaluator.ann_file = f"{root}/annotations/val.json"
     content = json.loads((root / "annotations/val.json").read_text())
     predictions = []
     for image in content["images"]:
@@ -127,7 +127,7 @@ def test_faster_coco_eval_and_pycocotools_agree(tmp_path, monkeypatch):
 def test_labels_follow_the_order_of_the_file(tmp_path):
     cfg, predictions, _ = shapes_and_predictions(tmp_path)
     before = detection_metrics(cfg, predictions)
-    cfg.val_dataloader.dataset.metainfo.classes = tuple(reversed(cfg.val_dataloader.dataset.metainfo.classes))
+    cfg.test_dataloader.dataset.metainfo.classes = tuple(reversed(cfg.test_dataloader.dataset.metainfo.classes))
     assert detection_metrics(cfg, predictions)["metrics"] == before["metrics"]
 
 

@@ -1,0 +1,51 @@
+"""The share of missing boxes of an annotation file in a few lines."""
+
+from collections.abc import Iterator, Mapping
+
+from asl_mmdet.audit.findings import Boxes
+from asl_mmdet.audit.labels import Labels
+from asl_mmdet.audit.missing_share import Places, join, missing_share, places_of
+
+COMPLETE = "complete"  # key of an image's record: all of its objects are known to have a box
+
+
+def describe_missing_share(detections: Mapping[int, Boxes], labels: Labels, were_trained: bool = False) -> list[str]:
+    """What share of the objects has no box, overall and per class, and how it stands on images known to be complete.
+
+    Args:
+        detections: By image id, from a score that leaves the errors in; images that are not there are passed over.
+        labels: The annotations of these images. Images with ``"complete": true`` in their record are a check.
+        were_trained: The detector was trained on these images, so it has learned some of what they lack.
+    """
+    records = labels.content["images"]
+    images = [record["id"] for record in records if record["id"] in detections]
+    checks = [record["id"] for record in records if record.get(COMPLETE) and record["id"] in detections]
+    places = {image: _places_of_image(detections[image], labels, image) for image in images}
+    lines = list(_of_all([places[image] for image in images if image not in set(checks)], labels, were_trained))
+    if checks and (found := missing_share(join([places[image] for image in checks]))).places:
+        lines.append(f"on the {len(checks)} images known to be complete it must be 0, and is {found}")
+    return lines
+
+
+def _places_of_image(detections: Boxes, labels: Labels, image: int) -> Places:
+    given, ignored = labels.boxes_of(labels.images[image])
+    return places_of(detections, given, len(labels.names), ignored)
+
+
+def _of_all(parts: list[Places], labels: Labels, were_trained: bool) -> Iterator[str]:
+    if not parts:
+        return
+    places = join(parts)
+    found = missing_share(places)
+    if not found.places:
+        yield f"objects without a box: {found}"
+        return
+    yield (
+        f"objects without a box: {found} (missing_rate={found.share:.2f}), by the {found.places} most confident "
+        f"detections, those from a score of {found.from_score:.2f} on"
+    )
+    if were_trained:
+        yield "that is too low: the model was trained on these images and has learned what they lack. Use --validation"
+    classes = {name: missing_share(places.of_class(label)) for label, name in enumerate(labels.names.values())}
+    if told := [f"{name} {one}" for name, one in classes.items() if one.places and not one.doubt]:
+        yield f"per class: {', '.join(told)}"

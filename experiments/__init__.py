@@ -1,0 +1,1 @@
+"""What the results on the pages were measured with beyond the package; no part of the distribution."""

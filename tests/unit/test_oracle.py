@@ -1,0 +1,58 @@
+"""The oracle of experiments/: what drop_boxes took away comes back as ignored boxes."""
+
+import json
+
+import pytest
+
+import asl_mmdet  # noqa: F401  (before mmdet, which needs mmcv.ops)
+
+pytest.importorskip("experiments.oracle")
+
+from asl_mmdet.drop_boxes import drop_boxes
+from experiments.oracle import OracleCoco
+
+
+def complete_file():
+    annotations = [
+        dict(id=i, image_id=1 + i % 2, category_id=7 + i % 3, bbox=[8.0 * i, 4.0, 8.0, 8.0], area=64.0, iscrowd=0)
+        for i in range(12)
+    ]
+    return dict(
+        images=[dict(id=i, file_name=f"{i}.jpg", width=96, height=96) for i in (1, 2)],
+        annotations=annotations,
+        categories=[dict(id=7 + k, name=name) for k, name in enumerate("abc")],
+    )
+
+
+def instances_of(path):
+    dataset = OracleCoco(
+        ann_file=str(path),
+        data_prefix=dict(img=""),
+        metainfo=dict(classes=("a", "b", "c")),
+        pipeline=[],
+        filter_cfg=dict(filter_empty_gt=False),
+    )
+    return {
+        info["img_id"]: sorted((tuple(one["bbox"]), one["bbox_label"], one["ignore_flag"]) for one in info["instances"])
+        for info in (dataset.get_data_info(i) for i in range(len(dataset)))
+    }
+
+
+def test_every_box_of_the_complete_file_is_there_and_the_dropped_ones_are_ignored(tmp_path):
+    content = drop_boxes(complete_file(), rate=0.5, seed=1)
+    gone = {annotation["id"] for annotation in content["dropped"]["annotations"]}
+    assert 0 < len(gone) < 12
+    (tmp_path / "half.json").write_text(json.dumps(content))
+    expected = {1: [], 2: []}
+    for one in complete_file()["annotations"]:
+        x, y, width, height = one["bbox"]
+        expected[one["image_id"]].append(
+            ((x, y, x + width, y + height), one["category_id"] - 7, int(one["id"] in gone))
+        )
+    assert instances_of(tmp_path / "half.json") == {number: sorted(found) for number, found in expected.items()}
+
+
+def test_a_file_that_names_no_dropped_boxes_is_refused(tmp_path):
+    (tmp_path / "all.json").write_text(json.dumps(complete_file()))
+    with pytest.raises(ValueError, match="drop_boxes"):
+        instances_of(tmp_path / "all.json")
