@@ -33,6 +33,9 @@ COMMANDS = {
     "convert-asl-checkpoint": "convert_asl_checkpoint",
 }
 
+# Those that run a model, whose memory on a CPU is better kept than given back.
+KEEP_MEMORY = ("train", "test", "predict", "audit_labels", "tune_thresholds")
+
 
 def parser_of(name: str, prog: str | None = None) -> argparse.ArgumentParser:
     """The parser of a command, with its module's docstring as the explanation.
@@ -67,7 +70,7 @@ def run(name: str, argv: Sequence[str] | None = None, prog: str | None = None) -
 
     with without_foreign_line():
         work = importlib.import_module(f"asl_mmdet.cli.{name}")
-        if name == "train":
+        if name in KEEP_MEMORY:
             from asl_mmdet.allocator import keep_memory
 
             keep_memory()  # not in main(): it lasts as long as the process

@@ -82,7 +82,7 @@ def _other_names(cfg: Config) -> Iterator[str]:
         if not isinstance(init_cfg, dict) or not str(init_cfg.get("checkpoint")).startswith(PREFIX):
             continue
         scope, _, kind = str(block["type"]).rpartition(".")
-        if kind != "MobileNetV2" or (scope or cfg.get("default_scope")) == "mmpretrain":
+        if kind not in ("MobileNetV2", "FastMobileNetV2") or (scope or cfg.get("default_scope")) == "mmpretrain":
             yield f"{key}.type={block['type']!r} with {init_cfg['checkpoint']}"
 
 

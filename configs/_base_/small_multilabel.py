@@ -90,7 +90,7 @@ model = dict(
         to_onehot=True,
     ),
     backbone=dict(
-        type="mmdet.MobileNetV2",  # the weights have its names, not those of mmpretrain's
+        type="asl_mmdet.mobilenet.FastMobileNetV2",  # MMDetection's, whose names the weights have
         out_indices=(7,),
         frozen_stages=4,
         norm_eval=True,
