@@ -184,9 +184,12 @@ def _check_images(coco: CocoSet, findings: Findings, read_images: bool) -> None:
 def _where_else(coco: CocoSet, finder: FileFinder, path: str) -> str:
     """What finds the file of an image that is not there."""
     name = os.path.relpath(path, finder.folder)
-    found = finder.find(name)
-    fix = f"python tools/fix_annotations.py {coco.path} OUT.json --image-folder {finder.folder} writes such names."
-    seen = (
-        f"{name!r} is there as {found[0]!r} ({found[1]}). {fix}" if found else "Restore the file, or remove its entry."
-    )
-    return f"{coco.file_key} is the path from {finder.folder}, with / instead of a backslash (\\) and no %20. {seen}"
+    if found := finder.find(name):
+        fix = f"python tools/fix_annotations.py {coco.path} OUT.json --image-folder {finder.folder} writes such names."
+        what = f"{name!r} is there as {found[0]!r} ({found[1]}). {fix}"
+    elif coco.root and (found := FileFinder(coco.root).find(name)):
+        folder = os.path.dirname(found[0])
+        what = f"{name!r} is {found[0]!r} below data_root={coco.root!r}: write data_prefix=dict(img={folder + '/'!r})."
+    else:
+        what = "Restore the file, or remove its entry."
+    return f"{coco.file_key} is the path from {finder.folder}, with / instead of a backslash (\\) and no %20. {what}"

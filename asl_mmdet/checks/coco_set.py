@@ -84,7 +84,8 @@ class CocoSet:
         self.is_detection = self.kind != "CocoMultiLabel"
         prefix: Any = dataset.get("data_prefix") or ""
         prefix = prefix.get("img", prefix.get("img_path", "")) if isinstance(prefix, dict) else prefix
-        self.folder = os.path.join(dataset.get("data_root") or "", str(prefix))
+        self.root = str(dataset.get("data_root") or "")
+        self.folder = os.path.join(self.root, str(prefix))
         # Of usable and of ignored annotations by category, once they are counted.
         self.objects: Counter[Any] = Counter()
         self.ignored: Counter[Any] = Counter()

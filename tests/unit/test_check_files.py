@@ -100,3 +100,32 @@ def test_a_fix_that_a_function_says_is_no_function_in_the_docs():
     from docs_build.reference import checks
 
     assert "function" not in checks() and len(RULES) == checks().count("\n") - 1
+
+
+@pytest.mark.parametrize(
+    "style, expected",
+    [
+        ("images\\{}", "is there as '000001.jpg'"),
+        ("..\\..\\label-studio\\media\\upload\\4\\{}", "is there as '000001.jpg'"),
+        ("upload/4/ab12-{}", "without Label Studio's prefix"),
+        ("/data/local-files/?d=x/{}", "is there as '000001.jpg'"),
+        ("{}.gone", "Restore the file"),
+    ],
+)
+def test_a_change_that_finds_the_file_is_said(style, expected, root, tmp_path):
+    edit(root, each("images", file_name=lambda image, i: style.format(image["file_name"])))
+    finding = next(finding for finding in found_in(root) if finding.code == "D310")
+    assert expected in str(finding) and f"file_name is the path from {root}/train/" in str(finding)
+    if "fix_annotations" in str(finding):
+        done = call("fix_annotations", root / "annotations/train.json", tmp_path / "x.json", "--images", root / "train")
+        assert "8 file names" in done.stdout
+        shutil.move(tmp_path / "x.json", root / "annotations/train.json")
+        assert codes(root) == set()
+
+
+def test_a_folder_that_data_prefix_does_not_name_is_found(root):
+    cfg = config_of(root)
+    cfg.train_dataloader.dataset.data_prefix.img = "val/"
+    edit(root, lambda content: content["images"][7].update(file_name="000008.jpg"))
+    finding = next(finding for finding in found_in(root, cfg=cfg) if finding.code == "D310")
+    assert "write data_prefix=dict(img='train/')" in str(finding)
