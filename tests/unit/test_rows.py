@@ -162,6 +162,8 @@ def test_a_preset_is_called_as_the_preset_is(rows, plans):
 def test_a_plan_says_which_page_it_feeds(path):
     line = re.search(r"^Feeds (.+?)\.?$", path.read_text(encoding="utf-8"), re.M)
     assert line, path
+    if line[1] == "no page yet: its runs are not finished":
+        return
     pages = re.findall(r"[\w/]+\.md", line[1])
     folder = (ROOT / pages[0]).parent
     text = "".join(((ROOT / page) if "/" in page else folder / page).read_text(encoding="utf-8") for page in pages)
