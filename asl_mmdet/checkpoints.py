@@ -16,6 +16,7 @@ from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.restricted_pickle import restricted_pickle
 
 # MMEngine's checkpoints name these methods, in the log's buffers and in the one-cycle schedule. Its own loader allows
@@ -81,7 +82,7 @@ def load_checkpoint(path: str, map_location: Any = "cpu") -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is truncated or no checkpoint, or if it carries code.
+        UserError: If it is truncated or no checkpoint, or if it carries code.
     """
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
@@ -91,17 +92,17 @@ def load_checkpoint(path: str, map_location: Any = "cpu") -> dict[str, Any]:
     except UnpicklingError as error:
         wanted = re.search(r"(?:GLOBAL|global) (\S+)|it asks for (.+)", str(error))
         if wanted is None:
-            raise ValueError(f"{path} is not a checkpoint that torch can read: {_first_line(error)}") from error
-        raise ValueError(
+            raise UserError(f"{path} is not a checkpoint that torch can read: {_first_line(error)}") from error
+        raise UserError(
             f"{path} is refused: it holds not only weights but also code ({wanted[1] or wanted[2]}), which runs when "
             "it is loaded. If you trust who made it, take the weights out: "
             f"torch.save({{'state_dict': torch.load({path!r}, weights_only=False)['state_dict']}}, 'weights.pth')"
         ) from error
     except Exception as error:  # torch raises many types for a file that is truncated or something else
         reason = f"{type(error).__name__}: {_first_line(error)}"
-        raise ValueError(f"{path} is truncated, or not a checkpoint ({reason})") from error
+        raise UserError(f"{path} is truncated, or not a checkpoint ({reason})") from error
     if not isinstance(checkpoint, dict):
-        raise ValueError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")
+        raise UserError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")
     return checkpoint
 
 
@@ -152,6 +153,6 @@ def find_resumable(work_dir: str | Path) -> tuple[str | None, list[str]]:
             if "message_hub" in load_checkpoint(str(path)):
                 return str(path), problems
             problems.append(f"{path} has no state of a training run")
-        except ValueError as error:
+        except UserError as error:
             problems.append(str(error))
     return None, problems

@@ -8,6 +8,8 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, DefaultScope
 
+from asl_mmdet.errors import UserError
+
 
 @dataclass(frozen=True)
 class Task:
@@ -74,12 +76,12 @@ def loss_node(cfg: Config) -> tuple[str, ConfigDict]:
     """The key and the block of the classification loss.
 
     Raises:
-        ValueError: If the model has none, or more than one.
+        UserError: If the model has none, or more than one.
     """
     nodes = loss_nodes(cfg)
     if len(nodes) != 1:
         model_type = (cfg.get("model") or {}).get("type")
-        raise ValueError(
+        raise UserError(
             f"{model_type} has {len(nodes)} classification losses ({', '.join(nodes) or 'none'}), and one is expected: "
             "a one-stage detector's or a multi-label classifier's"
         )
@@ -90,7 +92,7 @@ def set_loss(cfg: Config, loss: dict[str, Any]) -> None:
     """Replace the classification loss.
 
     Raises:
-        ValueError: As :func:`loss_node`.
+        UserError: As :func:`loss_node`.
     """
     key, _ = loss_node(cfg)
     parent: Any = cfg

@@ -21,6 +21,7 @@ from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import Prediction, image_ids, model_of, plain, test_on_training_images
 from asl_mmdet.benchmark.execute import Job, run_jobs
 from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import build_dataset
 
 _TRAINING = (
@@ -46,14 +47,14 @@ def split(classes: Mapping[int, set[int]], folds: int, seed: int = 0) -> list[li
         The ids of each part, sorted.
 
     Raises:
-        ValueError: If there are fewer images than parts, or less than 2 parts.
+        UserError: If there are fewer images than parts, or less than 2 parts.
 
     Example:
         >>> split({1: {0}, 2: {0}, 3: {1}, 4: {1}, 5: set(), 6: set()}, 2)
         [[2, 4, 5], [1, 3, 6]]
     """
     if not 2 <= folds <= len(classes):
-        raise ValueError(f"folds={folds}: use a whole number from 2 to the number of images, {len(classes)}")
+        raise UserError(f"folds={folds}: use a whole number from 2 to the number of images, {len(classes)}")
     number = Counter(label for labels in classes.values() for label in labels)
     draws = dict(zip(sorted(classes), np.random.default_rng(seed).random(len(classes)).tolist(), strict=True))
 
@@ -76,7 +77,7 @@ class Folds:
         tta: Predict with test-time augmentation.
 
     Raises:
-        ValueError: As :func:`split`.
+        UserError: As :func:`split`.
     """
 
     def __init__(self, cfg: Config, labels: Labels, number: int, folder: Path, tta: bool) -> None:
@@ -130,7 +131,7 @@ class Folds:
     def _job(self, k: int) -> Job:
         def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
             if len(load(predictions)) != len(self.parts[k]):
-                raise ValueError(f"{predictions} has {len(load(predictions))} of {len(self.parts[k])} images")
+                raise UserError(f"{predictions} has {len(load(predictions))} of {len(self.parts[k])} images")
             return dict(fold=k + 1, images=len(self.parts[k]))
 
         return Job(

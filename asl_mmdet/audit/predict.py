@@ -17,6 +17,7 @@ from torch.utils.data import Subset
 
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.errors import UserError
 
 Prediction = dict[str, Any]  # boxes (N, 4), scores (N,) and labels (N,), or of a classifier scores (C,) alone
 
@@ -29,7 +30,7 @@ class PredictionFile:
         source: What the predictions depend on. It is the first line of the file.
 
     Raises:
-        ValueError: If the file is of another source.
+        UserError: If the file is of another source.
     """
 
     def __init__(self, path: Path, source: dict[str, Any]) -> None:
@@ -58,7 +59,7 @@ class PredictionFile:
         source = self._first["source"]
         if found != source:
             differing = [key for key in source if not isinstance(found, dict) or found.get(key) != source[key]]
-            raise ValueError(
+            raise UserError(
                 f"{self.path} has predictions of another {', '.join(differing)}. Remove it, or name another folder by "
                 "--out"
             )
@@ -97,7 +98,7 @@ def test_on_training_images(cfg: Config, labels: Labels) -> None:
     """Have the config test its model on all training images, those without a label too, by the pipeline of its test."""
     pipelines = [dataset.pipeline for _, dataset in find_datasets(cfg.get("test_dataloader"), "test_dataloader")]
     if not pipelines:
-        raise ValueError("the config has no test_dataloader, whose pipeline the audit predicts by: write one")
+        raise UserError("the config has no test_dataloader, whose pipeline the audit predicts by: write one")
     dataset = deepcopy(labels.dataset)
     dataset.pop("indices", None)
     dataset.update(pipeline=pipelines[0], test_mode=True, filter_cfg=dict(filter_empty_gt=False))

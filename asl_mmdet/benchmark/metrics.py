@@ -12,6 +12,7 @@ from mmengine import load
 from mmengine.config import Config
 
 from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.errors import UserError
 from asl_mmdet.label_counts import count_labels
 from asl_mmdet.logs import read_log
 from asl_mmdet.task import DETECTION, build_dataset, task_of
@@ -131,13 +132,13 @@ def score_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, f
     match = match_detections if task_of(cfg) is DETECTION else match_labels
     try:
         scored = match(dataset, predictions)
-    except ValueError:  # predictions that a model with thresholds has cut
+    except UserError:  # predictions that a model with thresholds has cut
         return {}
     found = {}
     try:
         counts, has = cross_fit(scored, Settings()).counts, scored.truths() > 0
         found["macro F1"] = 100 * float(f_score(*counts)[has].mean())
-    except ValueError:  # nothing is right, or there are fewer images than parts
+    except UserError:  # nothing is right, or there are fewer images than parts
         pass
     if len(scored.score):
         found["ECE"] = 100 * calibration_error(scored.score, scored.is_right)
@@ -150,7 +151,7 @@ def class_frequency(cfg: Config) -> tuple[list[str], list[int]]:
     By the data sets' own ``get_cat_ids``, inside of wrappers: boxes for a detector, images for a classifier.
 
     Raises:
-        ValueError: If no data set is found.
+        UserError: If no data set is found.
     """
     numbers: Counter[int] = Counter()
     names: list[str] = []
@@ -159,7 +160,7 @@ def class_frequency(cfg: Config) -> tuple[list[str], list[int]]:
         names = list(dataset.metainfo["classes"])
         numbers.update(dict(enumerate(count_labels(dataset, len(names)))))
     if not names:
-        raise ValueError("train_dataloader has no data set with an ann_file, a data_prefix or a data_root")
+        raise UserError("train_dataloader has no data set with an ann_file, a data_prefix or a data_root")
     return names, [numbers[label] for label in range(len(names))]
 
 

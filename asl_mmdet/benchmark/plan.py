@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import Config
 
 from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.errors import UserError
 from asl_mmdet.losses.presets import PRESETS
 from asl_mmdet.task import DETECTION, set_loss, task_of
 
@@ -36,7 +37,7 @@ def _block(loss: Any) -> Any:
         return loss
     name = options.pop("preset")
     if name not in PRESETS:
-        raise ValueError(f"there is no preset {name}, only {', '.join(PRESETS)}")
+        raise UserError(f"there is no preset {name}, only {', '.join(PRESETS)}")
     return PRESETS[name] | options
 
 
@@ -73,27 +74,27 @@ class Plan:
         """Read a plan file.
 
         Raises:
-            ValueError: If a variable is missing, unknown or empty, or a preset or the baseline does not exist.
+            UserError: If a variable is missing, unknown or empty, or a preset or the baseline does not exist.
         """
         given = {k: v for k, v in Config.fromfile(path, lazy_import=False).to_dict().items() if not k.startswith("_")}
         optional: dict[str, Any] = dict(data={"default": {}}, options={}, shapes={}, minutes=0.0)
         required = {"configs", "losses", "baseline", "seeds"}
         if wrong := (required - given.keys()) | (given.keys() - required - optional.keys()):
-            raise ValueError(
+            raise UserError(
                 f"{path}: {', '.join(sorted(wrong))} is missing or unknown; a plan has {', '.join(sorted(required))} "
                 f"and, if wanted, {', '.join(sorted(optional))}"
             )
         given = optional | given
         if not all(given[name] for name in ("configs", "losses", "data", "seeds")):
-            raise ValueError(f"{path}: configs, losses, data and seeds must not be empty")
+            raise UserError(f"{path}: configs, losses, data and seeds must not be empty")
         if given["baseline"] not in given["losses"]:
-            raise ValueError(
+            raise UserError(
                 f"{path}: baseline={given['baseline']!r} is none of the losses {', '.join(given['losses'])}"
             )
         try:
             given["losses"] = {name: _block(loss) for name, loss in given["losses"].items()}
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
         return cls(name=Path(path).stem, **given)
 
     def cells(self) -> list[Cell]:
@@ -105,7 +106,7 @@ class Plan:
         """Why the results of a run could not be read after it; empty where they can."""
         try:
             cfg = self.config_of(cell)
-        except ValueError as error:
+        except UserError as error:
             return [f"{cell}: {error}"]
         wanted = "CocoMetric" if task_of(cfg) is DETECTION else "MultiLabelTable"
         found = {

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from asl_mmdet.checkpoints import find_resumable, load_checkpoint
 from asl_mmdet.checks.finding import Finding, Rule, check
 from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import loss_nodes
 
 VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's VOC reads below its data_root
@@ -140,7 +141,7 @@ class CheckpointFile:
             try:
                 checkpoint = load_checkpoint(path)
                 self.state = checkpoint.get("state_dict", checkpoint)
-            except ValueError as error:
+            except UserError as error:
                 self.problem = str(error)
         self.misfits = [] if model is None or self.state is None else _misfits(self.state, model)
 

@@ -24,6 +24,7 @@ from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import add_common_arguments, check_data, fail, load_config, need, stop_on, tell
 from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
 from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.errors import UserError
 
 PREDICTIONS = "predictions.jsonl"
 LIKELY = 0.4  # of the findings of missing boxes from this score on, most are right (docs/audit.md)
@@ -100,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(json.dumps(content))
             _say_added(target, content[SOURCE][-1]["added"], rows, args.apply)
-    except ValueError as error:
+    except UserError as error:
         fail(str(error))
     if target and args.validation:
         _say_how_to_evaluate(cfg, target)
@@ -131,9 +132,9 @@ def _target(args: argparse.Namespace, out: Path, labels: Labels) -> Path | None:
     check_options(args.apply, args.as_ignore and labels.is_tags)
     target: Path = args.apply_to or out / "annotations.json"
     if target.exists() and target.samefile(labels.path):
-        raise ValueError(f"--apply-to {target} is the annotation file itself: name another")
+        raise UserError(f"--apply-to {target} is the annotation file itself: name another")
     if target.exists() and not args.force:
-        raise ValueError(f"{target} exists: name another by --apply-to, or overwrite it by --force")
+        raise UserError(f"{target} exists: name another by --apply-to, or overwrite it by --force")
     return target
 
 
@@ -217,7 +218,7 @@ def _check_classes(checkpoint: str, labels: Labels) -> None:
     state = load_checkpoint(checkpoint)
     classes = ((state.get("meta") or {}).get("dataset_meta") or {}).get("classes")
     if classes is not None and sorted(classes) != sorted(labels.names.values()):
-        raise ValueError(
+        raise UserError(
             f"{checkpoint} is of the classes {', '.join(classes)}, and {labels.path} is audited for "
             f"{', '.join(labels.names.values())}: use a checkpoint of this config"
         )

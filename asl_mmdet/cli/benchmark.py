@@ -21,6 +21,7 @@ from mmengine.config import Config
 
 from asl_mmdet.benchmark import Cell, Plan, compare, run
 from asl_mmdet.cli.common import check_data, fail
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import DETECTION, task_of
 from asl_mmdet.visualization import draw_detections
 
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         fail(f"there is no plan {args.plan}; this project's are in benchmarks/plans/")
     try:
         plan = Plan.read(args.plan)
-    except ValueError as error:
+    except UserError as error:
         fail(str(error))
     out = args.out or Path("work_dirs") / "benchmark" / plan.name
     show(plan, out, args.jobs)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
+from asl_mmdet.errors import UserError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,11 +32,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out.exists():
         fail(f"{args.out} exists: remove it, or name another file")
     try:
-        coco = json.loads(args.annotations.read_text())
+        coco = json.loads(args.annotations.read_bytes())
+    except (OSError, ValueError) as error:
+        fail(f"{args.annotations} cannot be read: {error}")
+    try:
         result = drop_boxes(coco, args.protocol, args.rate, args.seed)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(result))
-    except (OSError, ValueError) as error:
+    except (UserError, OSError) as error:
         fail(f"{args.annotations}: {error}")
     except (KeyError, TypeError, AttributeError) as error:
         fail(f"{args.annotations} is no COCO-format annotation file: {type(error).__name__}: {error}")

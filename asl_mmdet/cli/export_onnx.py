@@ -7,6 +7,7 @@ from pathlib import Path
 from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import add_cfg_options_argument, fail, load_config, need, need_new_file, stop_on
 from asl_mmdet.deploy.detector import load_detector
+from asl_mmdet.errors import UserError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,9 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for difference in differences:
             print(difference)
         if any(one.largest > args.tolerance * max(1.0, one.magnitude) for one in differences):
-            raise ValueError(f"the outputs differ from PyTorch's by more than --tolerance {args.tolerance:g}")
+            raise UserError(f"the outputs differ from PyTorch's by more than --tolerance {args.tolerance:g}")
         partial.replace(args.out)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         fail(str(error))
     finally:
         partial.unlink(missing_ok=True)

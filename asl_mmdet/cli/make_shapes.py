@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asl_mmdet.drop_boxes import PROTOCOLS
+from asl_mmdet.errors import UserError
 from asl_mmdet.shapes import MAX_CLASSES, make_shapes
 
 
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     start = time.perf_counter()
     try:
         make_shapes(root, **options)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         command.error(str(error))
     number = len(json.loads((root / "annotations" / "train.json").read_text())["annotations"])
     print(

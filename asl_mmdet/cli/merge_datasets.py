@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asl_mmdet.cli.common import fail
+from asl_mmdet.errors import UserError
 from asl_mmdet.merge_datasets import counts, merge
 
 
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             fail(f"{path} cannot be read: {error}")
     try:
         merged = merge(files, args.folders)
-    except ValueError as error:
+    except UserError as error:
         fail(str(error))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(merged))

@@ -11,6 +11,7 @@ from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import add_cfg_options_argument, fail, load_config, need, need_new_file, stop_on
 from asl_mmdet.deploy.detector import Detector, load_detector
 from asl_mmdet.deploy.folder import Ids, check_images, find_images, predict_images, to_coco
+from asl_mmdet.errors import UserError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         found = predict_images(model, args.folder, names, batch_size=args.batch_size, num_workers=args.num_workers)
         coco = to_coco(found, names, classes, args.score_thr)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         fail(str(error))
     partial = args.out.with_name(f"{args.out.name}.partial")
     partial.write_text(json.dumps(ids.results(coco) if ids else coco))

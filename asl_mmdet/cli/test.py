@@ -24,6 +24,7 @@ from asl_mmdet.cli.common import (
     stop_on,
     tell,
 )
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet.thresholds.model import wrap_model
@@ -121,9 +122,9 @@ def use_thresholds(cfg: Config, path: str) -> None:
     try:
         content = ThresholdFile.read(path)
         if content.task != task_of(cfg).name:
-            raise ValueError(f"task={content.task!r}: the config is for {task_of(cfg).name}")
+            raise UserError(f"task={content.task!r}: the config is for {task_of(cfg).name}")
         content.check_classes(classes, "the test set")
-    except ValueError as error:
+    except UserError as error:
         fail(f"--thresholds {path}: {error}")
     wrap_model(cfg.model, path)
     if content.task == DETECTION.name:

@@ -18,6 +18,7 @@ from mmengine.config import Config
 from asl_mmdet.benchmark import Plan, run
 from asl_mmdet.cli.common import add_common_arguments, check_data, fail, load_config, need, tell
 from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import loss_node, task_of
 from asl_mmdet.tuning import FAMILIES, OWN, Tried, block_of, search, split_annotations
 from asl_mmdet.tuning.report import table_of, write_best, write_csv
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             fail("\n".join(problems))
         tell(f"a share of {args.val_share:g} of the training images is set aside to judge by: {held_out}")
         tried = search(trainer, task, args.losses, out, args.trials, args.minutes, args.seeds[0], own)
-    except (ValueError, BlockingIOError) as error:
+    except (UserError, BlockingIOError) as error:
         fail(str(error))
     best = tried[0]
     if best.value != best.value:
@@ -93,11 +94,11 @@ def train_node(cfg: Config) -> Any:
     """The one data set to train on.
 
     Raises:
-        ValueError: If the training set is not one file in COCO format.
+        UserError: If the training set is not one file in COCO format.
     """
     datasets = [node for _, node in find_datasets(cfg.train_dataloader, "train_dataloader")]
     if len(datasets) != 1 or not str(datasets[0].get("ann_file", "")).endswith(".json"):
-        raise ValueError(
+        raise UserError(
             f"train_dataloader has {len(datasets)} data sets, and one with an ann_file in COCO format (.json) is needed"
         )
     return datasets[0]
@@ -113,12 +114,12 @@ def refuse_another(out: Path, cfg: Config, args: argparse.Namespace) -> None:
     """Note what the trials in a folder depend on.
 
     Raises:
-        ValueError: If the folder has trials of something else.
+        UserError: If the folder has trials of something else.
     """
     text = f"{cfg.pretty_text}{args.seeds}{args.val_share}{sorted(args.losses)}".encode()
     wanted, note = hashlib.sha256(text + annotations_of(cfg).read_bytes()).hexdigest(), out / "key"
     if note.is_file() and note.read_text() != wanted:
-        raise ValueError(
+        raise UserError(
             f"{out} has trials with another config, data set, --losses, --seeds or --val-share: use another --out, or "
             "remove it"
         )
@@ -130,13 +131,13 @@ def use_parts(cfg: Config, folder: Path, share: float, seed: int) -> str:
     """Have the config train on one part of its training set and validate on the other; says what is on the latter.
 
     Raises:
-        ValueError: If the training set is no file in COCO format, or too small.
+        UserError: If the training set is no file in COCO format, or too small.
     """
     node, path = train_node(cfg), annotations_of(cfg)
     try:
         parts = split_annotations(json.loads(path.read_text()), share, seed)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no COCO-format annotation file: {type(error).__name__}: {error}") from error
+        raise UserError(f"{path} is no COCO-format annotation file: {type(error).__name__}: {error}") from error
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / name for name in ("train.json", "val.json")]
     for file, part in zip(files, parts, strict=True):

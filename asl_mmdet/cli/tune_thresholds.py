@@ -25,6 +25,7 @@ from asl_mmdet.cli.common import (
     tell,
 )
 from asl_mmdet.cli.test import dump_to, runner_of
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.thresholds.calibration import METHODS, errors_of
 from asl_mmdet.thresholds.choose import CrossFitted, Objective, Settings, calibrated, counts, cross_fit, f_score, fit
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         scored = score(cfg, predictions, args.iou)
         cross_fitted = cross_fit(scored, settings)
         thresholds, calibration = fit(scored, settings)
-    except ValueError as error:
+    except UserError as error:
         fail(str(error))
     rows = table(scored, thresholds.of_class, cross_fitted)
     summary = macro(scored, cross_fitted)
@@ -133,7 +134,7 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Settings]:
         return args, Settings(
             objective, args.per_class, args.shrinkage, method, args.calibration_per_class, args.folds, args.seed
         )
-    except ValueError as error:
+    except UserError as error:
         command.error(str(error))
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import DETECTION, task_of
 from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet.thresholds.model import wrap_model
@@ -36,7 +37,7 @@ def load_detector(
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        ValueError: If the weights are those of another model, or as :func:`build_detector`.
+        UserError: If the weights are those of another model, or as :func:`build_detector`.
     """
     state = load_checkpoint(checkpoint)
     model = build_detector(cfg, classes_of(cfg, state), thresholds)
@@ -53,15 +54,15 @@ def build_detector(cfg: Config, classes: Sequence[str], thresholds: str | None =
         thresholds: A ``thresholds.json`` by which the predictions are calibrated and cut.
 
     Raises:
-        ValueError: If the config is a classifier's, if the model has another number of classes, or if the thresholds
+        UserError: If the config is a classifier's, if the model has another number of classes, or if the thresholds
             are for other classes or the config has some already.
     """
     if task_of(cfg) is not DETECTION:
-        raise ValueError("CONFIG is a multi-label classifier's: predict by mmpretrain's ImageClassificationInferencer")
+        raise UserError("CONFIG is a multi-label classifier's: predict by mmpretrain's ImageClassificationInferencer")
     cfg = deepcopy(cfg)
     if thresholds:
         if cfg.model.type == "WithThresholds":
-            raise ValueError(f"--thresholds {thresholds}: the config has {cfg.model.thresholds} already; leave one out")
+            raise UserError(f"--thresholds {thresholds}: the config has {cfg.model.thresholds} already; leave one out")
         ThresholdFile.read(thresholds).check_classes(classes, "the model")
         wrap_model(cfg.model, thresholds)
     _download_nothing(cfg.model.get("backbone", {}))
@@ -70,7 +71,7 @@ def build_detector(cfg: Config, classes: Sequence[str], thresholds: str | None =
         model: Detector = MODELS.build(cfg.model)
     number = getattr(getattr(model, "bbox_head", None), "num_classes", len(classes))
     if number != len(classes):
-        raise ValueError(
+        raise UserError(
             f"model.bbox_head.num_classes={number}, and the checkpoint is of {len(classes)} classes, "
             f"{', '.join(classes[:5])}, ...: use the config that it was trained with"
         )
@@ -83,7 +84,7 @@ def classes_of(cfg: Config, checkpoint: dict[str, Any]) -> tuple[str, ...]:
     """The names of the labels: those that MMEngine wrote into the checkpoint, or the test set's.
 
     Raises:
-        ValueError: If neither names them.
+        UserError: If neither names them.
     """
     meta = (checkpoint.get("meta") or {}).get("dataset_meta") or {}
     for key in ("classes", "CLASSES"):
@@ -94,7 +95,7 @@ def classes_of(cfg: Config, checkpoint: dict[str, Any]) -> tuple[str, ...]:
         classes = given.get("classes") or getattr(DATASETS.get(dataset.type), "METAINFO", {}).get("classes")
         if classes and not isinstance(classes, str):
             return tuple(classes)
-    raise ValueError("neither the checkpoint nor test_dataloader.dataset.metainfo.classes has the names of the classes")
+    raise UserError("neither the checkpoint nor test_dataloader.dataset.metainfo.classes has the names of the classes")
 
 
 def _download_nothing(backbone: dict[str, Any]) -> None:
@@ -110,7 +111,7 @@ def _load_weights(model: nn.Module, state: dict[str, Any], path: str) -> None:
     wanted = model.state_dict()
     unfit = [name for name, value in wanted.items() if name not in state or state[name].shape != value.shape]
     if unfit:
-        raise ValueError(
+        raise UserError(
             f"{path} is not a checkpoint of this config: {len(unfit)} of {len(wanted)} weights are missing there or "
             f"have another shape, the first is {unfit[0]}"
         )

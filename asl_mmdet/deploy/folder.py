@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader
 
 from asl_mmdet.deploy.detector import Detector
+from asl_mmdet.errors import UserError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -23,14 +24,14 @@ def find_images(folder: str | Path) -> list[str]:
     """The images in a folder and in those below it, sorted, by their paths from it.
 
     Raises:
-        ValueError: If there is no such folder, no image in it, or a file that is named as an image and is none.
+        UserError: If there is no such folder, no image in it, or a file that is named as an image and is none.
     """
     root = Path(folder)
     if not root.is_dir():
-        raise ValueError(f"FOLDER {folder}: there is no such folder")
+        raise UserError(f"FOLDER {folder}: there is no such folder")
     names = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not names:
-        raise ValueError(f"FOLDER {folder}: there is no image in it ({', '.join(SUFFIXES)})")
+        raise UserError(f"FOLDER {folder}: there is no image in it ({', '.join(SUFFIXES)})")
     check_images(root, names)
     return names
 
@@ -39,12 +40,12 @@ def check_images(root: Path, names: Iterable[str]) -> None:
     """Read the images' headers: an error now, not after an hour.
 
     Raises:
-        ValueError: With the files that are missing or no images.
+        UserError: With the files that are missing or no images.
     """
     bad = [name for name in names if not _is_image(root / name)]
     if bad:
         shown = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
-        raise ValueError(f"FOLDER {root}: missing there, or no images: {shown}. Mend or remove them")
+        raise UserError(f"FOLDER {root}: missing there, or no images: {shown}. Mend or remove them")
 
 
 def _is_image(path: Path) -> bool:
@@ -141,7 +142,7 @@ class Ids:
         classes: The names of the labels; the file must have them all.
 
     Raises:
-        ValueError: If the file cannot be read, or lacks a class.
+        UserError: If the file cannot be read, or lacks a class.
     """
 
     def __init__(self, path: str | Path, classes: Sequence[str]) -> None:
@@ -150,9 +151,9 @@ class Ids:
             self.images: dict[str, int] = {image["file_name"]: image["id"] for image in content["images"]}
             categories = {category["name"]: category["id"] for category in content["categories"]}
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"--ids-of {path} is no annotation file in COCO's format ({error!r})") from error
+            raise UserError(f"--ids-of {path} is no annotation file in COCO's format ({error!r})") from error
         if missing := [name for name in classes if name not in categories]:
-            raise ValueError(f"--ids-of {path} lacks classes of the model: {', '.join(missing[:5])}")
+            raise UserError(f"--ids-of {path} lacks classes of the model: {', '.join(missing[:5])}")
         self._categories = [categories[name] for name in classes]
 
     def results(self, coco: dict[str, Any]) -> list[dict[str, Any]]:

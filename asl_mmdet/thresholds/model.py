@@ -7,6 +7,7 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.thresholds.file import ThresholdFile
 from asl_mmdet.thresholds.matching import APPLIED
 
@@ -30,7 +31,7 @@ def with_thresholds(model_type: str, thresholds: str, **model: Any) -> nn.Module
         **model: What the model takes.
 
     Raises:
-        ValueError: If the file cannot be read or has wrong values; with the first prediction, if its classes are not
+        UserError: If the file cannot be read or has wrong values; with the first prediction, if its classes are not
             the model's.
     """
     content = ThresholdFile.read(thresholds)
@@ -75,8 +76,8 @@ class _Hook:
         if "classes" in meta:
             try:
                 self.content.check_classes(meta["classes"], "the model")
-            except ValueError as error:
-                raise ValueError(f"{self.path}: {error}") from None
+            except UserError as error:
+                raise UserError(f"{self.path}: {error}") from None
         for sample in output:
             if "pred_instances" in sample:
                 self._cut_detections(sample)
@@ -89,7 +90,7 @@ class _Hook:
         found = sample.pred_instances
         labels, number = found.labels.cpu().numpy(), len(self.content.classes)
         if len(labels) and labels.max() >= number:
-            raise ValueError(f"{self.path} has {number} classes, and the model found the label {labels.max()}")
+            raise UserError(f"{self.path} has {number} classes, and the model found the label {labels.max()}")
         score = self.content.calibrate(found.scores.detach().cpu().numpy(), labels)
         order = np.argsort(-score, kind="stable")
         kept = order[score[order] >= self.content.thresholds[labels[order]]]
@@ -99,7 +100,7 @@ class _Hook:
     def _label(self, sample: Any) -> None:
         score, number = sample.pred_score, len(self.content.classes)
         if score.shape != (number,):
-            raise ValueError(f"{self.path} has {number} classes, and the model gives scores of {tuple(score.shape)}")
+            raise UserError(f"{self.path} has {number} classes, and the model gives scores of {tuple(score.shape)}")
         value = self.content.calibrate(score.detach().cpu().numpy(), np.arange(number))
         kept = np.flatnonzero(value >= self.content.thresholds)
         sample.set_pred_score(torch.as_tensor(value, dtype=score.dtype, device=score.device))
