@@ -9,7 +9,7 @@ from asl_mmdet.audit.files import Row
 from asl_mmdet.audit.findings import REGION_SHARE, Limits
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.boxes import corners, overlaps
-from asl_mmdet.config_tree import find_typed_blocks
+from asl_mmdet.config_tree import find_typed_blocks, type_name
 from asl_mmdet.errors import UserError
 
 SOURCE = "audit_labels"
@@ -83,6 +83,6 @@ def deaf_assigners(cfg: Config) -> Iterator[str]:
     MMDetection's default, ``ignore_iof_thr=-1``, takes such a region for background.
     """
     for key, block in find_typed_blocks(cfg.model.get("train_cfg") or {}, "model.train_cfg"):
-        is_assigner = str(block.type).rpartition(".")[2] in ("ATSSAssigner", "ApproxMaxIoUAssigner", "MaxIoUAssigner")
+        is_assigner = type_name(block.type) in ("ATSSAssigner", "ApproxMaxIoUAssigner", "MaxIoUAssigner")
         if is_assigner and block.get("ignore_iof_thr", -1) <= 0:
             yield f"{key}.ignore_iof_thr=0.5"

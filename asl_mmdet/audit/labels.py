@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.boxes import Array
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
-from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.config_tree import find_datasets, shown_type
 from asl_mmdet.errors import UserError
 from asl_mmdet.task import MULTI_LABEL, task_of
 
@@ -107,7 +107,9 @@ def _only_dataset(cfg: Config, loader: str) -> ConfigDict:
     key, dataset = found[0]
     wanted = "CocoMultiLabel" if task_of(cfg) is MULTI_LABEL else "CocoDataset"
     if kind_of(dataset) != wanted:
-        raise UserError(f"{key}.type={dataset.get('type')!r}: only {wanted}, which reads COCO's format, can be audited")
+        raise UserError(
+            f"{key}.type={shown_type(dataset.get('type'))}: only {wanted}, which reads COCO's format, can be audited"
+        )
     return dataset
 
 

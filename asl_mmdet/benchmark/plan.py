@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.config_tree import add_hooks, find_blocks, find_datasets, type_name
 from asl_mmdet.errors import UserError
 from asl_mmdet.losses.presets import PRESETS
 from asl_mmdet.task import DETECTION, set_loss, task_of
@@ -109,13 +109,12 @@ class Plan:
         except UserError as error:
             return [f"{cell}: {error}"]
         wanted = "CocoMetric" if task_of(cfg) is DETECTION else "MultiLabelTable"
-        found = {
-            split: [str(e.get("type")) for _, e in find_blocks(cfg, f"{split}_evaluator")] for split in ("val", "test")
-        }
+        evaluators = {split: find_blocks(cfg, f"{split}_evaluator") for split in ("val", "test")}
+        found = {split: [type_name(block.get("type")) for _, block in blocks] for split, blocks in evaluators.items()}
         return [
             f"{cell}: {split}_evaluator is {' and '.join(kinds) or 'missing'}, and the report reads one {wanted}"
             for split, kinds in found.items()
-            if len(kinds) != 1 or not kinds[0].rpartition(".")[2].endswith(wanted)
+            if len(kinds) != 1 or not kinds[0].endswith(wanted)
         ]
 
     def config_of(self, cell: Cell) -> Config:
@@ -130,8 +129,6 @@ class Plan:
         loss = self.losses[cell.loss]
         if loss is not None:
             set_loss(cfg, loss)
-        hooks = [dict(type="ProbabilityGapHook"), dict(type="PeakMemoryHook")]
-        kept = [hook for hook in cfg.get("custom_hooks") or [] if hook.type not in {hook["type"] for hook in hooks}]
-        cfg.custom_hooks = [*kept, *hooks]
+        add_hooks(cfg, "ProbabilityGapHook", "PeakMemoryHook")
         cfg.merge_from_dict({"randomness.seed": cell.seed, "default_hooks.checkpoint.max_keep_ckpts": 2})
         return cfg

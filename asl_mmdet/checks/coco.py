@@ -7,11 +7,14 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 
-from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, ImageFile, kind_of
+from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, kind_of
 from asl_mmdet.checks.finding import Finding, Findings, check
-from asl_mmdet.checks.item_rules import BOX_RULES, IMAGE_RULES, PIXEL_RULES, READ_BOX_RULES, REFERENCE_RULES
+from asl_mmdet.checks.image_rules import FILTER_RULES, IMAGE_RULES, PIXEL_RULES, AnnotatedImage, left_out
+from asl_mmdet.checks.item_rules import BOX_RULES, READ_BOX_RULES, REFERENCE_RULES
+from asl_mmdet.checks.resizing import left_by
 from asl_mmdet.checks.set_rules import FILE_RULES, OBJECT_RULES, SET_RULES, SHARED_RULES, Shared
-from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.config_tree import find_datasets, find_type
+from asl_mmdet.image_files import Loading
 
 
 def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dict[str, list[Finding]]:
@@ -42,8 +45,8 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
 
 
 def _is_local_coco(dataset: ConfigDict) -> bool:
-    kind = kind_of(dataset)
-    is_coco = kind == "CocoMultiLabel" or issubclass(DATASETS.get(kind) or object, CocoDataset)
+    kind = find_type(DATASETS, dataset.get("type"))
+    is_coco = kind_of(dataset) == "CocoMultiLabel" or (isinstance(kind, type) and issubclass(kind, CocoDataset))
     return is_coco and not dataset.get("backend_args")
 
 
@@ -64,6 +67,7 @@ def _check_dataset(dataset: ConfigDict, num_classes: int | None, read_images: bo
     findings.apply(SET_RULES, coco)
     _check_annotations(coco, findings)
     findings.apply(OBJECT_RULES, coco)
+    findings.apply_first(FILTER_RULES, coco)
     _check_images(coco, findings, read_images)
     return findings.result(), {os.path.normpath(path) for path in coco.image_paths.values()}
 
@@ -84,10 +88,14 @@ def _check_annotations(coco: CocoSet, findings: Findings) -> None:
 
 def _check_images(coco: CocoSet, findings: Findings, read_images: bool) -> None:
     listed: dict[str, set[str]] = {}
+    pipeline = coco.dataset.get("pipeline")
+    loading, resize, filtered = Loading.of(pipeline), left_by(pipeline), set(left_out(coco))
     for number, path in coco.image_paths.items():
         folder, name = os.path.split(path)
         if folder not in listed:  # one listing of a folder instead of a question for every file
             listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        image = ImageFile(path, name in listed[folder], coco.sizes.get(number))
+        size = coco.sizes.get(number)
+        left = None if size is None or path in filtered else resize(size)
+        image = AnnotatedImage(path, loading, name in listed[folder], size, left)
         if not findings.apply_first(IMAGE_RULES, image) and read_images:
             findings.apply_first(PIXEL_RULES, image)

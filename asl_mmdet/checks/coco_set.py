@@ -4,15 +4,14 @@ import json
 import math
 import os
 from collections import Counter
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mmcv
 from mmdet.datasets import CocoDataset
 from mmengine.config import ConfigDict
-from numpy.typing import NDArray
+
+from asl_mmdet.config_tree import type_name
 
 Entry = dict[str, Any]
 Size = tuple[float, float]  # width, height
@@ -20,7 +19,7 @@ Size = tuple[float, float]  # width, height
 
 def kind_of(dataset: ConfigDict) -> str:
     """The type without its scope."""
-    return str(dataset.get("type")).rpartition(".")[2]
+    return type_name(dataset.get("type"))
 
 
 def is_id(value: Any) -> bool:
@@ -59,6 +58,7 @@ class CocoSet:
     """The lists of a file, and what the config says about them."""
 
     def __init__(self, dataset: ConfigDict, file: AnnotationFile, num_classes: int | None) -> None:
+        self.dataset = dataset
         self.path = file.path
         self.images: list[Entry] = file.content["images"]
         self.annotations: list[Entry] = file.content["annotations"]
@@ -140,35 +140,3 @@ class Annotation(NamedTuple):
     def size(self) -> Size | None:
         """Width and height of its image."""
         return self.coco.sizes.get(self.entry["image_id"])
-
-
-@dataclass
-class ImageFile:
-    """One image; it is read when a rule asks."""
-
-    path: str
-    exists: bool
-    size: Size | None  # as annotated
-
-    @cached_property
-    def content(self) -> bytes:
-        """The bytes, none if they cannot be read."""
-        try:
-            return Path(self.path).read_bytes()
-        except OSError:
-            return b""
-
-    @cached_property
-    def pixels(self) -> NDArray[Any] | None:
-        """The image as training reads it, or None."""
-        try:
-            return mmcv.imfrombytes(self.content, flag="color")
-        except Exception:  # of OpenCV, for an empty file
-            return None
-
-    @property
-    def is_truncated(self) -> bool:
-        """Whether a JPEG or PNG lacks its end, behind which some cameras write more; OpenCV fills up in silence."""
-        if self.content.startswith(b"\xff\xd8"):
-            return b"\xff\xd9" not in self.content[2:]
-        return self.content.startswith(b"\x89PNG") and b"IEND" not in self.content

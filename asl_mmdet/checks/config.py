@@ -8,7 +8,15 @@ from mmengine.config import Config, ConfigDict
 
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.checks.finding import FAILS, Finding, Findings, Rule
-from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks, get_key
+from asl_mmdet.config_tree import (
+    find_blocks,
+    find_datasets,
+    find_typed_blocks,
+    get_key,
+    shown_type,
+    type_name,
+    type_scope,
+)
 from asl_mmdet.losses.class_weight import Scheme, check_class_weight, weights_of
 from asl_mmdet.packaged_weights import PREFIX
 
@@ -74,9 +82,9 @@ def _other_names(cfg: Config) -> Iterator[str]:
         init_cfg = block.get("init_cfg")
         if not isinstance(init_cfg, dict) or not str(init_cfg.get("checkpoint")).startswith(PREFIX):
             continue
-        scope, _, kind = str(block["type"]).rpartition(".")
-        if kind != "MobileNetV2" or (scope or cfg.get("default_scope")) == "mmpretrain":
-            yield f"{key}.type={block['type']!r} with {init_cfg['checkpoint']}"
+        kind = block["type"]
+        if type_name(kind) != "MobileNetV2" or (type_scope(kind) or cfg.get("default_scope")) == "mmpretrain":
+            yield f"{key}.type={shown_type(kind)} with {init_cfg['checkpoint']}"
 
 
 class LossBlock(NamedTuple):
@@ -89,12 +97,12 @@ class LossBlock(NamedTuple):
     @property
     def kind(self) -> str:
         """The type without its scope."""
-        return str(self.block["type"]).rpartition(".")[2]
+        return type_name(self.block["type"])
 
     @property
     def shown_type(self) -> str:
         """The type as the config has it."""
-        return f"{self.key}.type={self.block['type']!r}"
+        return f"{self.key}.type={shown_type(self.block['type'])}"
 
     @property
     def is_imported(self) -> bool:
@@ -123,8 +131,8 @@ def _loss_blocks(cfg: Config) -> Iterator[LossBlock]:
 
 
 def _is_mmpretrains(loss: LossBlock) -> bool:
-    has_scope = "." in str(loss.block["type"])
-    return loss.cfg.get("default_scope") == "mmpretrain" and not has_scope and loss.kind == "AsymmetricLoss"
+    scope = type_scope(loss.block["type"]) or loss.cfg.get("default_scope")
+    return scope == "mmpretrain" and loss.kind == "AsymmetricLoss"
 
 
 def _reaches_threshold(loss: LossBlock) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from asl_mmdet.checkpoints import find_resumable, load_checkpoint
 from asl_mmdet.checks.finding import Finding, Rule, check
-from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.config_tree import find_blocks, find_datasets, shown_type, type_name
 from asl_mmdet.errors import UserError
 from asl_mmdet.task import loss_nodes
 
@@ -91,14 +91,14 @@ def _parts_of(dataset: ConfigDict) -> Iterator[Any]:
     yield from files if isinstance(files, list) else [files]
     yield dataset.get("class_file")
     yield from prefixes.values() if isinstance(prefixes, dict) else [prefixes]
-    yield from VOC_PARTS if dataset.get("type") == "VOC" else []
+    yield from VOC_PARTS if type_name(dataset.get("type")) == "VOC" else []
 
 
 def _unknown_labels(cfg: Config) -> Iterator[str]:
     if cfg.train_dataloader.dataset.get("unannotated") == "ignore":
         for key, loss in loss_nodes(cfg).items():
-            if loss.type != "PartialLabelLoss":
-                yield f"train_dataloader.dataset.unannotated='ignore' with {key}.type={loss.type!r}"
+            if type_name(loss.type) != "PartialLabelLoss":
+                yield f"train_dataloader.dataset.unannotated='ignore' with {key}.type={shown_type(loss.type)}"
 
 
 @dataclass

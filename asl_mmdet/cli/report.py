@@ -18,6 +18,7 @@ from mmengine import Config, load
 
 from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.cli.common import fail
+from asl_mmdet.config_tree import type_name
 from asl_mmdet.logs import Rows, read_log
 from asl_mmdet.task import DETECTION, Task, loss_nodes, task_of
 from asl_mmdet.visualization import draw_detections
@@ -65,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     val = {step: row for step, row in val.items() if task.logged_metric in row}
     if not train or not val:
         fail(f"there is no log of a training run with evaluation in {args.work_dir}")
-    loss = " and ".join(dict.fromkeys(str(node.type) for node in loss_nodes(cfg).values()))
-    title = f"{Path(args.config).stem}: {cfg.model.get('model_type', cfg.model.type)} with {loss}"
+    loss = " and ".join(dict.fromkeys(type_name(node.type) for node in loss_nodes(cfg).values()))
+    title = f"{Path(args.config).stem}: {type_name(cfg.model.get('model_type', cfg.model.type))} with {loss}"
     plot_curve(train, val, task, title, args.work_dir / "curve.png")
     predictions, pictures = args.work_dir / "predictions.pkl", args.work_dir / "pictures.jpg"
     has_pictures = task is DETECTION and predictions.is_file()

@@ -24,6 +24,7 @@ from asl_mmdet.cli.common import (
     stop_on,
     tell,
 )
+from asl_mmdet.config_tree import type_name
 from asl_mmdet.errors import UserError
 from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.thresholds import ThresholdFile
@@ -116,7 +117,7 @@ def dump_to(path: str | Path, cfg: Config) -> DumpResults:
 
 def use_thresholds(cfg: Config, path: str) -> None:
     """Have the model cut its predictions by a thresholds file that is for the classes of the test set."""
-    if cfg.model.type == "WithThresholds":
+    if type_name(cfg.model.type) == "WithThresholds":
         fail(f"--thresholds {path}: the config has model.thresholds={cfg.model.thresholds!r} already; leave one out")
     classes = build_dataset(cfg, cfg.test_dataloader.dataset).metainfo["classes"]
     try:
@@ -146,7 +147,7 @@ def add_test_time_augmentation(cfg: Config) -> None:
         flips = [dict(type="RandomFlip", prob=1.0), dict(type="RandomFlip", prob=0.0)]
         cfg.tta_pipeline = deepcopy(dataset.pipeline)
         pack = cfg.tta_pipeline[-1]
-        if pack.type == "PackDetInputs":
+        if type_name(pack.type) == "PackDetInputs":
             pack.meta_keys = keys
         cfg.tta_pipeline[-1] = dict(type="TestTimeAug", transforms=[flips, [pack]])
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)

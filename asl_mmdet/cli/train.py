@@ -20,6 +20,7 @@ from asl_mmdet.cli.common import (
     stop_on,
     tell,
 )
+from asl_mmdet.config_tree import add_hooks, type_name
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.loss_scale = "dynamic"
-    if cfg.get("optim_wrapper", {}).get("type") == "AmpOptimWrapper" and get_device() == "cpu":
+    if type_name(cfg.get("optim_wrapper", {}).get("type")) == "AmpOptimWrapper" and get_device() == "cpu":
         tell("mixed precision on a CPU: bfloat16 (MMEngine's AmpOptimWrapper needs an accelerator)")
         cfg.optim_wrapper.type = "BFloat16OptimWrapper"
         for key in ("loss_scale", "dtype", "use_fsdp"):
@@ -64,11 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     stop_on(preflight.check_data(cfg, ("train", "val")), args.ignore)
     if not args.skip_checks:
         check(cfg, args.ignore)
-    hooks = list(cfg.get("custom_hooks") or [])
-    for name in ["NonFiniteLossHook", *(["EvaluateOnResumeHook"] if cfg.get("resume") else [])]:
-        if not any(hook["type"] == name for hook in hooks):
-            hooks.append(dict(type=name))
-    cfg.custom_hooks = hooks  # a list that Config.setdefault gives back is not the one that it keeps
+    add_hooks(cfg, "NonFiniteLossHook", *(["EvaluateOnResumeHook"] if cfg.get("resume") else []))
     stop_on(preflight.check_work_dir(cfg.work_dir), args.ignore)
     runner = build_runner(cfg)
     stop_on(preflight.check_space(cfg.work_dir, runner.model), args.ignore)

@@ -25,6 +25,7 @@ from asl_mmdet.cli.common import (
     tell,
 )
 from asl_mmdet.cli.test import dump_to, runner_of
+from asl_mmdet.config_tree import type_name
 from asl_mmdet.errors import UserError
 from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.thresholds.calibration import METHODS, errors_of
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if missing := [name for name in ("sklearn", "matplotlib") if find_spec(name) is None]:
         fail(f"this needs {' and '.join(missing)}, not installed here: pip install 'scikit-learn>=1.5' matplotlib")
     cfg = load_config(args)
-    if cfg.model.type == "WithThresholds":
+    if type_name(cfg.model.type) == "WithThresholds":
         fail(f"model.type='WithThresholds' in {args.config}: tune by the config without it")
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     stop_on(preflight.check_checkpoint(args.checkpoint))
@@ -248,7 +249,7 @@ def show(
     for name, values in errors.items():
         print(f"{name}: " + ", ".join(f"{key} {100 * value:.1f}" for key, value in values.items()))
     print("precision, recall, f1, 'one threshold', 'chosen' and 'after' are cross-fitted over images")
-    used: dict[str, Any] = dict(type=cfg.model.type)
+    used: dict[str, Any] = dict(type=type_name(cfg.model.type))
     wrap_model(used, str(out / "thresholds.json"))
     print(f"\n{out / 'thresholds.json'}, thresholds.csv, precision_recall.png, reliability.png")
     print(f"in a config: model = dict({', '.join(f'{key}={value!r}' for key, value in used.items())})")

@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from asl_mmdet.checkpoints import load_checkpoint
-from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.config_tree import find_datasets, find_type, type_name
 from asl_mmdet.errors import UserError
 from asl_mmdet.task import DETECTION, task_of
 from asl_mmdet.thresholds import ThresholdFile
@@ -61,7 +61,7 @@ def build_detector(cfg: Config, classes: Sequence[str], thresholds: str | None =
         raise UserError("CONFIG is a multi-label classifier's: predict by mmpretrain's ImageClassificationInferencer")
     cfg = deepcopy(cfg)
     if thresholds:
-        if cfg.model.type == "WithThresholds":
+        if type_name(cfg.model.type) == "WithThresholds":
             raise UserError(f"--thresholds {thresholds}: the config has {cfg.model.thresholds} already; leave one out")
         ThresholdFile.read(thresholds).check_classes(classes, "the model")
         wrap_model(cfg.model, thresholds)
@@ -92,7 +92,7 @@ def classes_of(cfg: Config, checkpoint: dict[str, Any]) -> tuple[str, ...]:
             return tuple(meta[key])
     for _, dataset in find_datasets(cfg.get("test_dataloader") or {}, "test_dataloader"):
         given = dataset.get("metainfo") or {}
-        classes = given.get("classes") or getattr(DATASETS.get(dataset.type), "METAINFO", {}).get("classes")
+        classes = given.get("classes") or getattr(find_type(DATASETS, dataset.type), "METAINFO", {}).get("classes")
         if classes and not isinstance(classes, str):
             return tuple(classes)
     raise UserError("neither the checkpoint nor test_dataloader.dataset.metainfo.classes has the names of the classes")

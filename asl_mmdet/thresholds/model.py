@@ -13,7 +13,7 @@ from asl_mmdet.thresholds.matching import APPLIED
 
 
 @MODELS.register_module(name="WithThresholds")
-def with_thresholds(model_type: str, thresholds: str, **model: Any) -> nn.Module:
+def with_thresholds(model_type: str | type, thresholds: str, **model: Any) -> nn.Module:
     """Build a detector or a multi-label classifier that predicts by a ``thresholds.json``.
 
     In a config: ``model = dict(type='WithThresholds', model_type='ATSS', thresholds='thresholds.json', ...)``, where
@@ -26,7 +26,7 @@ def with_thresholds(model_type: str, thresholds: str, **model: Any) -> nn.Module
     before could not be kept here.
 
     Args:
-        model_type: The type of the model, which ``type`` would say.
+        model_type: The type of the model, which ``type`` would say: a name, or a class.
         thresholds: The file that ``tools/tune_thresholds.py`` writes.
         **model: What the model takes.
 
@@ -37,7 +37,7 @@ def with_thresholds(model_type: str, thresholds: str, **model: Any) -> nn.Module
     content = ThresholdFile.read(thresholds)
     if content.score_thr is not None and model.get("test_cfg"):
         model["test_cfg"] = lower_score_thr(model["test_cfg"], content.score_thr)
-    if DefaultScope.get_current_instance() is None and "." not in model_type:
+    if DefaultScope.get_current_instance() is None and isinstance(model_type, str) and "." not in model_type:
         model_type = f"mmdet.{model_type}"
     built = MODELS.build(dict(type=model_type, **model))
     built.register_forward_hook(_Hook(content, thresholds), with_kwargs=True)
