@@ -7,6 +7,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string
 
+from asl_mmdet.errors import UserError
+
+_OF_VERSION_2 = ("checkpoint_config", "evaluation", "log_config", "lr_config", "optimizer_config", "total_epochs")
 _REGISTERED = {"with_thresholds": "WithThresholds"}  # a function, which is registered by another name
 
 
@@ -30,6 +33,29 @@ def type_scope(kind: Any) -> str:
 def shown_type(kind: Any) -> str:
     """A block's ``type`` as a config has it."""
     return repr(kind) if isinstance(kind, str) else type_name(kind)
+
+
+def require(cfg: Config, *keys: str) -> None:
+    """Look whether a config has what a command needs of it.
+
+    Raises:
+        UserError: If it is one of MMDetection 2, or lacks one of the keys.
+    """
+    has_loader = any(f"{split}_dataloader" in cfg for split in ("train", "val", "test"))
+    if (old := keys_of_version_2(cfg)) and not has_loader:
+        raise UserError(
+            f"{cfg.filename} is a config of MMDetection 2.x (it has {', '.join(old)}), and one of 3.x is needed: "
+            "https://mmdetection.readthedocs.io/en/latest/migration/config_migration.html says how to write it"
+        )
+    if missing := [key for key in keys if not cfg.get(key)]:
+        raise UserError(f"{cfg.filename} has no {' and no '.join(missing)}: write it, or a _base_ that has it")
+
+
+def keys_of_version_2(cfg: Config) -> list[str]:
+    """The keys of a config that MMDetection 2 read and MMDetection 3 does not."""
+    data = cfg.get("data")
+    is_data = isinstance(data, dict) and {"train", "val", "test", "samples_per_gpu"} & data.keys()
+    return ["data"] * bool(is_data) + [key for key in _OF_VERSION_2 if key in cfg]
 
 
 def find_type(registry: Registry, kind: Any) -> Any:

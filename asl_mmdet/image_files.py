@@ -20,8 +20,8 @@ from asl_mmdet.config_tree import type_name
 ORIENTATION = 0x0112  # the EXIF tag
 DARK = 64  # of 256: what is left of values of up to 14 bits in a file of 16
 SUFFIXES = (
-    *(".avif", ".bmp", ".dib", ".exr", ".gif", ".hdr", ".heic", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm"),
-    *(".pgm", ".pic", ".png", ".pnm", ".ppm", ".ras", ".tif", ".tiff", ".webp"),
+    *(".avif", ".bmp", ".dib", ".gif", ".heic", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"),
+    *(".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
 )
 _EIGHT_BITS = ("1", "CMYK", "L", "LA", "LAB", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")  # Pillow's modes
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")  # in a JPEG; FF 00 is a byte of the image

@@ -54,7 +54,7 @@ class Labels:
         if missing := file.missing_lists():
             raise UserError(f"{self.path} has no list {', '.join(missing)}: it must be in COCO format")
         self.content: dict[str, Any] = file.content
-        coco = CocoSet(self.dataset, file, None)
+        coco = CocoSet(self.dataset, file, {})
         self.names = _used_in_order(coco, self.is_tags)
         self.index = {category: i for i, category in enumerate(self.names)}
         self.images = self._images(coco)

@@ -5,7 +5,7 @@
 here.
 """
 
-from asl_mmdet.benchmark.execute import TOOLS, run
+from asl_mmdet.benchmark.execute import TOOLS, differing, refusal, run
 from asl_mmdet.benchmark.metrics import (
     COCO_STATS,
     collect,
@@ -28,8 +28,10 @@ __all__ = [
     "collect",
     "compare",
     "detection_metrics",
+    "differing",
     "environment",
     "multilabel_metrics",
+    "refusal",
     "run",
     "tagging_metrics",
     "thirds",

@@ -1,6 +1,7 @@
 """What is read from a finished run: metrics, curves, speed, and the frequency of the classes."""
 
 import json
+import math
 import statistics
 from collections import Counter
 from pathlib import Path
@@ -14,7 +15,7 @@ from mmengine.config import Config
 from asl_mmdet.config_tree import find_datasets
 from asl_mmdet.errors import UserError
 from asl_mmdet.label_counts import count_labels
-from asl_mmdet.logs import read_log
+from asl_mmdet.logs import Rows, read_log
 from asl_mmdet.task import DETECTION, build_dataset, task_of
 from asl_mmdet.thresholds.calibration import calibration_error
 from asl_mmdet.thresholds.choose import Settings, cross_fit, f_score
@@ -39,9 +40,14 @@ def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
     memory = work_dir / "peak_memory.json"
     if memory.is_file():
         result |= {f"peak_{name}": value for name, value in json.loads(memory.read_text()).items()}
-    result["seconds_per_iteration"] = statistics.median(row["time"] for row in train.values())
-    result["seconds_per_validation_batch"] = statistics.median(row["time"] for row in val.values() if logged in row)
+    result["seconds_per_iteration"] = _median_time(train)
+    result["seconds_per_validation_batch"] = _median_time({step: row for step, row in val.items() if logged in row})
     return result
+
+
+def _median_time(rows: Rows) -> float:
+    """Of the rows of a log; NaN where nothing was logged, as in a run that is shorter than the log's interval."""
+    return statistics.median([row["time"] for row in rows.values() if "time" in row] or [math.nan])
 
 
 def detection_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, Any]:

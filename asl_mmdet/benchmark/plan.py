@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from asl_mmdet.config_tree import add_hooks, find_blocks, find_datasets, type_name
+from asl_mmdet.config_tree import add_hooks, find_blocks, find_datasets, require, type_name
 from asl_mmdet.errors import UserError
 from asl_mmdet.losses.presets import PRESETS
 from asl_mmdet.task import DETECTION, set_loss, task_of
@@ -121,6 +121,7 @@ class Plan:
         """The whole config of a run."""
         cfg = Config.fromfile(self.configs[cell.config])
         cfg.merge_from_dict({**self.options, **self.data[cell.data]})
+        require(cfg, "model", "train_dataloader", "val_dataloader", "test_dataloader")
         for split in ("val", "test"):  # the evaluator of a detector reads the annotations of the data set
             datasets = [dataset for _, dataset in find_datasets(cfg[f"{split}_dataloader"], split)]
             for _, evaluator in find_blocks(cfg, f"{split}_evaluator"):

@@ -65,8 +65,9 @@ def largest(runs: pd.DataFrame, key: str) -> str:
 
 
 def milliseconds(runs: pd.DataFrame, key: str) -> str:
-    """The median, in milliseconds."""
-    return f"{1000 * runs[key].median():.0f}"
+    """The median, in milliseconds; of runs that are too short to log a time there is none."""
+    median = runs[key].median()
+    return f"{1000 * median:.0f}" if median == median else "not logged"
 
 
 @dataclass(frozen=True)

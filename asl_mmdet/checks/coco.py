@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
@@ -9,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 
 from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, kind_of
 from asl_mmdet.checks.finding import Finding, Findings, check
+from asl_mmdet.checks.heads import class_counts
 from asl_mmdet.checks.image_rules import FILTER_RULES, IMAGE_RULES, PIXEL_RULES, AnnotatedImage, left_out
 from asl_mmdet.checks.item_rules import BOX_RULES, READ_BOX_RULES, REFERENCE_RULES
 from asl_mmdet.checks.resizing import left_by
@@ -30,12 +32,12 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
     """
     findings: dict[str, list[Finding]] = {}
     trained: dict[str, set[str]] = {}  # the images of the training sets
-    number = _num_classes(cfg)
+    counts = class_counts(cfg)
     for split in splits:
         for key, dataset in find_datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader"):
             if not _is_local_coco(dataset):
                 continue
-            findings[key], images = _check_dataset(dataset, number if split == "train" else None, read_images)
+            findings[key], images = _check_dataset(dataset, counts if split == "train" else {}, read_images)
             if split == "train":
                 trained[key] = images
                 continue
@@ -50,20 +52,15 @@ def _is_local_coco(dataset: ConfigDict) -> bool:
     return is_coco and not dataset.get("backend_args")
 
 
-def _num_classes(cfg: Config) -> int | None:
-    model = cfg.get("model") or {}
-    head = model.get("bbox_head") or (model.get("roi_head") or {}).get("bbox_head") or model.get("head") or {}
-    head = head[0] if isinstance(head, list) else head
-    return head.get("num_classes")
-
-
-def _check_dataset(dataset: ConfigDict, num_classes: int | None, read_images: bool) -> tuple[list[Finding], set[str]]:
+def _check_dataset(
+    dataset: ConfigDict, class_counts: dict[str, Any], read_images: bool
+) -> tuple[list[Finding], set[str]]:
     """The findings of one data set, and the paths of its images."""
     file = AnnotationFile(os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file"))))
     findings = Findings()
     if findings.apply_first(FILE_RULES, file):
         return findings.result(), set()
-    coco = CocoSet(dataset, file, num_classes)
+    coco = CocoSet(dataset, file, class_counts)
     findings.apply(SET_RULES, coco)
     _check_annotations(coco, findings)
     findings.apply(OBJECT_RULES, coco)

@@ -57,13 +57,13 @@ class AnnotationFile:
 class CocoSet:
     """The lists of a file, and what the config says about them."""
 
-    def __init__(self, dataset: ConfigDict, file: AnnotationFile, num_classes: int | None) -> None:
+    def __init__(self, dataset: ConfigDict, file: AnnotationFile, class_counts: dict[str, Any]) -> None:
         self.dataset = dataset
         self.path = file.path
         self.images: list[Entry] = file.content["images"]
         self.annotations: list[Entry] = file.content["annotations"]
         self.categories: list[Entry] = file.content["categories"]
-        self.num_classes = num_classes  # of the head; None where it is not known, or not compared
+        self.class_counts = class_counts  # of the heads by key; none where they are not compared
         self.metainfo = dataset.get("metainfo") or {}
         self.kind = kind_of(dataset)
         self.is_detection = self.kind != "CocoMultiLabel"

@@ -8,11 +8,14 @@ from mmengine.config import Config, ConfigDict
 
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.checks.finding import FAILS, Finding, Findings, Rule
+from asl_mmdet.checks.heads import class_counts
+from asl_mmdet.checks.monitors import unknown_monitors
 from asl_mmdet.config_tree import (
     find_blocks,
     find_datasets,
     find_typed_blocks,
     get_key,
+    keys_of_version_2,
     shown_type,
     type_name,
     type_scope,
@@ -22,6 +25,7 @@ from asl_mmdet.packaged_weights import PREFIX
 
 SPLITS = ("train", "val", "test")
 _WHOLE, _NUMBER = (int,), (int, float)
+_CLASSES = (_WHOLE, 1, "the number of classes, without background")
 _NUMBERS: dict[str, tuple[tuple[type, ...], float, str]] = {  # key: types, least value, how to say it
     "train_cfg.max_epochs": (_WHOLE, 1, "a whole number from 1"),
     "train_cfg.max_iters": (_WHOLE, 1, "a whole number from 1"),
@@ -37,14 +41,14 @@ _NUMBERS: dict[str, tuple[tuple[type, ...], float, str]] = {  # key: types, leas
     "default_hooks.checkpoint.interval": (_WHOLE, 1, "a whole number from 1"),
     "default_hooks.logger.interval": (_WHOLE, 1, "a whole number from 1"),
     "randomness.seed": (_WHOLE, 0, "a whole number from 0"),
-    "model.bbox_head.num_classes": (_WHOLE, 1, "the number of classes, without background"),
     "model.bbox_head.loss_cls.loss_weight": (_NUMBER, 0, "a number from 0"),
 }
 
 
 def _out_of_range(cfg: Config) -> Iterator[str]:
-    for key, (types, least, allowed) in _NUMBERS.items():
-        value = get_key(cfg, key)
+    values = {key: (get_key(cfg, key), *limits) for key, limits in _NUMBERS.items()}
+    values |= {key: (value, *_CLASSES) for key, value in class_counts(cfg).items()}
+    for key, (value, types, least, allowed) in values.items():
         if value is None:
             continue
         is_one = isinstance(value, types) and not isinstance(value, bool)
@@ -57,6 +61,13 @@ def _persistent_workers(cfg: Config) -> Iterator[str]:
         loader = cfg.get(f"{split}_dataloader") or {}
         if loader.get("persistent_workers") and loader.get("num_workers") == 0:
             yield f"{split}_dataloader.persistent_workers=True"
+
+
+def _dropped_in_evaluation(cfg: Config) -> Iterator[str]:
+    for key in ("val_dataloader", "test_dataloader"):
+        loader = cfg.get(key) or {}
+        if loader.get("drop_last") or (loader.get("batch_sampler") or {}).get("drop_last"):
+            yield f"{key}.drop_last=True"
 
 
 def _other_annotations(cfg: Config) -> Iterator[str]:
@@ -168,7 +179,7 @@ def _trained_classes(cfg: Config) -> list[str]:
     file = AnnotationFile(os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file"))))
     if file.error is not None or file.missing_lists():
         return []
-    coco = CocoSet(dataset, file, None)
+    coco = CocoSet(dataset, file, {})
     return coco.classes or list(coco.names.values())
 
 
@@ -209,6 +220,30 @@ CONFIG_RULES: list[Rule[Config]] = [
         "None of them would be loaded.",
         "Write type='mmdet.MobileNetV2', or take the init_cfg out.",
         _other_names,
+    ),
+    Rule(
+        "C106",
+        "error",
+        "metric that is watched and not evaluated",
+        "Training fails after its first evaluation, or never takes it into account.",
+        "",
+        unknown_monitors,
+    ),
+    Rule(
+        "C108",
+        "warning",
+        "key of MMDetection 2",
+        "It is not read.",
+        "Write what MMDetection 3 has for it, or take it out.",
+        keys_of_version_2,
+    ),
+    Rule(
+        "C107",
+        "warning",
+        "evaluation that leaves the last images out",
+        "Its results are those of the other images, without a word.",
+        "Write drop_last=False.",
+        _dropped_in_evaluation,
     ),
 ]
 NAME_RULES: list[Rule[LossBlock]] = [

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config, ConfigDict
 from torch import Tensor, nn
 
-from asl_mmdet.checkpoints import find_resumable, load_checkpoint
+from asl_mmdet.checkpoints import find_resumable, load_checkpoint, load_weights, weights_of
 from asl_mmdet.checks.finding import Finding, Rule, check
 from asl_mmdet.config_tree import find_blocks, find_datasets, shown_type, type_name
 from asl_mmdet.errors import UserError
@@ -129,39 +129,27 @@ class CheckpointFile:
 
     Args:
         path: A local file, or an address, which is not looked at.
-        model: The model, if it is built.
+        model: The model, if it is built; it gets the weights.
     """
 
     def __init__(self, path: str, model: nn.Module | None = None) -> None:
         self.path, self.is_local = path, "://" not in path
         self.exists = not self.is_local or Path(path).is_file()
-        self.state: dict[str, Any] | None = None
         self.problem = ""
+        self.misfits: list[str] = []
         if self.is_local and self.exists:
             try:
-                checkpoint = load_checkpoint(path)
-                self.state = checkpoint.get("state_dict", checkpoint)
+                checkpoint = load_checkpoint(path, keep=True)  # it is read once: MMEngine gets the same
             except UserError as error:
                 self.problem = str(error)
-        self.misfits = [] if model is None or self.state is None else _misfits(self.state, model)
+                return
+            if model is not None:
+                self.misfits = load_weights(model, weights_of(checkpoint))
 
     def nearby(self) -> str:
         """The checkpoints of its folder."""
         found = sorted(str(path) for path in Path(self.path).parent.glob("*.pth"))
         return f"In that folder are {', '.join(found)}." if found else "Check the path."
-
-
-def _misfits(state: dict[str, Any], model: nn.Module) -> list[str]:
-    return [
-        f"{name} {_shape(value)}: " + (f"{_shape(state[name])} there" if name in state else "missing")
-        for name, value in model.state_dict().items()
-        if name not in state or _shape(state[name]) != _shape(value)
-    ]
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    """That of a tensor; a module's extra state is anything, and has none."""
-    return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
 def _unwritable(work_dir: str) -> Iterator[str]:
@@ -285,7 +273,8 @@ def check_labels(cfg: Config) -> list[Finding]:
 def check_checkpoint(path: str, model: nn.Module | None = None) -> list[Finding]:
     """Whether ``path`` is a checkpoint, and one of ``model``.
 
-    MMEngine only warns about keys that do not fit, and starts from random weights, which shows as an AP of 0.
+    MMEngine only warns about keys that do not fit, and starts from random weights, which shows as an AP of 0. The model
+    gets the weights.
     """
     return check(CHECKPOINT_RULES, CheckpointFile(path, model))
 

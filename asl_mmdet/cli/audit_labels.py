@@ -25,6 +25,7 @@ from asl_mmdet.cli.common import add_common_arguments, check_data, fail, load_co
 from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
 from asl_mmdet.config_tree import find_blocks, find_datasets
 from asl_mmdet.errors import UserError
+from asl_mmdet.locks import locked
 
 PREDICTIONS = "predictions.jsonl"
 LIKELY = 0.4  # of the findings of missing boxes from this score on, most are right (docs/audit.md)
@@ -89,7 +90,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Predict what is not predicted yet, and write the findings."""
     args = parse(argv)
-    cfg = load_config(args)
+    cfg = load_config(args, "model", "val_dataloader" if args.validation else "train_dataloader")
     out: Path = args.out or Path(cfg.work_dir) / ("audit_validation" if args.validation else "audit")
     try:
         limits = Limits(min_score=args.min_score)
@@ -99,9 +100,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if target:
             content = add_missing(labels.content, rows, args.apply, args.as_ignore)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(json.dumps(content))
+            target.write_text(json.dumps(content), encoding="utf-8")
             _say_added(target, content[SOURCE][-1]["added"], rows, args.apply)
-    except UserError as error:
+    except (UserError, BlockingIOError) as error:
         fail(str(error))
     if target and args.validation:
         _say_how_to_evaluate(cfg, target)
@@ -180,15 +181,16 @@ def _by_checkpoint(cfg: Config, args: argparse.Namespace, out: Path, labels: Lab
     stop_on(preflight.check_checkpoint(args.checkpoint))
     _check_classes(args.checkpoint, labels)
     check_data(cfg, "val" if args.validation else "train")
-    file = PredictionFile(out / PREDICTIONS, source_of(cfg, args.checkpoint, labels, args.tta))
-    if labels.images.keys() - file.predictions.keys():
-        test_on_training_images(cfg, labels)
-        cfg.resume, cfg.work_dir = False, str(out / "logs")
-        backbone = cfg.model.get("backbone", {})
-        if args.tta:
-            add_test_time_augmentation(cfg)
-        runner = runner_of(cfg, args.checkpoint, backbone)
-        predict(runner, cfg, file, labels.images)
+    with locked(out):
+        file = PredictionFile(out / PREDICTIONS, source_of(cfg, args.checkpoint, labels, args.tta))
+        if labels.images.keys() - file.predictions.keys():
+            test_on_training_images(cfg, labels)
+            cfg.resume, cfg.work_dir = False, str(out / "logs")
+            backbone = cfg.model.get("backbone", {})
+            if args.tta:
+                add_test_time_augmentation(cfg)
+            runner = runner_of(cfg, args.checkpoint, backbone)
+            predict(runner, cfg, file, labels.images)
     return file.predictions
 
 
@@ -196,26 +198,28 @@ def _by_folds(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels) 
     """The predictions of the models of all folds, each for its own part of the images."""
     folds = Folds(cfg, labels, args.folds, out / "folds", args.tta)
     check_data(cfg, "train")
-    file = PredictionFile(out / PREDICTIONS, folds.source())
-    if labels.images.keys() - file.predictions.keys():
-        if untaught := list(folds.untaught()):
-            tell(f"warning: all images of {', '.join(untaught)} are in one fold, whose model does not learn it")
-        file.append({})  # a run that is stopped is continued with the same options alone
-        if args.jobs > 1:
-            os.environ["OMP_NUM_THREADS"] = "1"
-        try:
-            failures = folds.run(args.jobs)
-        except BlockingIOError as error:
-            fail(str(error))
-        if failures:
-            fail("\n".join([f"{len(failures)} of {args.folds} folds failed", *failures]))
-        file.append(folds.predictions())
+    with locked(out):
+        file = PredictionFile(out / PREDICTIONS, folds.source())
+        if labels.images.keys() - file.predictions.keys():
+            _run_folds(folds, file, args.jobs)
     return file.predictions
+
+
+def _run_folds(folds: Folds, file: PredictionFile, jobs: int) -> None:
+    """Train and predict what is missing."""
+    if untaught := list(folds.untaught()):
+        tell(f"warning: all images of {', '.join(untaught)} are in one fold, whose model does not learn it")
+    file.append({})  # a run that is stopped is continued with the same options alone
+    if jobs > 1:
+        os.environ["OMP_NUM_THREADS"] = "1"
+    if failures := folds.run(jobs):
+        fail("\n".join([f"{len(failures)} of {len(folds.parts)} folds failed", *failures]))
+    file.append(folds.predictions())
 
 
 def _check_classes(checkpoint: str, labels: Labels) -> None:
     """ValueError if the checkpoint says that it is of other classes."""
-    state = load_checkpoint(checkpoint)
+    state = load_checkpoint(checkpoint, keep=True)
     classes = ((state.get("meta") or {}).get("dataset_meta") or {}).get("classes")
     if classes is not None and sorted(classes) != sorted(labels.names.values()):
         raise UserError(

@@ -19,8 +19,8 @@ from typing import Any
 from mmengine import load
 from mmengine.config import Config
 
-from asl_mmdet.benchmark import Cell, Plan, compare, run
-from asl_mmdet.cli.common import check_data, fail
+from asl_mmdet.benchmark import Cell, Plan, compare, differing, refusal, run
+from asl_mmdet.cli.common import check_data, fail, tell
 from asl_mmdet.errors import UserError
 from asl_mmdet.task import DETECTION, task_of
 from asl_mmdet.visualization import draw_detections
@@ -68,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for cell in plan.cells():
             print(f"  {cell}{'  finished' if is_finished(out, cell) else ''}")
         return
+    if args.report and (found := differing(plan, out)):
+        tell(f"warning: runs that were made with something else are reported too\n{refusal(found)}")
     failures = [] if args.report else run_all(plan, out, args)
     results = [json.loads((out / str(cell) / "result.json").read_text()) for cell in finished_cells(plan, out)]
     if results:
@@ -135,5 +137,5 @@ def run_all(plan: Plan, out: Path, args: argparse.Namespace) -> list[str]:
     }[args.launcher]
     try:
         return run(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])
-    except BlockingIOError as error:
+    except (UserError, BlockingIOError) as error:
         fail(str(error))

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from asl_mmdet.checks import check_config, check_datasets, preflight
 from asl_mmdet.checks.finding import without
-from asl_mmdet.cli.common import add_common_arguments, add_ignore_argument, load_config, stop_on
+from asl_mmdet.checks.loaders import check_loaders
+from asl_mmdet.cli.common import add_common_arguments, add_ignore_argument, fail, load_config, stop_on
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
 
     cfg = load_config(args)
+    if not any(cfg.get(f"{split}_dataloader") for split in args.splits):
+        fail(f"{args.config} has no {' and no '.join(f'{split}_dataloader' for split in args.splits)} to check")
     found = check_datasets(cfg, args.splits, read_images=not args.fast)
     found = {key: without(findings, args.ignore) for key, findings in found.items()}
     for key in found:
@@ -42,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         stop_on(preflight.check_data(cfg, args.splits), args.ignore)
         print(f"no data set of {args.config} is in COCO format: only their files and folders were looked for")
     settings = without(check_config(cfg), args.ignore)
+    bad = [finding for findings in [*found.values(), settings] for finding in findings]
+    if not any(finding.is_error for finding in bad):  # a loader can be built
+        settings += without(check_loaders(cfg, args.splits), args.ignore)
     for finding in settings:
         print(finding)
     bad = [finding for findings in [*found.values(), settings] for finding in findings]

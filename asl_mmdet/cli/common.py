@@ -19,17 +19,26 @@ from asl_mmdet.checkpoints import only_weights
 from asl_mmdet.checks import Finding, preflight
 from asl_mmdet.checks.finding import without
 from asl_mmdet.checks.rules import RULES
+from asl_mmdet.config_tree import require
+from asl_mmdet.errors import UserError
 from asl_mmdet.stack import DISTRIBUTIONS, not_found
+
+_RANK_OF = {"slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}  # by launcher
+
+
+def is_first_process() -> bool:
+    """Whether this is the one of several processes that prints and writes."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def fail(message: str) -> NoReturn:
-    """End the program with a message instead of a stack trace; of several processes, the first speaks."""
-    raise SystemExit(f"error: {message}" if os.environ.get("RANK", "0") == "0" else 1)
+    """End the program with a message instead of a stack trace; of several processes, only the first prints it."""
+    raise SystemExit(f"error: {message}" if is_first_process() else 1)
 
 
 def tell(message: str) -> None:
-    """Print a line; of several processes, the first speaks."""
-    if os.environ.get("RANK", "0") == "0":
+    """Print a line; of several processes, only the first does."""
+    if is_first_process():
         print(message, file=sys.stderr, flush=True)
 
 
@@ -76,15 +85,23 @@ def add_cfg_options_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and lay the common options over it."""
+def load_config(args: argparse.Namespace, *keys: str) -> Config:
+    """Read the config and lay the common options over it; end with a message if it lacks one of the keys."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    if (rank := os.environ.get(_RANK_OF.get(args.launcher, ""))) is not None:
+        os.environ.setdefault(
+            "RANK", rank
+        )  # MMEngine sets it when it forms the process group, and messages come before
     need_config(args.config)
     try:
         cfg = Config.fromfile(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
     except Exception as error:  # a config is a program: anything can come out of it
         fail(f"the config {args.config} cannot be read: {_with_causes(error)}")
+    try:
+        require(cfg, *keys)
+    except UserError as error:
+        fail(str(error))
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     return cfg
@@ -138,7 +155,7 @@ def stop_on(findings: Iterable[Finding], ignored: Iterable[str] = ()) -> None:
             tell(str(finding))
     errors = [str(finding) for finding in left if finding.is_error]
     if errors:
-        raise SystemExit("\n".join(errors) if os.environ.get("RANK", "0") == "0" else 1)
+        raise SystemExit("\n".join(errors) if is_first_process() else 1)
 
 
 def check_data(cfg: Config, *splits: str) -> None:

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     need("onnx", "onnxruntime", *(["onnxscript"] if args.dynamo else []))
     from asl_mmdet.deploy.export import compare, export_onnx
 
-    cfg = load_config(args)
+    cfg = load_config(args, "model")
     stop_on(preflight.check_checkpoint(args.checkpoint))
     partial = args.out.with_name(f"{args.out.name}.partial")
     try:

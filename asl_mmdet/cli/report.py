@@ -18,7 +18,8 @@ from mmengine import Config, load
 
 from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.cli.common import fail
-from asl_mmdet.config_tree import type_name
+from asl_mmdet.config_tree import require, type_name
+from asl_mmdet.errors import UserError
 from asl_mmdet.logs import Rows, read_log
 from asl_mmdet.task import DETECTION, Task, loss_nodes, task_of
 from asl_mmdet.visualization import draw_detections
@@ -61,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.images < 1:
         fail(f"--images {args.images}: use a whole number from 1")
     cfg = Config.fromfile(args.config)
+    try:
+        require(cfg, "model", "test_dataloader")
+    except UserError as error:
+        fail(str(error))
     task = task_of(cfg)
     train, val = read_log(args.work_dir)
     val = {step: row for step, row in val.items() if task.logged_metric in row}

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = command.parse_args(argv)
 
     _check_options(command, args)
-    cfg = load_config(args)
+    cfg = load_config(args, "model", "test_dataloader", "test_evaluator", "test_cfg")
     stop_on(preflight.check_checkpoint(args.checkpoint))
     check_data(cfg, "test")
     if args.thresholds:

@@ -1,7 +1,6 @@
 """Train the model of a config: python tools/train.py CONFIG [options]. The options are MMDetection's."""
 
 import argparse
-import os
 from collections.abc import Sequence
 
 from mmengine.config import Config
@@ -9,12 +8,14 @@ from mmengine.device import get_device
 
 from asl_mmdet.checks import check_config, check_datasets, preflight
 from asl_mmdet.checks.finding import without
+from asl_mmdet.checks.loaders import check_loader
 from asl_mmdet.cli.common import (
     add_common_arguments,
     add_ignore_argument,
     build_runner,
     end_processes,
     fail,
+    is_first_process,
     load_config,
     prepare_start,
     stop_on,
@@ -45,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the options, check what can be checked now, and hand over to MMEngine's runner."""
     args = parser().parse_args(argv)
-    cfg = load_config(args)
+    cfg = load_config(args, "model", "train_dataloader", "train_cfg", "optim_wrapper")
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.loss_scale = "dynamic"
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     stop_on(preflight.check_work_dir(cfg.work_dir), args.ignore)
     runner = build_runner(cfg)
     stop_on(preflight.check_space(cfg.work_dir, runner.model), args.ignore)
+    stop_on(check_loader("train_dataloader", runner.train_dataloader), args.ignore)
     runner.train()
     del runner
     end_processes()
@@ -76,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def check(cfg: Config, ignored: Sequence[str]) -> None:
     """Say what is wrong with the config and the annotations; end if training would fail or learn nothing useful."""
-    if os.environ.get("RANK", "0") != "0":
+    if not is_first_process():
         return
     found = dict(check_datasets(cfg, ("train", "val"), read_images=False), config=check_config(cfg))
     found = {key: without(findings, ignored) for key, findings in found.items()}

@@ -5,7 +5,6 @@ the benchmark. It can be stopped at any time, and the same command continues.
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -19,16 +18,18 @@ from asl_mmdet.benchmark import Plan, run
 from asl_mmdet.cli.common import add_common_arguments, check_data, fail, load_config, need, tell
 from asl_mmdet.config_tree import find_datasets
 from asl_mmdet.errors import UserError
+from asl_mmdet.run_key import KEY, differences, key_of, read_key, write_key
 from asl_mmdet.task import loss_node, task_of
 from asl_mmdet.tuning import FAMILIES, OWN, Tried, block_of, search, split_annotations
 from asl_mmdet.tuning.report import table_of, write_best, write_csv
+from asl_mmdet.tuning.search import DATABASE
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Split the training set, try losses, and write what was found."""
     args = parse(argv)
     need("optuna")
-    cfg = load_config(args)
+    cfg = load_config(args, "model", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg")
     out = args.out or Path("work_dirs") / "tune" / Path(args.config).stem
     trainer = Trainer(out / "base.py", out / "trials", tuple(args.seeds))
     try:
@@ -116,15 +117,13 @@ def refuse_another(out: Path, cfg: Config, args: argparse.Namespace) -> None:
     Raises:
         UserError: If the folder has trials of something else.
     """
-    text = f"{cfg.pretty_text}{args.seeds}{args.val_share}{sorted(args.losses)}".encode()
-    wanted, note = hashlib.sha256(text + annotations_of(cfg).read_bytes()).hexdigest(), out / "key"
-    if note.is_file() and note.read_text() != wanted:
-        raise UserError(
-            f"{out} has trials with another config, data set, --losses, --seeds or --val-share: use another --out, or "
-            "remove it"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    note.write_text(wanted)
+    wanted = key_of(cfg, seeds=args.seeds, val_share=args.val_share, losses=sorted(args.losses))
+    there = read_key(out)
+    if there is None and (out / DATABASE).exists():
+        raise UserError(f"{out} has trials, and no {KEY} says what of: use another --out, or remove it")
+    if there is not None and (lines := differences(there, wanted)):
+        raise UserError(f"{out} has trials with something else: {'; '.join(lines)}. Use another --out, or remove it")
+    write_key(out, wanted)
 
 
 def use_parts(cfg: Config, folder: Path, share: float, seed: int) -> str:

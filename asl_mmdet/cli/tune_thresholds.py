@@ -2,8 +2,8 @@
 
 import argparse
 import csv
-import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from asl_mmdet.cli.common import (
     check_data,
     end_processes,
     fail,
+    is_first_process,
     load_config,
     stop_on,
     tell,
@@ -27,6 +28,8 @@ from asl_mmdet.cli.common import (
 from asl_mmdet.cli.test import dump_to, runner_of
 from asl_mmdet.config_tree import type_name
 from asl_mmdet.errors import UserError
+from asl_mmdet.locks import locked
+from asl_mmdet.run_key import KEY, digest_of, key_of, read_key, write_key
 from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.thresholds.calibration import METHODS, errors_of
 from asl_mmdet.thresholds.choose import CrossFitted, Objective, Settings, calibrated, counts, cross_fit, f_score, fit
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args, settings = parse(argv)
     if missing := [name for name in ("sklearn", "matplotlib") if find_spec(name) is None]:
         fail(f"this needs {' and '.join(missing)}, not installed here: pip install 'scikit-learn>=1.5' matplotlib")
-    cfg = load_config(args)
+    cfg = load_config(args, "model", "val_dataloader", "val_evaluator", "test_cfg")
     if type_name(cfg.model.type) == "WithThresholds":
         fail(f"model.type='WithThresholds' in {args.config}: tune by the config without it")
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
@@ -54,7 +57,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         if cfg.model.get("test_cfg"):
             cfg.model.test_cfg = lower_score_thr(cfg.model.test_cfg, args.score_thr)
-        predictions = load_predictions(predict(cfg, args.checkpoint, out))
+        try:
+            predictions = load_predictions(predict(cfg, args.checkpoint, out))
+        except BlockingIOError as error:
+            fail(str(error))
     try:
         scored = score(cfg, predictions, args.iou)
         cross_fitted = cross_fit(scored, settings)
@@ -141,21 +147,19 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, Settings]:
 
 def predict(cfg: Config, checkpoint: str, out: Path) -> Path:
     """The predictions on the validation set; those of an earlier call are taken where nothing changed."""
-    path, key = out / "predictions.pkl", out / "predictions.key"
-    stat = Path(checkpoint).stat()
-    text = f"{cfg.pretty_text}{Path(checkpoint).resolve()}{stat.st_size}{stat.st_mtime_ns}"
-    wanted = hashlib.sha256(text.encode()).hexdigest()
-    if path.is_file() and key.is_file() and key.read_text() == wanted:
-        tell(f"reusing {path}")
-        return path
-    runner = runner_of(cfg, checkpoint)
-    out.mkdir(parents=True, exist_ok=True)
-    key.unlink(missing_ok=True)
-    runner.test_evaluator.metrics = [dump_to(path, cfg)]
-    runner.test()
-    del runner
-    end_processes()
-    key.write_text(wanted)
+    path = out / "predictions.pkl"
+    wanted = key_of(cfg, checkpoint=digest_of(checkpoint))
+    with locked(out) if is_first_process() else nullcontext():
+        if path.is_file() and read_key(out) == wanted:
+            tell(f"reusing {path}")
+            return path
+        runner = runner_of(cfg, checkpoint)
+        (out / KEY).unlink(missing_ok=True)
+        runner.test_evaluator.metrics = [dump_to(path, cfg)]
+        runner.test()
+        del runner
+        end_processes()
+        write_key(out, wanted)
     return path
 
 

@@ -9,9 +9,9 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope
-from torch import nn
 
-from asl_mmdet.checkpoints import load_checkpoint
+from asl_mmdet.checkpoints import load_checkpoint, load_weights, weights_of
+from asl_mmdet.checks.heads import class_counts
 from asl_mmdet.config_tree import find_datasets, find_type, type_name
 from asl_mmdet.errors import UserError
 from asl_mmdet.task import DETECTION, task_of
@@ -41,7 +41,12 @@ def load_detector(
     """
     state = load_checkpoint(checkpoint)
     model = build_detector(cfg, classes_of(cfg, state), thresholds)
-    _load_weights(model, state.get("state_dict", state), checkpoint)
+    if unfit := load_weights(model, weights_of(state)):
+        number = len(model.state_dict())
+        raise UserError(
+            f"{checkpoint} is not a checkpoint of this config: {len(unfit)} of {number} weights do not fit, the first "
+            f"is {unfit[0]}"
+        )
     return model.to(device or get_device())
 
 
@@ -65,19 +70,24 @@ def build_detector(cfg: Config, classes: Sequence[str], thresholds: str | None =
             raise UserError(f"--thresholds {thresholds}: the config has {cfg.model.thresholds} already; leave one out")
         ThresholdFile.read(thresholds).check_classes(classes, "the model")
         wrap_model(cfg.model, thresholds)
+    _check_number(class_counts(cfg), classes)
     _download_nothing(cfg.model.get("backbone", {}))
     register_all_modules(init_default_scope=False)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmdet"):
         model: Detector = MODELS.build(cfg.model)
-    number = getattr(getattr(model, "bbox_head", None), "num_classes", len(classes))
-    if number != len(classes):
-        raise UserError(
-            f"model.bbox_head.num_classes={number}, and the checkpoint is of {len(classes)} classes, "
-            f"{', '.join(classes[:5])}, ...: use the config that it was trained with"
-        )
     model.cfg = cfg
     model.dataset_meta = dict(classes=tuple(classes))
     return model.eval()
+
+
+def _check_number(counts: dict[str, Any], classes: Sequence[str]) -> None:
+    if any(key.endswith("num_things_classes") for key in counts):
+        return  # panoptic: the classes are of things and of stuff
+    if wrong := [f"{key}={number}" for key, number in counts.items() if number != len(classes)]:
+        raise UserError(
+            f"{wrong[0]}, and the checkpoint is of {len(classes)} classes, {', '.join(classes[:5])}, ...: use the "
+            "config that it was trained with"
+        )
 
 
 def classes_of(cfg: Config, checkpoint: dict[str, Any]) -> tuple[str, ...]:
@@ -104,15 +114,3 @@ def _download_nothing(backbone: dict[str, Any]) -> None:
         backbone["init_cfg"] = None
     if backbone.get("pretrained") is True:  # timm's backbones
         backbone["pretrained"] = False
-
-
-def _load_weights(model: nn.Module, state: dict[str, Any], path: str) -> None:
-    """PyTorch's strict loading, without the keys that the model has not: hooks and wrappers may add some."""
-    wanted = model.state_dict()
-    unfit = [name for name, value in wanted.items() if name not in state or state[name].shape != value.shape]
-    if unfit:
-        raise UserError(
-            f"{path} is not a checkpoint of this config: {len(unfit)} of {len(wanted)} weights are missing there or "
-            f"have another shape, the first is {unfit[0]}"
-        )
-    model.load_state_dict({name: state[name] for name in wanted})

@@ -143,7 +143,7 @@ def test_predictions_go_on_after_an_incomplete_line_and_refuse_another_source(tm
     assert file.predictions == {1: dict(scores=[0.5])}
     file.append({2: dict(scores=[0.75])})
     assert PredictionFile(path, dict(checkpoint="a")).predictions == {1: dict(scores=[0.5]), 2: dict(scores=[0.75])}
-    with pytest.raises(ValueError, match="another checkpoint"):
+    with pytest.raises(ValueError, match=r"predictions of something else: checkpoint: a there, b now\. Remove it"):
         PredictionFile(path, dict(checkpoint="b"))
 
 

@@ -172,7 +172,7 @@ DEFECTS = {
     "no classes": (lambda p: setattr(p, "classes", False), "error: D207 .*without metainfo.classes: 3 .*num_classes=3"),
     "wrong num_classes": (
         without_last,
-        r"error: D212 number of classes differs: 1 \(3 in the head, 2 in metainfo.*write num_classes=2",
+        r"error: D212 number of classes differs: 1 \(model.bbox_head.num_classes=3, 2 in metainfo.*write num_classes=2",
     ),
 }
 
