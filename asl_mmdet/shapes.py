@@ -122,7 +122,7 @@ def make_shapes(
                 coco["annotations"] = [a for a, keep in zip(coco["annotations"], kept, strict=True) if keep]
             if split == "train" and protocol:
                 coco = drop_boxes(coco, protocol, seed=seed)
-            (building / "annotations" / f"{split}.json").write_text(json.dumps(coco))
+            (building / "annotations" / f"{split}.json").write_text(json.dumps(coco), encoding="utf-8")
         building.chmod(0o755)
         building.rename(root)
     except BaseException:

@@ -65,9 +65,9 @@ def main() -> None:
             row = [name, classes, f"{parameters:.2f}", f"{1000 * medians[name]:.1f}", f"{ratio:.2f}"]
             part = f"{medians[name] / resnet101:.4f}"
             rows.append([*row, part, torch.get_num_threads(), torch.__version__, date.today().isoformat()])
-    with out.open("w", newline="") as file:
+    with out.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
-    print(out.read_text())
+    print(out.read_text(encoding="utf-8"))
 
 
 def resnet_seconds() -> float:

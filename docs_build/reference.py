@@ -16,8 +16,8 @@ from mkdocs.exceptions import PluginError
 from mmengine.registry import Registry
 
 import asl_mmdet.cli
-import asl_mmdet.known_classes
-import asl_mmdet.multilabel  # they register
+import asl_mmdet.known_classes  # noqa: F401  (it registers, as the next one)
+import asl_mmdet.multilabel  # noqa: F401
 from asl_mmdet.checks.rules import RULES
 
 NO_COMMANDS = {"common"}

@@ -19,7 +19,10 @@ def plan(name: str) -> str:
     Args:
         name: The folder.
     """
-    runs = [Result.of(row) for row in json.loads((ROOT / "benchmarks/results" / name / "results.json").read_text())]
+    runs = [
+        Result.of(row)
+        for row in json.loads((ROOT / "benchmarks/results" / name / "results.json").read_text(encoding="utf-8"))
+    ]
     first, *others = tables_of(runs)
     parts = [f"*{note(runs)}.*", _markdown(first)]
     for one in others:
@@ -69,7 +72,7 @@ def loss(path: str) -> str:
 
 def _read(path: str) -> tuple[str, pd.DataFrame]:
     """The comment lines at the top of a CSV file, joined, and the rest."""
-    lines = (ROOT / path).read_text().splitlines(keepends=True)
+    lines = (ROOT / path).read_text(encoding="utf-8").splitlines(keepends=True)
     comments = [line for line in lines if line.startswith("#")]
     frame = pd.read_csv(io.StringIO("".join(line for line in lines if not line.startswith("#"))), dtype=object)
     return " ".join(line.lstrip("# ").strip() for line in comments), frame

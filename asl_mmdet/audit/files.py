@@ -38,11 +38,11 @@ def row_of(finding: LabelFinding, image: Image, labels: Labels) -> Row:
 
 def write_findings(rows: list[Row], out: Path) -> None:
     """Write ``findings.csv`` and ``findings.json``; the second can be read by ``COCO.loadRes`` where all have boxes."""
-    with (out / "findings.csv").open("w", newline="") as file:
+    with (out / "findings.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
         writer.writerows({**row, **({"bbox": json.dumps(row["bbox"])} if "bbox" in row else {})} for row in rows)
-    (out / "findings.json").write_text(json.dumps(rows))
+    (out / "findings.json").write_text(json.dumps(rows), encoding="utf-8")
 
 
 def read_findings(path: Path, labels: Labels) -> list[Row]:

@@ -39,7 +39,7 @@ def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
     result["training"] = {name: {step: row[name] for step, row in train.items() if name in row} for name in names}
     memory = work_dir / "peak_memory.json"
     if memory.is_file():
-        result |= {f"peak_{name}": value for name, value in json.loads(memory.read_text()).items()}
+        result |= {f"peak_{name}": value for name, value in json.loads(memory.read_text(encoding="utf-8")).items()}
     result["seconds_per_iteration"] = _median_time(train)
     result["seconds_per_validation_batch"] = _median_time({step: row for step, row in val.items() if logged in row})
     return result

@@ -137,14 +137,14 @@ def write_report(
         title: The title of the report.
         pictures: Images in BGR, by their titles.
     """
-    (out / "results.json").write_text(json.dumps(results, indent=1))
+    (out / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     runs = [Result.of(row) for row in results]
     frame = frame_of(runs)
     csv_of(frame).to_csv(out / "results.csv", index=False, lineterminator="\n")
     page: dict[str, Any] = dict(
         title=title, note=note(runs), explanation=EXPLANATION, tables=tables_of(runs), failures=failures
     )
-    (out / "report.md").write_text(markdown(**page))
+    (out / "report.md").write_text(markdown(**page), encoding="utf-8")
     plots = _write_plots(runs, out)
     sheets = {name: _data_url(_jpeg(sheet), "jpeg") for name, sheet in (pictures or {}).items()}
     templates = FileSystemLoader(Path(__file__).parent)
@@ -152,7 +152,7 @@ def write_report(
         loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     html = environment.get_template("report.html.j2").render(**page, plots=plots, pictures=sheets)
-    (out / "report.html").write_text(html)
+    (out / "report.html").write_text(html, encoding="utf-8")
 
 
 def tables_of(results: Sequence[Result]) -> list[Table]:

@@ -102,11 +102,11 @@ def environment() -> dict[str, Any]:
 def _commit() -> str:
     """The commit of the checkout; empty for an installed package, whose folder may lie in another project's."""
     project = ROOT / "pyproject.toml"
-    if not project.is_file() or 'name = "asl-mmdet"' not in project.read_text():
+    if not project.is_file() or 'name = "asl-mmdet"' not in project.read_text(encoding="utf-8"):
         return ""
     command = ["git", "rev-parse", "--show-toplevel", "HEAD"]
-    git = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    top, _, commit = git.stdout.strip().partition("\n")
+    git = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    top, _, commit = os.fsdecode(git.stdout).strip().partition("\n")
     return commit if git.returncode == 0 and Path(top).samefile(ROOT) else ""
 
 

@@ -230,20 +230,20 @@ CONFIG_RULES: list[Rule[Config]] = [
         unknown_monitors,
     ),
     Rule(
-        "C108",
-        "warning",
-        "key of MMDetection 2",
-        "It is not read.",
-        "Write what MMDetection 3 has for it, or take it out.",
-        keys_of_version_2,
-    ),
-    Rule(
         "C107",
         "warning",
         "evaluation that leaves the last images out",
         "Its results are those of the other images, without a word.",
         "Write drop_last=False.",
         _dropped_in_evaluation,
+    ),
+    Rule(
+        "C108",
+        "warning",
+        "key of MMDetection 2",
+        "It is not read.",
+        "Write what MMDetection 3 has for it, or take it out.",
+        keys_of_version_2,
     ),
 ]
 NAME_RULES: list[Rule[LossBlock]] = [

@@ -1,5 +1,7 @@
 """What a run needs before anything is built: files, a checkpoint to start from, a work directory and room in it."""
 
+import codecs
+import locale
 import os
 import shutil
 import tempfile
@@ -58,6 +60,13 @@ class DataFiles:
     def missing(self) -> list[str]:
         """The paths that do not exist."""
         return [path for path in self.parts if "://" not in path and not os.path.exists(path)]
+
+    def unreadable(self) -> list[str]:
+        """The annotation files that pycocotools, which reads by the locale, reads wrongly or not at all."""
+        if codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8":
+            return []
+        files = [path for path in self.parts if path.endswith(".json") and os.path.isfile(path)]
+        return [path for path in files if not Path(path).read_bytes().isascii()]
 
     def how_to_get(self) -> str:
         """What the data must look like, and how to name another place or make it."""
@@ -181,6 +190,14 @@ class Room(NamedTuple):
 
 DATA_RULES: list[Rule[DataFiles]] = [
     Rule("P101", "error", "data not found", NO_START, lambda files: files.how_to_get(), lambda files: files.missing),
+    Rule(
+        "P105",
+        "error",
+        "annotation file that the locale cannot read",
+        "Training fails, or the names of the classes become others.",
+        "Set the environment variable PYTHONUTF8=1.",
+        lambda files: files.unreadable(),
+    ),
 ]
 LABEL_RULES: list[Rule[Config]] = [
     Rule(

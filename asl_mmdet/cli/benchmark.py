@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Show the plan, run it, and write the report."""
     args = parser().parse_args(argv)
     if args.compare:
-        print("\n".join(compare(*(json.loads(path.read_text()) for path in args.compare))))
+        print("\n".join(compare(*(json.loads(path.read_text(encoding="utf-8")) for path in args.compare))))
         return
     if not args.plan or not Path(args.plan).is_file():
         fail(f"there is no plan {args.plan}; this project's are in benchmarks/plans/")
@@ -71,12 +71,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.report and (found := differing(plan, out)):
         tell(f"warning: runs that were made with something else are reported too\n{refusal(found)}")
     failures = [] if args.report else run_all(plan, out, args)
-    results = [json.loads((out / str(cell) / "result.json").read_text()) for cell in finished_cells(plan, out)]
+    results = [json.loads((out / str(cell) / "result.json").read_bytes()) for cell in finished_cells(plan, out)]
     if results:
         write_report(results, failures, out, plan.name, pictures_of(plan, out))
-        print(
-            f"\n{(out / 'report.md').read_text()}\n{out / 'report.html'}, {out / 'results.csv'}, {out / 'results.json'}"
-        )
+        report = (out / "report.md").read_text(encoding="utf-8")
+        print(f"\n{report}\n{out / 'report.html'}, {out / 'results.csv'}, {out / 'results.json'}")
     if failures or not results:
         fail("\n".join([f"{len(failures)} runs failed, {len(results)} are finished", *failures]))
 

@@ -7,19 +7,19 @@ import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
-from mmengine.registry import RUNNERS
+from mmengine.registry import MODEL_WRAPPERS, RUNNERS
 from mmengine.runner import Runner
 
 from asl_mmdet.checkpoints import only_weights
 from asl_mmdet.checks import Finding, preflight
 from asl_mmdet.checks.finding import without
 from asl_mmdet.checks.rules import RULES
-from asl_mmdet.config_tree import require
+from asl_mmdet.config_tree import find_type, require
 from asl_mmdet.errors import UserError
 from asl_mmdet.stack import DISTRIBUTIONS, not_found
 
@@ -120,8 +120,17 @@ def build_runner(cfg: Config) -> Runner:
     only_weights()
     if cfg.launcher == "pytorch" and get_device() == "cpu":  # MMEngine's launcher would give every process a GPU
         torch.distributed.init_process_group("gloo")
-        cfg.setdefault("model_wrapper_cfg", dict(type="MMDistributedDataParallel", device_ids=None))
+        cfg.model_wrapper_cfg = _wrapper_on_cpus(cfg)
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def _wrapper_on_cpus(cfg: Config) -> dict[str, Any]:
+    """What MMEngine wraps the model in, with its own defaults but for the GPU that each process would get."""
+    unused = cfg.get("find_unused_parameters", False)
+    given = cfg.get("model_wrapper_cfg") or dict(broadcast_buffers=False, find_unused_parameters=unused)
+    kind = find_type(MODEL_WRAPPERS, given.get("type", "MMDistributedDataParallel"))
+    takes_device = isinstance(kind, type) and issubclass(kind, torch.nn.parallel.DistributedDataParallel)
+    return {"type": "MMDistributedDataParallel", **({"device_ids": None} if takes_device else {}), **given}
 
 
 def end_processes() -> None:

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         result = drop_boxes(coco, args.protocol, args.rate, args.seed)
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result))
+        args.out.write_text(json.dumps(result), encoding="utf-8")
     except (UserError, OSError) as error:
         fail(f"{args.annotations}: {error}")
     except (KeyError, TypeError, AttributeError) as error:

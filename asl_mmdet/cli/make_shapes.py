@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         make_shapes(root, **options)
     except (UserError, OSError) as error:
         command.error(str(error))
-    number = len(json.loads((root / "annotations" / "train.json").read_text())["annotations"])
+    number = len(json.loads((root / "annotations" / "train.json").read_text(encoding="utf-8"))["annotations"])
     print(
         f"{root}: {args.num_train} training and {args.num_val} validation images, {args.num_classes} classes, {number} "
         f"training boxes, in {time.perf_counter() - start:.1f} s"

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except UserError as error:
         fail(str(error))
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(merged))
+    args.out.write_text(json.dumps(merged), encoding="utf-8")
     for number, path in enumerate(files, 1):
         print(f"file {number}: {path}, {len(files[path]['images'])} images")
     rows = [[name, *("not labelled" if n is None else str(n) for n in found)] for name, found in counts(files)]

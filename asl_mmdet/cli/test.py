@@ -1,10 +1,12 @@
 """Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT [options]. The options are MMDetection's."""
 
 import argparse
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
@@ -75,12 +77,40 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.tta:
         add_test_time_augmentation(cfg)
     runner = runner_of(cfg, args.checkpoint, backbone)
+    if args.show_dir:
+        keep_folders(runner)
     if args.out:
         metrics = [] if args.dump_only else runner.test_evaluator.metrics
         runner.test_evaluator.metrics = [*metrics, dump_to(args.out, cfg)]
     runner.test()
     del runner
     end_processes()
+
+
+def keep_folders(runner: Runner) -> None:
+    """Have pictures lie in folders as their images do: those of images with one name would overwrite each other."""
+    dataset = runner.test_dataloader.dataset
+    paths = [dataset.get_data_info(i).get("img_path") for i in range(len(dataset))]
+    folders = {os.path.dirname(os.path.abspath(path)) for path in paths if path}
+    if len({os.path.splitdrive(folder)[0] for folder in folders}) != 1:  # none, or several drives of Windows
+        return
+    top = os.path.commonpath(folders)
+
+    def below(draw: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(draw)
+        def draw_below(*args: Any, data_sample: Any, out_file: str | None = None, **kwargs: Any) -> Any:
+            if out_file and "img_path" in data_sample:
+                folder, name = os.path.split(out_file)
+                inner = os.path.relpath(os.path.dirname(os.path.abspath(data_sample.img_path)), top)
+                out_file = os.path.join(folder, inner, name)
+                os.makedirs(os.path.dirname(out_file), exist_ok=True)
+            return draw(*args, data_sample=data_sample, out_file=out_file, **kwargs)
+
+        return draw_below
+
+    for name in ("add_datasample", "visualize_cls"):  # as MMDetection's and mmpretrain's hooks call it
+        if hasattr(runner.visualizer, name):
+            setattr(runner.visualizer, name, below(getattr(runner.visualizer, name)))
 
 
 def _check_options(command: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -100,6 +130,7 @@ def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) 
         checkpoint: The file.
         backbone: The model's block of that name, where the model is wrapped.
     """
+    keep_config_of_training(cfg)
     cfg.load_from = checkpoint
     backbone = cfg.model.get("backbone", {}) if backbone is None else backbone
     if backbone.get("pretrained") is True:  # timm would download weights that the checkpoint then replaces
@@ -108,6 +139,12 @@ def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) 
     model = getattr(runner.model, "module", runner.model)  # without DistributedDataParallel
     stop_on(preflight.check_checkpoint(checkpoint, model.module if isinstance(model, BaseTTAModel) else model))
     return runner
+
+
+def keep_config_of_training(cfg: Config) -> None:
+    """Have the runner write its config as ``<name>_test.py``: in the folder of the run it would replace the run's."""
+    path = Path(cfg.filename or "config.py")
+    object.__setattr__(cfg, "_filename", str(path.with_name(f"{path.stem}_test{path.suffix}")))
 
 
 def dump_to(path: str | Path, cfg: Config) -> DumpResults:

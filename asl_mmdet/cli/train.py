@@ -66,7 +66,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     stop_on(preflight.check_data(cfg, ("train", "val")), args.ignore)
     if not args.skip_checks:
         check(cfg, args.ignore)
-    add_hooks(cfg, "NonFiniteLossHook", *(["EvaluateOnResumeHook"] if cfg.get("resume") else []))
+    add_hooks(cfg, "NonFiniteLossHook")
+    if cfg.get("resume"):
+        add_hooks(cfg, "EvaluateOnResumeHook", "ResumedSettingsHook")
     stop_on(preflight.check_work_dir(cfg.work_dir), args.ignore)
     runner = build_runner(cfg)
     stop_on(preflight.check_space(cfg.work_dir, runner.model), args.ignore)

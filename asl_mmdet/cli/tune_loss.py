@@ -134,13 +134,13 @@ def use_parts(cfg: Config, folder: Path, share: float, seed: int) -> str:
     """
     node, path = train_node(cfg), annotations_of(cfg)
     try:
-        parts = split_annotations(json.loads(path.read_text()), share, seed)
+        parts = split_annotations(json.loads(path.read_text(encoding="utf-8")), share, seed)
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} is no COCO-format annotation file: {type(error).__name__}: {error}") from error
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / name for name in ("train.json", "val.json")]
     for file, part in zip(files, parts, strict=True):
-        file.write_text(json.dumps(part))
+        file.write_text(json.dumps(part), encoding="utf-8")
     node.ann_file = str(files[0].resolve())
     for split in ("val", "test"):
         loader = cfg[f"{split}_dataloader"]
@@ -204,7 +204,7 @@ class Trainer:
             raise RuntimeError("\n".join(failures))
         values = []
         for cell in plan.cells():
-            result = json.loads((self.out / str(cell) / "result.json").read_text())
+            result = json.loads((self.out / str(cell) / "result.json").read_text(encoding="utf-8"))
             values.append(result["metrics"][result["main_metric"]])
             for checkpoint in (self.out / str(cell) / "run").glob("*.pth"):
                 checkpoint.unlink()

@@ -228,7 +228,7 @@ def write(out: Path, content: ThresholdFile, scored: Scored, cross_fitted: Cross
     from asl_mmdet.thresholds.plots import plot_precision_recall, plot_reliability
 
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "thresholds.csv").open("w", newline="") as file:
+    with (out / "thresholds.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

@@ -77,7 +77,7 @@ class ThresholdFile:
             made=self.made,
         )
         partial = Path(f"{path}.partial")
-        partial.write_text(json.dumps(content, indent=1) + "\n")
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         partial.replace(path)
 
     @classmethod
@@ -88,7 +88,7 @@ class ThresholdFile:
             UserError: With the key and the value, if the file is missing, no JSON, or something in it is wrong.
         """
         try:
-            content = json.loads(Path(path).read_text())
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(f"there is no thresholds file {path} ({error.strerror})") from error
         except ValueError as error:

@@ -255,7 +255,7 @@ def test_fold_trains_on_the_other_images_and_is_tested_on_its_own(tiny, tmp_path
     for k, part in enumerate(folds.parts):
         fold = folds.config_of(k)
         train, test = fold.train_dataloader.dataset, fold.test_dataloader.dataset
-        trained, tested = (json.loads(Path(dataset.ann_file).read_text()) for dataset in (train, test))
+        trained, tested = (json.loads(Path(dataset.ann_file).read_text(encoding="utf-8")) for dataset in (train, test))
         assert {image["id"] for image in tested["images"]} == set(part)
         assert {image["id"] for image in trained["images"]} == {image["id"] for image in coco["images"]} - set(part)
         assert {a["image_id"] for a in trained["annotations"]}.isdisjoint(part)
