@@ -190,6 +190,8 @@ class Room(NamedTuple):
 
 DATA_RULES: list[Rule[DataFiles]] = [
     Rule("P101", "error", "data not found", NO_START, lambda files: files.how_to_get(), lambda files: files.missing),
+]
+ENCODING_RULES: list[Rule[DataFiles]] = [
     Rule(
         "P105",
         "error",
@@ -279,7 +281,12 @@ ROOM_RULES: list[Rule[Room]] = [
 
 def check_data(cfg: Config, splits: Iterable[str]) -> list[Finding]:
     """Whether all files and folders exist that the ``splits`` ('train', 'val', 'test') read."""
-    return check(DATA_RULES, DataFiles(cfg, splits))
+    return check([*DATA_RULES, *ENCODING_RULES], DataFiles(cfg, splits))
+
+
+def check_encoding(cfg: Config, splits: Iterable[str]) -> list[Finding]:
+    """Whether pycocotools can read the annotation files of the ``splits`` in this locale."""
+    return check(ENCODING_RULES, DataFiles(cfg, splits))
 
 
 def check_labels(cfg: Config) -> list[Finding]:

@@ -44,10 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not found:
         stop_on(preflight.check_data(cfg, args.splits), args.ignore)
         print(f"no data set of {args.config} is in COCO format: only their files and folders were looked for")
-    settings = without(check_config(cfg), args.ignore)
-    for look in (preflight.check_data, check_loaders):  # what comes later fails where something before it is wrong
-        if not any(finding.is_error for findings in [*found.values(), settings] for finding in findings):
-            settings += without(look(cfg, args.splits), args.ignore)
+    settings = without([*check_config(cfg), *preflight.check_encoding(cfg, args.splits)], args.ignore)
+    if not any(finding.is_error for findings in [*found.values(), settings] for finding in findings):
+        settings += without(check_loaders(cfg, args.splits), args.ignore)  # now they can be built
     for finding in settings:
         print(finding)
     bad = [finding for findings in [*found.values(), settings] for finding in findings]
