@@ -61,7 +61,7 @@ class Processes:
 
 def _signal_group(process: "subprocess.Popen[bytes]", name: str) -> None:
     with suppress(ProcessLookupError):
-        if os.name == "posix":
+        if hasattr(os, "killpg"):
             os.killpg(process.pid, getattr(signal, name))
         else:
             process.kill()
