@@ -58,14 +58,19 @@ def _unlabelled_boxes(coco: CocoSet) -> Iterator[str]:
 
 
 def _other_number(coco: CocoSet) -> Iterator[str]:
-    if coco.classes is not None:
+    if "Panoptic" in coco.kind:
+        number, place = len(coco.metainfo.get("thing_classes") or ()), "metainfo.thing_classes"
+        if not number:
+            return
+    elif coco.classes is not None:
         number, place = len(coco.classes), "metainfo.classes"
     elif coco.kind == "CocoMultiLabel":
         number, place = len(coco.names), "the file"
     else:
         return
-    if coco.num_classes not in (None, number):
-        yield f"{coco.num_classes} in the head, {number} in {place}; write num_classes={number}"
+    for key, found in coco.class_counts.items():
+        if found != number:
+            yield f"{key}={found}, {number} in {place}; write {key.rpartition('.')[2]}={number}"
 
 
 def _why_unusable(coco: CocoSet) -> str:
