@@ -83,7 +83,7 @@ def check_writable(out: Path) -> None:
     """UserError now, not after an hour, if the file cannot be written."""
     folder = next(one for one in out.absolute().parents if one.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(f"OUT {out}: nothing can be written into {folder}")
+        raise UserError(f"--out {out}: nothing can be written into {folder}")
 
 
 def write(path: Path, content: Any) -> None:

@@ -18,6 +18,7 @@ from asl_mmdet.cli import predict as command
 from asl_mmdet.deploy import folder as module
 from asl_mmdet.deploy.folder import Failed, find_images
 from asl_mmdet.shapes import make_shapes
+from asl_mmdet_cli import parse
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def images(made, tmp_path):
 
 def predict(atss, images, *options):
     out = images.parent / "out.json"
-    done = call("predict", *atss, images, out, "--num-workers", "0", "--force", *options)
+    done = call("predict", *atss, images, "--out", out, "--num-workers", "0", "--force", *options)
     assert "Traceback" not in done.stderr + done.stdout, done.stderr
     found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else None
     return done, found
@@ -118,7 +119,7 @@ def test_what_is_found_does_not_depend_on_a_bad_image_in_the_batch(atss, images)
 def test_workers_tell_what_failed_too(atss, images):
     out = images.parent / "out.json"
     strip(images)
-    done = call("predict", *atss, images, out, "--num-workers", "2", "--batch-size", "2")
+    done = call("predict", *atss, images, "--out", out, "--num-workers", "2", "--batch-size", "2")
     assert done.returncode == 1 and "a.png: " in done.stderr
     assert names_of(json.loads(out.read_text(encoding="utf-8"))) == WHOLE
 
@@ -194,7 +195,7 @@ def test_few_bits_in_a_deep_file_are_a_warning(atss, images):
 
 def test_out_that_cannot_be_written_is_refused_before_the_first_image(atss, images):
     (images.parent / "file").write_text("", encoding="utf-8")
-    message = message_of("predict", *atss, images, images.parent / "file/out.json")
+    message = message_of("predict", *atss, images, "--out", images.parent / "file/out.json")
     assert "nothing can be written into" in message
 
 
@@ -268,8 +269,9 @@ def test_what_was_found_before_a_stop_is_kept(stop, atss, images, monkeypatch, c
 
     real = module.predict_images
     monkeypatch.setattr(command, "predict_images", stops)
+    options = [*atss, images, "--out", images.parent / "out.json", "--num-workers", 0]
     with pytest.raises(stop):
-        command.main([*map(str, atss), str(images), str(images.parent / "out.json"), "--num-workers", "0"])
+        command.main(parse("predict", [str(option) for option in options]))
     assert "stopped after 2 of 3 images" in capsys.readouterr().err
     kept = json.loads((images.parent / "out.stopped.json").read_text(encoding="utf-8"))
     assert names_of(kept) == WHOLE[:2] and not (images.parent / "out.json").exists()

@@ -52,16 +52,16 @@ def test_training_audit_and_thresholds_run(tmp_path):
     base = f"_base_ = '{ROOT}/configs/shapes/atss_r18_asl_shapes.py'\n"
     (tmp_path / config).write_text(f"{base}custom_hooks = [dict(type='PeakMemoryHook')]\n", encoding="utf-8")
     code = f"""
-from asl_mmdet.cli import audit_labels, test, train, tune_thresholds
+from asl_mmdet_cli import run
 import mmdet.models, platform
 platform.system = lambda: "Windows"  # MMEngine asks before it imports resource
 options = ["--cfg-options", *{keys!r}]
-train.main([{config!r}, "--work-dir", "work", *options])
+run("train", [{config!r}, "--work-dir", "work", *options])
 checkpoint = "work/epoch_1.pth"
-test.main([{config!r}, checkpoint, "--work-dir", "work", *options])
-audit_labels.main([{config!r}, checkpoint, "--out", "audit", "--min-score", "0", *options])
+run("test", [{config!r}, checkpoint, "--work-dir", "work", *options])
+run("audit_labels", [{config!r}, checkpoint, "--out", "audit", "--score-thr", "0", *options])
 try:
-    tune_thresholds.main([{config!r}, checkpoint, "--out", "thresholds", "--folds", "2", *options])
+    run("tune_thresholds", [{config!r}, checkpoint, "--out", "thresholds", "--folds", "2", *options])
 except SystemExit as end:
     assert "none of the" in str(end), end  # of so little training no score is right
 """

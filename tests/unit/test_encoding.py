@@ -20,13 +20,13 @@ from pathlib import Path
 assert open("raw.json").encoding.lower().replace("-", "") != "utf8"
 import numpy as np
 from asl_mmdet.audit.files import write_findings
-from asl_mmdet.benchmark.results import environment
-from asl_mmdet.cli import check_dataset, drop_boxes
+from asl_mmdet.benchmark import environment
 from asl_mmdet.run_key import write_key, read_key
 from asl_mmdet.thresholds import ThresholdFile
+from asl_mmdet_cli import run
 
 names = ("gr\\xf6\\xdfe", "\\u732b", "plate")
-drop_boxes.main(["raw.json", "half.json", "--rate", "0.5"])
+run("drop_boxes", ["raw.json", "--out", "half.json", "--rate", "0.5"])
 ThresholdFile("detection", names, np.full(3, 0.5)).write("thresholds.json")
 assert ThresholdFile.read("thresholds.json").classes == names
 write_findings([dict(kind="missing", category=names[1], bbox=[1, 2, 3, 4])], Path())
@@ -34,7 +34,7 @@ write_key(Path(), dict(classes=names))
 assert read_key(Path()) == dict(classes=list(names))
 environment()
 try:
-    check_dataset.main(["config.py", "--fast", "--splits", "train"])
+    run("check_dataset", ["config.py", "--fast", "--splits", "train"])
 except SystemExit as end:
     print("ended with", end.code)
 """
@@ -58,7 +58,7 @@ def test_no_text_file_is_opened_in_the_encoding_of_the_machine():
     """Ruff's PLW1514 sees it only where it knows that something is a path."""
     assert _opens_text(ast.parse("path.open('w')").body[0].value) and _opens_text(ast.parse("open(p)").body[0].value)
     assert not _opens_text(ast.parse("path.open('rb')").body[0].value)
-    for folder in ("asl_mmdet", "benchmarks", "configs", "docs_build", "tools"):
+    for folder in ("asl_mmdet", "asl_mmdet_cli", "benchmarks", "configs", "docs_build", "tools"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 assert not (isinstance(node, ast.Call) and _opens_text(node)), f"{path}:{node.lineno}"

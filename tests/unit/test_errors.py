@@ -8,24 +8,32 @@ from commands import message_of
 
 from asl_mmdet.cli import audit_labels
 from asl_mmdet.errors import UserError
+from asl_mmdet_cli import parse
 
 ROOT = Path(__file__).parents[2]
-CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
+CONFIG = str(ROOT / "configs/shapes/atss_r18_asl_shapes.py")
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "x.pth"
+    path.touch()
+    return path
 
 
 @pytest.mark.parametrize("kind", [ValueError, TypeError, KeyError])
-def test_a_defect_in_the_audit_is_no_message(kind, monkeypatch):
+def test_a_defect_in_the_audit_is_no_message(kind, checkpoint, monkeypatch):
     def fails(*args):
         raise kind("zip() argument 2 is shorter than argument 1")
 
     monkeypatch.setattr(audit_labels, "Labels", fails)
     with pytest.raises(kind, match="zip"):
-        audit_labels.main([CONFIG, "x.pth"])
+        audit_labels.main(parse("audit_labels", [CONFIG, str(checkpoint)]))
 
 
-def test_what_a_user_can_mend_is_a_message():
+def test_what_a_user_can_mend_is_a_message(checkpoint):
     options = ["--cfg-options", "train_dataloader.dataset.ann_file=nowhere.json"]
-    assert "nowhere.json" in message_of("audit_labels", CONFIG, "x.pth", *options)
+    assert "nowhere.json" in message_of("audit_labels", CONFIG, checkpoint, *options)
 
 
 def test_user_error_is_a_value_error():
