@@ -70,7 +70,7 @@ def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_igno
 
 
 def check_options(min_score: float, ignores_tags: bool) -> None:
-    """ValueError if the score is out of range, or labels without boxes are to be ignored."""
+    """UserError if the score is out of range, or labels without boxes are to be ignored."""
     if not 0 <= min_score <= 1:
         raise UserError(f"--apply {min_score}: use a score in [0, 1]")
     if ignores_tags:

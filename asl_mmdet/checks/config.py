@@ -208,6 +208,18 @@ def _type_if(is_wrong: Callable[[LossBlock], bool]) -> Callable[[LossBlock], lis
     return lambda loss: [loss.shown_type] if is_wrong(loss) else []
 
 
+def _other_number_of_things(cfg: Config) -> Iterator[str]:
+    """Of panoptic data sets, whose files are left to MMDetection."""
+    for key, dataset in find_datasets(cfg.get("train_dataloader"), "train_dataloader"):
+        things = (dataset.get("metainfo") or {}).get("thing_classes")
+        if not things or "Panoptic" not in kind_of(dataset):
+            continue
+        for place, found in class_counts(cfg).items():
+            if found != len(things):
+                name = place.rpartition(".")[2]
+                yield f"{place}={found}, {len(things)} in {key}.metainfo.thing_classes; write {name}={len(things)}"
+
+
 CONFIG_RULES: list[Rule[Config]] = [
     Rule("C101", "error", "value out of range", "Training fails or learns nothing useful.", "", _out_of_range),
     Rule(
@@ -265,6 +277,14 @@ CONFIG_RULES: list[Rule[Config]] = [
         "It is not read.",
         "Write what MMDetection 3 has for it, or take it out.",
         keys_of_version_2,
+    ),
+    Rule(
+        "C109",
+        "error",
+        "number of classes differs from that of a panoptic data set's things",
+        "Labels and scores do not fit.",
+        "",
+        _other_number_of_things,
     ),
 ]
 NAME_RULES: list[Rule[LossBlock]] = [

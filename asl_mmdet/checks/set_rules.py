@@ -58,11 +58,7 @@ def _unlabelled_boxes(coco: CocoSet) -> Iterator[str]:
 
 
 def _other_number(coco: CocoSet) -> Iterator[str]:
-    if "Panoptic" in coco.kind:
-        number, place = len(coco.metainfo.get("thing_classes") or ()), "metainfo.thing_classes"
-        if not number:
-            return
-    elif coco.classes is not None:
+    if coco.classes is not None:
         number, place = len(coco.classes), "metainfo.classes"
     elif coco.kind == "CocoMultiLabel":
         number, place = len(coco.names), "the file"

@@ -166,7 +166,7 @@ def _run_folds(folds: Folds, file: PredictionFile, jobs: int) -> None:
 
 
 def _check_classes(checkpoint: str, labels: Labels) -> None:
-    """ValueError if the checkpoint says that it is of other classes."""
+    """UserError if the checkpoint says that it is of other classes."""
     state = load_checkpoint(checkpoint, keep=True)
     classes = ((state.get("meta") or {}).get("dataset_meta") or {}).get("classes")
     if classes is not None and sorted(classes) != sorted(labels.names.values()):

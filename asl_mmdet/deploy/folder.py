@@ -276,7 +276,7 @@ def to_coco(samples: Iterable[Any], names: Sequence[str], classes: Sequence[str]
 
 
 def _by_name(entries: list[tuple[Any, Any]]) -> dict[str, int]:
-    """Ids by name, ValueError where a name is missing or has several, or an id is no whole number."""
+    """Ids by name, UserError where a name is missing or has several, or an id is no whole number."""
     found: dict[str, int] = {}
     for name, number in entries:
         if not isinstance(name, str) or name in found or not is_id(number):

@@ -46,7 +46,7 @@ class KnownClassesMixin:
         annotated = {a["category_id"] for a in raw_data_info["raw_ann_info"] if not a.get("ignore")}
         try:
             known = known_categories(raw_data_info["raw_img_info"], annotated, self._names)
-        except ValueError as error:
+        except UserError as error:
             raise UserError(f"{self.ann_file}: {error}") from error  # type: ignore[attr-defined]
         info[META_KEY] = tuple(sorted(self.cat2label[i] for i in known if i in self.cat2label))
         return info

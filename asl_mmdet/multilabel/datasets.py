@@ -149,7 +149,7 @@ class NUSWide(MultiLabelDataset):
 
 
 def _name_list(row: dict[str, Any]) -> list[str]:
-    """The column ``label`` of a row as a list of names; ValueError with the reason if it is none."""
+    """The column ``label`` of a row as a list of names; UserError with the reason if it is none."""
     if None in row or None in row.values():
         raise UserError(f"it has not {len(NUSWide.COLUMNS)} columns")
     text = row["label"]

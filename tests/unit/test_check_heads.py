@@ -106,14 +106,17 @@ def test_all_wrong_heads_are_named(tmp_path):
     assert len(finding.examples) == 4
 
 
-def test_panoptic_head_counts_things(tmp_path):
+def test_panoptic_head_counts_things():
     model = dict(type="PanopticFPN", roi_head=dict(bbox_head=BOX), semantic_head=dict(num_things_classes=3))
     meta = dict(classes=("a", "b", "c", "sky"), thing_classes=("a", "b", "c"), stuff_classes=("sky",))
-    options = dict(type="CocoPanopticDataset", metainfo=meta)
-    assert found(model, tmp_path, **options) == []
-    model["roi_head"]["bbox_head"] = dict(BOX, num_classes=4)
-    (finding,) = found(model, tmp_path, **options)
-    assert "model.roi_head.bbox_head.num_classes=4, 3 in metainfo.thing_classes" in finding.examples[0]
+    loader = dict(dataset=dict(type="CocoPanopticDataset", metainfo=meta))
+
+    def of_things(model):
+        return [one for one in check_config(Config(dict(model=model, train_dataloader=loader))) if one.code == "C109"]
+
+    assert of_things(model) == []
+    (finding,) = of_things(dict(model, roi_head=dict(bbox_head=dict(BOX, num_classes=4))))
+    assert "model.roi_head.bbox_head.num_classes=4, 3 in train_dataloader.dataset.metainfo" in finding.examples[0]
 
 
 @pytest.mark.parametrize("value", [0, -1, "3", 2.5, True])
