@@ -39,9 +39,8 @@ def load_config(args: argparse.Namespace, *keys: str) -> Config:
     """Read the config and lay the common options over it; end with a message if it lacks one of the keys."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     if (rank := os.environ.get(_RANK_OF.get(args.launcher, ""))) is not None:
-        os.environ.setdefault(
-            "RANK", rank
-        )  # MMEngine sets it when it forms the process group, and messages come before
+        # MMEngine sets it when it forms the process group, and messages come before.
+        os.environ.setdefault("RANK", rank)
     need_config(args.config)
     try:
         cfg = Config.fromfile(args.config)
@@ -119,7 +118,7 @@ def check_data(cfg: Config, *splits: str) -> None:
 
 def check_test_set(cfg: Config, ignored: Iterable[str] = ()) -> None:
     """Say what is wrong with the annotations of the test set; end if its numbers would be wrong, or there were none."""
-    if os.environ.get("RANK", "0") != "0":
+    if not is_first_process():
         return
     found = check_datasets(cfg, ("test",), read_images=False)
     findings = without((one for findings in found.values() for one in findings), ignored)
