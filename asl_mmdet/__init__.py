@@ -6,8 +6,9 @@ the losses of :mod:`asl_mmdet.losses` with MMDetection, and the hooks of :mod:`a
 COCO's evaluation is right whatever the ids of an annotation file are (:mod:`asl_mmdet.coco_evaluation`).
 Where mmcv was installed without its compiled ops, torchvision's are the fallback (:mod:`asl_mmdet.mmcv_ops`).
 
-With torch and nothing of OpenMMLab, nothing is registered, and the pure functions of
-:mod:`asl_mmdet.losses.functional` can be used. A config cannot be read there, so none trains without the loss.
+Where MMDetection or what it needs is missing, nothing is registered, and the pure functions of
+:mod:`asl_mmdet.losses.functional` can be used: they need torch alone. Beside a part of OpenMMLab's packages that is
+said, since a config may be read there.
 """
 
 import warnings
@@ -18,9 +19,14 @@ from asl_mmdet import stack
 __version__ = "0.2.0"
 
 _missing = stack.missing()
-_only_functions = _missing == list(stack.REQUIRED) and find_spec("torch") is not None
-if _missing and not _only_functions:
+if _missing and find_spec("torch") is None:
     raise ImportError(f"asl_mmdet is a plugin for MMDetection 3.x, and {stack.not_found(_missing)}")
+if _missing and _missing != list(stack.REQUIRED):
+    warnings.warn(
+        "asl_mmdet registers nothing here, and has its pure functions only. It is a plugin for MMDetection 3.x, and "
+        + stack.not_found(_missing),
+        stacklevel=2,
+    )
 if _clashes := stack.clashes():
     warnings.warn(
         f"{'; '.join(_clashes)}: they write the same files, and which of them is imported is chance. Uninstall both, "
@@ -28,7 +34,7 @@ if _clashes := stack.clashes():
         stacklevel=2,
     )
 
-if not _only_functions:
+if not _missing:
     from asl_mmdet import mmcv_ops  # first of all: what is imported next needs mmcv.ops
 
     mmcv_ops.install_fallback()

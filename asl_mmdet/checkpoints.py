@@ -15,7 +15,9 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
+from torch import nn
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.restricted_pickle import restricted_pickle
 
 # MMEngine's checkpoints name these methods, in the log's buffers and in the one-cycle schedule. Its own loader allows
@@ -27,6 +29,14 @@ _METHODS = {
         for name in ("_annealing_cos", "_annealing_linear")
     },
 }
+
+
+_STATES = ("state_dict", "model", "model_state_dict")
+# What wrappers add to the names of a model: at the front, and those of compiled or sharded parts anywhere.
+_WRAPPERS = re.compile(
+    r"^(?:module\.)+|(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.(?:module\.)*"
+)
+_OTHER_SHAPE = re.compile(r"size mismatch for (\S+): .*?Size\(\[(.*?)\]\).*?Size\(\[(.*?)\]\)")
 
 
 def _getattr(owner: Any, name: str) -> Any:
@@ -69,7 +79,10 @@ _ALL_ALLOWED = {
 }
 
 
-def load_checkpoint(path: str, map_location: Any = "cpu") -> dict[str, Any]:
+_kept: dict[tuple[Any, ...], dict[str, Any]] = {}  # the last one that was read to be read again
+
+
+def load_checkpoint(path: str, map_location: Any = "cpu", keep: bool = False) -> dict[str, Any]:
     """Read a checkpoint of tensors, numbers and text, and nothing that runs.
 
     PyTorch 2.6 and newer do it by ``torch.load(weights_only=True)`` and a list of what else is allowed. Older versions
@@ -78,30 +91,41 @@ def load_checkpoint(path: str, map_location: Any = "cpu") -> dict[str, Any]:
     Args:
         path: A local file.
         map_location: As for ``torch.load``.
+        keep: Have the next call for the same file give the same again, without reading it.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is truncated or no checkpoint, or if it carries code.
+        UserError: If it is truncated or no checkpoint, or if it carries code.
     """
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"there is no checkpoint {path}")
+    stat = os.stat(path)
+    key = os.path.abspath(path), stat.st_size, stat.st_mtime_ns, str(map_location)
+    checkpoint = _kept[key] if key in _kept else _read(path, map_location)
+    _kept.clear()
+    if keep:
+        _kept[key] = checkpoint
+    return dict(checkpoint)
+
+
+def _read(path: str, map_location: Any) -> dict[str, Any]:
     try:
         checkpoint = _load(path, map_location)
     except UnpicklingError as error:
         wanted = re.search(r"(?:GLOBAL|global) (\S+)|it asks for (.+)", str(error))
         if wanted is None:
-            raise ValueError(f"{path} is not a checkpoint that torch can read: {_first_line(error)}") from error
-        raise ValueError(
+            raise UserError(f"{path} is not a checkpoint that torch can read: {_first_line(error)}") from error
+        raise UserError(
             f"{path} is refused: it holds not only weights but also code ({wanted[1] or wanted[2]}), which runs when "
             "it is loaded. If you trust who made it, take the weights out: "
             f"torch.save({{'state_dict': torch.load({path!r}, weights_only=False)['state_dict']}}, 'weights.pth')"
         ) from error
     except Exception as error:  # torch raises many types for a file that is truncated or something else
         reason = f"{type(error).__name__}: {_first_line(error)}"
-        raise ValueError(f"{path} is truncated, or not a checkpoint ({reason})") from error
+        raise UserError(f"{path} is truncated, or not a checkpoint ({reason})") from error
     if not isinstance(checkpoint, dict):
-        raise ValueError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")
+        raise UserError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")
     return checkpoint
 
 
@@ -124,6 +148,44 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0]
 
 
+def weights_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The weights in a checkpoint, by the names that they have in the model itself.
+
+    They are below ``state_dict``, ``model`` or ``model_state_dict``, or are all there is. What DistributedDataParallel,
+    ``torch.compile`` and the like put before or into the names is left out.
+    """
+    state: Any = next((found for key in _STATES if isinstance(found := checkpoint.get(key), dict)), checkpoint)
+    weights = OrderedDict((_WRAPPERS.sub("", name), value) for name, value in state.items())
+    if metadata := getattr(state, "_metadata", None):  # versions of modules, by which PyTorch reads older ones
+        weights._metadata = OrderedDict(  # type: ignore[attr-defined]
+            (_WRAPPERS.sub("", f"{name}.")[:-1], value) for name, value in metadata.items()
+        )
+    return weights
+
+
+def load_weights(model: nn.Module, weights: dict[str, Any]) -> list[str]:
+    """Put weights into a model as PyTorch does, which knows older layouts of its modules and MMDetection's.
+
+    Returns:
+        What does not fit, in words; what the model has not is passed over.
+    """
+    try:
+        missing = model.load_state_dict(weights, strict=False).missing_keys
+    except RuntimeError as error:
+        found = list(_OTHER_SHAPE.finditer(str(error)))
+        if not found:
+            raise
+        return [f"{one[1]} ({one[3]}): ({one[2]}) there" for one in found]
+    shapes = {name: tuple(getattr(value, "shape", ())) for name, value in model.state_dict().items()}
+    return [f"{name} {shapes.get(name, '')}: missing" for name in missing if not name.endswith("num_batches_tracked")]
+
+
+def _for_mmengine(path: str, map_location: Any = "cpu") -> dict[str, Any]:
+    checkpoint = load_checkpoint(path, map_location)
+    has_more = any(key in checkpoint for key in _STATES)
+    return {**(checkpoint if has_more else {}), "state_dict": weights_of(checkpoint)}
+
+
 def loader_is_broken() -> bool:
     """Whether MMEngine cannot load what it saved: its older versions with PyTorch 2.6's stricter ``torch.load``."""
     knows = hasattr(importlib.import_module("mmengine.runner.checkpoint"), "get_torch_safe_globals")
@@ -132,12 +194,12 @@ def loader_is_broken() -> bool:
 
 def only_weights() -> None:
     """Have MMEngine load local files by :func:`load_checkpoint` too, in this process."""
-    CheckpointLoader.register_scheme(prefixes="", loader=load_checkpoint, force=True)
+    CheckpointLoader.register_scheme(prefixes="", loader=_for_mmengine, force=True)
 
 
 def last_checkpoint(work_dir: Path) -> Path:
     """The checkpoint that a training in this folder, which may have been moved since, wrote last."""
-    return work_dir / Path((work_dir / "last_checkpoint").read_text().strip()).name
+    return work_dir / Path((work_dir / "last_checkpoint").read_text(encoding="utf-8", errors="replace").strip()).name
 
 
 def find_resumable(work_dir: str | Path) -> tuple[str | None, list[str]]:
@@ -152,6 +214,6 @@ def find_resumable(work_dir: str | Path) -> tuple[str | None, list[str]]:
             if "message_hub" in load_checkpoint(str(path)):
                 return str(path), problems
             problems.append(f"{path} has no state of a training run")
-        except ValueError as error:
+        except UserError as error:
             problems.append(str(error))
     return None, problems

@@ -13,6 +13,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from asl_mmdet.coco_format import is_id
+from asl_mmdet.errors import UserError
 
 _LARGEST = 2**53  # a float64 holds every whole number up to it
 
@@ -42,8 +43,8 @@ def _mend_metric(metric: Any) -> None:
         if getattr(metric, "cat_ids", api) is None:
             used = coco.getCatIds(catNms=metric.dataset_meta["classes"]) if coco else lvis.get_cat_ids()
             metric.cat_ids = exact("categories", used)
-    except ValueError as error:
-        raise ValueError(f"{type(metric).__name__}: {error}") from error
+    except UserError as error:
+        raise UserError(f"{type(metric).__name__}: {error}") from error
 
 
 def _is_panoptic(api: Any) -> bool:
@@ -65,18 +66,18 @@ def mend_annotations(api: Any) -> Any:
         The object.
 
     Raises:
-        ValueError: If two images or categories have one id, or ``iscrowd`` is no number.
+        UserError: If two images or categories have one id, or ``iscrowd`` is no number.
     """
     for key in ("images", "categories"):
         ids = Counter(entry["id"] for entry in api.dataset.get(key, []))
         if repeated := [number for number, times in ids.items() if times > 1]:
-            raise ValueError(f"{key} of the annotation file have the id {repeated[0]!r} more than once: renumber them")
+            raise UserError(f"{key} of the annotation file have the id {repeated[0]!r} more than once: renumber them")
     annotations = api.dataset.get("annotations", [])
     for entry in annotations:
         if entry.get("iscrowd") in (None, ""):
             entry["iscrowd"] = 0
         if not isinstance(entry["iscrowd"], (int, float)):
-            raise ValueError(
+            raise UserError(
                 f"annotation {entry['id']!r} of the annotation file has iscrowd={entry['iscrowd']!r}: write 0, or 1 "
                 "for a region to ignore"
             )
@@ -96,12 +97,12 @@ def exact(key: str, ids: list[Any]) -> Any:
     """The ids of a list as NumPy sorts them without a change: as they are, or an array of objects.
 
     Raises:
-        ValueError: If they have no order, such as numbers and texts.
+        UserError: If they have no order, such as numbers and texts.
     """
     try:
         sorted(ids)
     except TypeError as error:
-        raise ValueError(f"{key} of the annotation file have ids of several kinds: renumber them ({error})") from error
+        raise UserError(f"{key} of the annotation file have ids of several kinds: renumber them ({error})") from error
     if np.asarray(ids).tolist() == ids:
         return ids
     array = np.empty(len(ids), dtype=object)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from asl_mmdet.errors import UserError
+
 RENUMBER = "python tools/fix_annotations.py {} OUT.json renumbers them."
 LVIS_URL = "http://images.cocodataset.org/"  # what MMDetection takes off an address
 _MARKS = {
@@ -30,7 +32,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         OSError: If it cannot be opened.
-        ValueError: If it is not JSON, or is compressed.
+        UserError: If it is not JSON, or is compressed.
     """
     return parse_json(Path(path).read_bytes())
 
@@ -39,8 +41,11 @@ def parse_json(content: bytes) -> Any:
     """The same, of the bytes of a file."""
     for start, kind in _COMPRESSED.items():
         if content.startswith(start):
-            raise ValueError(f"it is compressed ({kind}): unpack it first")
-    return json.loads(content)
+            raise UserError(f"it is compressed ({kind}): unpack it first")
+    try:
+        return json.loads(content)
+    except ValueError as error:  # of JSON or of the encoding
+        raise UserError(str(error)) from error
 
 
 def foreign_encoding(content: bytes) -> str:
@@ -72,9 +77,9 @@ def check_ids(content: Mapping[str, Any], path: str, *keys: str) -> None:
     """Check the ids of the entries of some lists.
 
     Raises:
-        ValueError: If one cannot be an id. It names the entry and the way out.
+        UserError: If one cannot be an id. It names the entry and the way out.
     """
     for key in keys:
         for i, entry in enumerate(content[key]):
             if not is_id(entry.get("id")):
-                raise ValueError(f"{key}[{i}].id={entry.get('id')!r} is no whole number. {RENUMBER.format(path)}")
+                raise UserError(f"{key}[{i}].id={entry.get('id')!r} is no whole number. {RENUMBER.format(path)}")

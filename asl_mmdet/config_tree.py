@@ -4,12 +4,79 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import Registry
+from mmengine.utils import get_object_from_string
+
+from asl_mmdet.errors import UserError
+
+_OF_VERSION_2 = ("checkpoint_config", "evaluation", "log_config", "lr_config", "optimizer_config", "total_epochs")
+_REGISTERED = {"with_thresholds": "WithThresholds"}  # a function, which is registered by another name
+
+
+def type_name(kind: Any) -> str:
+    """The name of a block's ``type``, whatever a config writes there.
+
+    That is a name, in a scope or not, in the old style; a class or a function in the new one; and the path of a class
+    in a new-style config that MMEngine has dumped.
+    """
+    name = kind.rpartition(".")[2] if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
+    return _REGISTERED.get(name, name)
+
+
+def type_scope(kind: Any) -> str:
+    """The library that a block's ``type`` names, such as 'mmdet'; empty if it names none."""
+    if isinstance(kind, str):
+        return kind.partition(".")[0] if "." in kind else ""
+    return str(getattr(kind, "__module__", "")).partition(".")[0]
+
+
+def shown_type(kind: Any) -> str:
+    """A block's ``type`` as a config has it."""
+    return repr(kind) if isinstance(kind, str) else type_name(kind)
+
+
+def require(cfg: Config, *keys: str) -> None:
+    """Look whether a config has what a command needs of it.
+
+    Raises:
+        UserError: If it is one of MMDetection 2, or lacks one of the keys.
+    """
+    has_loader = any(f"{split}_dataloader" in cfg for split in ("train", "val", "test"))
+    if (old := keys_of_version_2(cfg)) and not has_loader:
+        raise UserError(
+            f"{cfg.filename} is a config of MMDetection 2.x (it has {', '.join(old)}), and one of 3.x is needed: "
+            "https://mmdetection.readthedocs.io/en/latest/migration/config_migration.html says how to write it"
+        )
+    if missing := [key for key in keys if not cfg.get(key)]:
+        raise UserError(f"{cfg.filename} has no {' and no '.join(missing)}: write it, or a _base_ that has it")
+
+
+def keys_of_version_2(cfg: Config) -> list[str]:
+    """The keys of a config that MMDetection 2 read and MMDetection 3 does not."""
+    data = cfg.get("data")
+    is_data = isinstance(data, dict) and {"train", "val", "test", "samples_per_gpu"} & data.keys()
+    return ["data"] * bool(is_data) + [key for key in _OF_VERSION_2 if key in cfg]
+
+
+def find_type(registry: Registry, kind: Any) -> Any:
+    """What a block's ``type`` stands for; None if the registry does not know its name."""
+    if not isinstance(kind, str):
+        return kind
+    return registry.get(type_name(kind)) or (get_object_from_string(kind) if "." in kind else None)
+
+
+def add_hooks(cfg: Config, *names: str) -> None:
+    """Add hooks of these names to a config's ``custom_hooks``, but for those that it has already."""
+    hooks = list(cfg.get("custom_hooks") or [])
+    there = {type_name(hook["type"]) for hook in hooks if isinstance(hook, dict)}
+    # A list that Config.setdefault gives back is not the one that it keeps.
+    cfg.custom_hooks = hooks + [dict(type=name) for name in names if name not in there]
 
 
 def find_blocks(cfg: Config, key: str) -> Iterator[tuple[str, ConfigDict]]:
     """The blocks of a key that holds one or a list of them, each with its own key."""
     blocks = cfg.get(key) or []
-    if isinstance(blocks, list):
+    if isinstance(blocks, (list, tuple)):
         yield from ((f"{key}.{i}", block) for i, block in enumerate(blocks))
     else:
         yield key, blocks

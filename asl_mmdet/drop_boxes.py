@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asl_mmdet.coco_format import check_ids
+from asl_mmdet.errors import UserError
 
 PROTOCOLS = ("uniform", "easy", "hard", "extreme", "keep1", "half_classes", "half_images")
 
@@ -48,7 +49,7 @@ def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.
         dropped as ``annotations``.
 
     Raises:
-        ValueError: If an argument is out of range, or an id is no whole number.
+        UserError: If an argument is out of range, or an id is no whole number.
         KeyError: If ``coco`` has no ``images``, ``annotations`` or, for ``half_classes``, ``categories``.
 
     Example:
@@ -58,11 +59,11 @@ def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.
         [0, 1]
     """
     if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol={protocol!r}: use one of {', '.join(PROTOCOLS)}")
+        raise UserError(f"protocol={protocol!r}: use one of {', '.join(PROTOCOLS)}")
     if not 0 <= rate <= 1:
-        raise ValueError(f"rate={rate}: use a number in [0, 1]")
+        raise UserError(f"rate={rate}: use a number in [0, 1]")
     if seed < 0:
-        raise ValueError(f"seed={seed}: use a whole number from 0")
+        raise UserError(f"seed={seed}: use a whole number from 0")
     check_ids(coco, "IN.json", "images", "annotations")
     if protocol in ("half_classes", "half_images"):
         return _halved(coco, protocol, seed)

@@ -7,6 +7,7 @@ from typing import Any
 from asl_mmdet.checks.class_rules import folded
 from asl_mmdet.checks.coco_set import is_number
 from asl_mmdet.coco_format import is_id
+from asl_mmdet.errors import UserError
 from asl_mmdet.file_names import FileFinder
 
 Content = dict[str, Any]
@@ -36,7 +37,7 @@ def fix_annotations(
         The content, and what was changed, in words.
 
     Raises:
-        ValueError: If a list is missing, or something can be meant in several ways. It says where.
+        UserError: If a list is missing, or something can be meant in several ways. It says where.
 
     Example:
         >>> entry = dict(id=0, image_id="7", category_id=2.0, bbox=[1, 1, 4, 2])
@@ -70,7 +71,7 @@ def _check_lists(name: str, content: Any) -> None:
     for key in ("images", "annotations", "categories"):
         lists = content.get(key) if isinstance(content, dict) else None
         if not isinstance(lists, list) or not all(isinstance(entry, dict) for entry in lists):
-            raise ValueError(f"{name} has no list {key}: it must be in COCO format")
+            raise UserError(f"{name} has no list {key}: it must be in COCO format")
 
 
 def _is_same(old: Entry, new: Entry, key: str) -> bool:
@@ -89,7 +90,7 @@ def _new_ids(name: str, entries: list[Entry], changes: Counter[str]) -> list[int
     """The ids of entries: as they are where all are whole numbers, else from 1."""
     found = Counter(_key(entry.get("id")) for entry in entries)
     if repeated := [number for number, times in found.items() if times > 1]:
-        raise ValueError(f"{name} have the id {repeated[0]} more than once: what belongs to which cannot be told")
+        raise UserError(f"{name} have the id {repeated[0]} more than once: what belongs to which cannot be told")
     if all(is_id(entry.get("id")) for entry in entries):
         return [int(entry["id"]) for entry in entries]
     changes[f"ids of {name}"] += len(entries)
@@ -152,7 +153,7 @@ def _fix_box(entry: Entry, corners: bool, where: str) -> None:
     if corners:
         x1, y1, x2, y2 = box
         if x2 <= x1 or y2 <= y1:
-            raise ValueError(f"{where}.bbox={box}: these are no corners x1, y1, x2, y2; leave --corners out")
+            raise UserError(f"{where}.bbox={box}: these are no corners x1, y1, x2, y2; leave --corners out")
         box = [x1, y1, x2 - x1, y2 - y1]
     area = _number_of(entry["area"], f"{where}.area") if entry.get("area") not in (None, "") else 0
     entry["bbox"], entry["area"] = box, area if is_number(area) and area > 0 else box[2] * box[3]
@@ -165,7 +166,7 @@ def _number_of(value: Any, where: str) -> Any:
     try:
         return float(value)
     except ValueError as error:
-        raise ValueError(f"{where}: {value!r} is no number") from error
+        raise UserError(f"{where}: {value!r} is no number") from error
 
 
 def _fix_flags(entry: Entry, where: str) -> None:
@@ -176,7 +177,7 @@ def _fix_flags(entry: Entry, where: str) -> None:
         else:
             text = str("" if value is None else value).strip().casefold()
             if text not in _FLAGS:
-                raise ValueError(f"{where}.{key}={value!r}: write 0, or 1 for a region to ignore")
+                raise UserError(f"{where}.{key}={value!r}: write 0, or 1 for a region to ignore")
             entry[key] = _FLAGS[text]
 
 

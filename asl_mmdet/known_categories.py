@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from asl_mmdet.errors import UserError
+
 
 def known_categories(image: Mapping[str, Any], annotated: Collection[int], names: Mapping[int, str]) -> set[int]:
     """The categories for which all objects of an image were labelled, so that the rest of it is background.
@@ -21,14 +23,14 @@ def known_categories(image: Mapping[str, Any], annotated: Collection[int], names
         names: All categories of the file, by id.
 
     Raises:
-        ValueError: If the record names a category that the file has not, or the image has an annotation of a category
+        UserError: If the record names a category that the file has not, or the image has an annotation of a category
             that it was not labelled for.
     """
     partly = _ids(image, "not_exhaustive_category_ids", names)
     if "known_categories" in image:
         known = _ids(image, "known_categories", names)
         if wrong := sorted({names[i] for i in annotated if i in names} - {names[i] for i in known | partly}):
-            raise ValueError(
+            raise UserError(
                 f"image {image.get('file_name', image.get('id'))} has boxes of {', '.join(wrong)}, and its "
                 "known_categories do not name them: add them, or remove the boxes; if only some of their objects have "
                 "a box, put them into not_exhaustive_category_ids"
@@ -45,7 +47,7 @@ def _ids(image: Mapping[str, Any], key: str, names: Mapping[int, str]) -> set[in
     given = image.get(key) or []
     is_list = isinstance(given, Collection) and not isinstance(given, str)
     if not is_list or not all(isinstance(one, (int, float, str)) for one in given):
-        raise ValueError(f"image {image.get('id')}: {key}={given!r} is not a list of category names or ids")
+        raise UserError(f"image {image.get('id')}: {key}={given!r} is not a list of category names or ids")
     if all(isinstance(one, int) and one in names for one in given):  # a data set has millions
         return set(given)
     by_name = {name: i for i, name in names.items()}
@@ -53,5 +55,5 @@ def _ids(image: Mapping[str, Any], key: str, names: Mapping[int, str]) -> set[in
     if None in ids:
         wrong = [one for one in given if one not in names and one not in by_name]
         shown = ", ".join([*list(by_name)[:30], *(["..."] if len(by_name) > 30 else [])])
-        raise ValueError(f"image {image.get('id')}: {key} has {wrong}, and the categories of the file are {shown}")
+        raise UserError(f"image {image.get('id')}: {key} has {wrong}, and the categories of the file are {shown}")
     return {i for i in ids if i is not None}

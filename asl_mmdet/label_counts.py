@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Any
 
+from asl_mmdet.errors import UserError
+
 
 def count_labels(dataset: Any, num_classes: int) -> list[int]:
     """The number of labels of every class: boxes of a detection set, images of a multi-label one.
@@ -11,7 +13,7 @@ def count_labels(dataset: Any, num_classes: int) -> list[int]:
     none, by those of the data sets inside. What a ``ClassBalancedDataset`` repeats is counted as often.
 
     Raises:
-        ValueError: If a data set has no ``get_cat_ids``.
+        UserError: If a data set has no ``get_cat_ids``.
     """
     found = _count(dataset)
     return [found[label] for label in range(num_classes)]
@@ -33,8 +35,8 @@ def _count(dataset: Any) -> Counter[int]:
     return found
 
 
-def _cannot_count(dataset: Any) -> ValueError:
-    return ValueError(
+def _cannot_count(dataset: Any) -> UserError:
+    return UserError(
         f"the labels of {type(dataset).__name__} cannot be counted: it has no get_cat_ids(index). Write one; a "
         "class_weight may also be a list, or name the classes"
     )

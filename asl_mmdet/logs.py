@@ -15,7 +15,7 @@ def read_log(path: Path) -> tuple[Rows, Rows]:
     train: Rows = {}
     val: Rows = {}
     for file in [path] if path.is_file() else sorted(path.glob("*/vis_data/scalars.json")):
-        for line in file.read_text().splitlines():
+        for line in file.read_text(encoding="utf-8").splitlines():
             try:
                 row = json.loads(line)
             except json.JSONDecodeError:  # cut off by a full disk or a kill

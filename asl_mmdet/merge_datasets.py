@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from asl_mmdet.coco_format import RENUMBER, file_of, is_id
+from asl_mmdet.errors import UserError
 from asl_mmdet.known_categories import known_categories
 
 Content = dict[str, Any]
@@ -29,7 +30,7 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
         ``images``, ``annotations`` and ``categories``, and ``info`` and ``licenses`` where a file has them.
 
     Raises:
-        ValueError: If a file lacks a list or a key, or uses an id or a name twice; an annotation is of no image or
+        UserError: If a file lacks a list or a key, or uses an id or a name twice; an annotation is of no image or
             category; names differ in case or blanks alone, or have other keypoints; or two images have one
             ``file_name``. It says where.
 
@@ -41,7 +42,7 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
     """
     prefixes = prefixes or [""] * len(files)
     if len(prefixes) != len(files):
-        raise ValueError(f"{len(prefixes)} folders for {len(files)} files: give one for each, in their order")
+        raise UserError(f"{len(prefixes)} folders for {len(files)} files: give one for each, in their order")
     ids = _categories(files)
     merged: Content = dict(images=[], annotations=[], categories=list(_entries(files, ids)))
     merged |= _info(files)
@@ -54,7 +55,7 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
         annotations: dict[Any, list[dict[str, Any]]] = {number: [] for number in images}
         for i, entry in enumerate(content["annotations"]):
             if not _is_of(entry.get("image_id"), images) or not _is_of(entry.get("category_id"), names):
-                raise ValueError(
+                raise UserError(
                     f"{path}: annotations[{i}] is of image_id={entry.get('image_id')!r} and category_id="
                     f"{entry.get('category_id')!r}, and the file lacks one of them"
                 )
@@ -62,7 +63,7 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
         for number, image in images.items():
             file_name = os.path.normpath(os.path.join(prefix, image["file_name"]))
             if file_name in origin:
-                raise ValueError(
+                raise UserError(
                     f"{path}: an image {file_name!r} is in {origin[file_name]} already. If they are different images, "
                     "name a folder for every file; if it is the same one, it must be in one file alone"
                 )
@@ -106,7 +107,7 @@ def _entries(files: Mapping[str, Content], ids: Mapping[str, int]) -> Iterator[C
         for path, one in found:
             for key in _POINTS:
                 if key in one and key in entry and one[key] != entry[key]:
-                    raise ValueError(
+                    raise UserError(
                         f"{path}: the {key} of category {name!r} are {one[key]!r}, and {entry[key]!r} in a file before "
                         "it: bring them and their annotations into one order, or rename the category"
                     )
@@ -159,14 +160,14 @@ def _categories(files: Mapping[str, Content]) -> dict[str, int]:
         for key in ("images", "annotations", "categories"):
             lists = content.get(key) if isinstance(content, dict) else None
             if not isinstance(lists, list) or not all(isinstance(entry, dict) for entry in lists):
-                raise ValueError(f"{path} has no list {key}: it must be in COCO format")
+                raise UserError(f"{path} has no list {key}: it must be in COCO format")
         names = [category["name"] for category in _by_id(path, content, "categories", "name").values()]
         if repeated := [name for name, times in Counter(names).items() if times > 1]:
-            raise ValueError(f"{path} has the category {repeated[0]!r} more than once: join them first")
+            raise UserError(f"{path} has the category {repeated[0]!r} more than once: join them first")
         for name in names:
             first, where = spelt.setdefault(" ".join(name.lower().split()), (name, path))
             if first != name:
-                raise ValueError(f"{path} has the category {name!r}, and {where} has {first!r}: write them alike")
+                raise UserError(f"{path} has the category {name!r}, and {where} has {first!r}: write them alike")
             ids.setdefault(name, len(ids) + 1)
     return ids
 
@@ -178,12 +179,12 @@ def _by_id(path: str, content: Content, key: str, needed: str) -> dict[Any, dict
         if needed == "file_name" and file_of(entry):
             entry = {**entry, needed: file_of(entry)}
         if not isinstance(entry.get(needed), str) or not is_id(entry.get("id")):
-            raise ValueError(
+            raise UserError(
                 f"{path}: {key}[{i}] needs a whole number as id and a {needed}, and is {str(entry)[:60]}. "
                 + RENUMBER.format(path)
             )
         if entry["id"] in found:
-            raise ValueError(f"{path}: {key}[{i}] has id={entry['id']}, and so has another: renumber them")
+            raise UserError(f"{path}: {key}[{i}] has id={entry['id']}, and so has another: renumber them")
         found[entry["id"]] = entry
     return found
 
@@ -194,8 +195,8 @@ def _record(
     """An image's record with the new ids of its known classes instead of the old fields."""
     try:
         known = known_categories(image, {a["category_id"] for a in own if not a.get("ignore")}, names)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     said = ("known_categories", "neg_category_ids", "not_exhaustive_category_ids")
     record = {key: value for key, value in image.items() if key not in said}
     partly = sorted({ids[names[a["category_id"]]] for a in own if a["category_id"] not in known})

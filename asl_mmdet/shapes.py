@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
+from asl_mmdet.errors import UserError
 
 COLOURS = {  # hue, saturation, value in OpenCV's 8-bit HSV (hue 0..179)
     "red": (0, 210, 200),
@@ -87,7 +88,7 @@ def make_shapes(
         ``root``.
 
     Raises:
-        ValueError: If an argument is out of range.
+        UserError: If an argument is out of range.
         FileExistsError: If ``root`` exists.
     """
     for name, value, low, high in (
@@ -99,9 +100,9 @@ def make_shapes(
         ("seed", seed, 0, math.inf),
     ):
         if not low <= value <= high:
-            raise ValueError(f"{name}={value} is out of range: it must be in [{low}, {high}]")
+            raise UserError(f"{name}={value} is out of range: it must be in [{low}, {high}]")
     if protocol is not None and (protocol == "uniform" or protocol not in PROTOCOLS or missing_rate):
-        raise ValueError(
+        raise UserError(
             f"protocol={protocol!r} with missing_rate={missing_rate}: use one of {', '.join(PROTOCOLS[1:])} with "
             "missing_rate=0, or missing_rate alone"
         )
@@ -124,7 +125,7 @@ def make_shapes(
                 coco |= dict(annotations=parts[False], dropped=record)
             if split == "train" and protocol:
                 coco = drop_boxes(coco, protocol, seed=seed)
-            (building / "annotations" / f"{split}.json").write_text(json.dumps(coco))
+            (building / "annotations" / f"{split}.json").write_text(json.dumps(coco), encoding="utf-8")
         building.chmod(0o755)
         building.rename(root)
     except BaseException:

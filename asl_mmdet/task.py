@@ -8,6 +8,9 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, DefaultScope
 
+from asl_mmdet.config_tree import type_name, type_scope
+from asl_mmdet.errors import UserError
+
 
 @dataclass(frozen=True)
 class Task:
@@ -41,8 +44,8 @@ MULTI_LABEL = Task("multi-label", "loss", {"multi-label/mAP": "mAP"}, "mAP", 1)
 def task_of(cfg: Config) -> Task:
     """The task of a config: mmpretrain's models are classifiers, all others detectors."""
     model = cfg.get("model") or {}
-    model_type = str(model.get("model_type") or model.get("type", ""))  # the first where it has thresholds
-    is_classifier = cfg.get("default_scope") == "mmpretrain" or model_type.startswith("mmpretrain.")
+    model_type = model.get("model_type") or model.get("type", "")  # the first where it has thresholds
+    is_classifier = cfg.get("default_scope") == "mmpretrain" or type_scope(model_type) == "mmpretrain"
     return MULTI_LABEL if is_classifier else DETECTION
 
 
@@ -74,12 +77,12 @@ def loss_node(cfg: Config) -> tuple[str, ConfigDict]:
     """The key and the block of the classification loss.
 
     Raises:
-        ValueError: If the model has none, or more than one.
+        UserError: If the model has none, or more than one.
     """
     nodes = loss_nodes(cfg)
     if len(nodes) != 1:
-        model_type = (cfg.get("model") or {}).get("type")
-        raise ValueError(
+        model_type = type_name((cfg.get("model") or {}).get("type"))
+        raise UserError(
             f"{model_type} has {len(nodes)} classification losses ({', '.join(nodes) or 'none'}), and one is expected: "
             "a one-stage detector's or a multi-label classifier's"
         )
@@ -90,7 +93,7 @@ def set_loss(cfg: Config, loss: dict[str, Any]) -> None:
     """Replace the classification loss.
 
     Raises:
-        ValueError: As :func:`loss_node`.
+        UserError: As :func:`loss_node`.
     """
     key, _ = loss_node(cfg)
     parent: Any = cfg

@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.thresholds.matching import APPLIED
 
 WHITE = (255, 255, 255)
@@ -47,12 +48,12 @@ def draw_detections(cfg: Config, predictions: dict[str, list[dict[str, Any]]], n
         The sheet, (H, W, 3) uint8 in BGR; images are scaled to 256 pixels.
 
     Raises:
-        ValueError: If there is no image to draw.
+        UserError: If there is no image to draw.
     """
     register_all_modules()
     number = min([number, *(len(images) for images in predictions.values())])
     if number < 1:
-        raise ValueError("there is no image to draw: use a number from 1, and predictions of at least one image")
+        raise UserError("there is no image to draw: use a number from 1, and predictions of at least one image")
     dataset = first_of_test_set(cfg, number)
     visualizer = VISUALIZERS.build(dict(type="DetLocalVisualizer", name="pictures"))
     visualizer.dataset_meta = dataset.metainfo

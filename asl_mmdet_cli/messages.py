@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 
+def is_first_process() -> bool:
+    """Whether this is the one of several processes that prints and writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def fail(message: str) -> NoReturn:
     """End the program with a message instead of a stack trace; of several processes, only rank 0 prints it."""
-    raise SystemExit(f"error: {message}" if os.environ.get("RANK", "0") == "0" else 1)
+    raise SystemExit(f"error: {message}" if is_first_process() else 1)
 
 
 def tell(message: str) -> None:
     """Print a line; of several processes, only rank 0 prints it."""
-    if os.environ.get("RANK", "0") == "0":
+    if is_first_process():
         print(message, file=sys.stderr, flush=True)
 
 

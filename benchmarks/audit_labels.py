@@ -82,7 +82,7 @@ def by_cleanlab(predictions: Path, coco: dict[str, Any], limit: float | None) ->
         coco: The annotations that were audited.
         limit: The least score of a detection that is looked at; None for cleanlab's own.
     """
-    first, *lines = (json.loads(line) for line in predictions.read_text().splitlines())
+    first, *lines = (json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines())
     numbers = {category["name"]: category["id"] for category in coco["categories"]}
     ids = [numbers[name] for name in first["source"]["classes"]]
     given = defaultdict(list)
@@ -135,11 +135,13 @@ def main() -> None:
     parser.add_argument("--at", nargs="*", type=float, default=[], metavar="SCORE", help="what --apply SCORE would add")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="add the rows to this table")
     args = parser.parse_args()
-    rows = [row for row in json.loads(args.findings.read_text()) if row["kind"] == "missing"]
-    coco = json.loads(args.annotations.read_text())
+    rows = [row for row in json.loads(args.findings.read_text(encoding="utf-8")) if row["kind"] == "missing"]
+    coco = json.loads(args.annotations.read_text(encoding="utf-8"))
     if args.complete:
         kept = {a["id"] for a in coco["annotations"]}
-        dropped = [a for a in json.loads(args.complete.read_text())["annotations"] if a["id"] not in kept]
+        dropped = [
+            a for a in json.loads(args.complete.read_text(encoding="utf-8"))["annotations"] if a["id"] not in kept
+        ]
     elif "dropped" in coco:
         dropped = coco["dropped"]["annotations"]
     else:

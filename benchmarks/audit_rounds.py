@@ -41,22 +41,22 @@ def first_round(out: Path, name: str) -> dict[str, Any]:
     path = out / name / "result.json"
     if not path.is_file():
         fail(f"there is no {path}: finish the run with tools/benchmark.py first")
-    result: dict[str, Any] = json.loads(path.read_text())
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return result
 
 
 def reviewed(findings: Path, complete: Path) -> Path:
     """The findings without those where the file with all boxes has none."""
     boxes: dict[int, list[list[float]]] = {}
-    for entry in json.loads(complete.read_text())["annotations"]:
+    for entry in json.loads(complete.read_text(encoding="utf-8"))["annotations"]:
         boxes.setdefault(entry["image_id"], []).append(entry["bbox"])
 
     def is_annotated(row: dict[str, Any]) -> bool:
         return bool(best_iou(corners([row["bbox"]]), corners(boxes.get(row["image_id"], []))).item() >= NO_BOX)
 
-    rows = json.loads(findings.read_text())
+    rows = json.loads(findings.read_text(encoding="utf-8"))
     target = findings.with_name("reviewed_findings.json")
-    target.write_text(json.dumps([row for row in rows if is_annotated(row)]))
+    target.write_text(json.dumps([row for row in rows if is_annotated(row)]), encoding="utf-8")
     return target
 
 

@@ -202,7 +202,7 @@ def peak_extra_memory(loss: Loss, calls: list[tuple[Tensor, Tensor, Tensor]], de
 
 def print_table(path: Path) -> None:
     """The CSV as Markdown: CPU ms of forward and backward (and times ours, eager), page faults, peak extra memory."""
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if "allocator" not in rows[0]:
         raise SystemExit(f"error: {path} is of an earlier version, without the allocator's state: measure again")

@@ -36,7 +36,7 @@ def generate(folder: Path, rows: int, seed: int = 0) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     names = np.array([f"/m/0{np.base_repr(40_000 + 1_234 * i, 36).lower()}" for i in range(CLASSES)])
     np.random.default_rng(seed).shuffle(names)  # by frequency from here on
-    classes.write_text("\n".join(names[:LISTED]) + "\n")
+    classes.write_text("\n".join(names[:LISTED]) + "\n", encoding="utf-8")
     if labels.exists():
         return labels, classes
     rng = np.random.default_rng([seed, 1])

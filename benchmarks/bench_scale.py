@@ -55,7 +55,7 @@ def generate_coco(folder: Path, images: int, classes: int) -> Path:
             for i, (owner, label, box) in enumerate(zip(owners, labels, boxes, strict=True), 1)
         ],
     )
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 

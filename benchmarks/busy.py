@@ -52,14 +52,14 @@ def _training(folder: str) -> Iterator[None]:
     command += ["--cfg-options", *TRAINING.split()]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     log = Path(folder, "log")
-    with _ended(process), log.open("w") as file:
+    with _ended(process), log.open("w", encoding="utf-8") as file:
         assert process.stdout is not None
         for line in process.stdout:
             file.write(line)
             if "Epoch(train)" in line:
                 break
         else:
-            raise SystemExit(f"error: the training beside has failed:\n{log.read_text()[-2000:]}")
+            raise SystemExit(f"error: the training beside has failed:\n{log.read_text(encoding='utf-8')[-2000:]}")
         with _ended(subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)):
             yield
 

@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         error = attempt(name, settings)
         (args.out / f"{name}.error.txt").unlink(missing_ok=True)
         if error:
-            (args.out / f"{name}.error.txt").write_text(error)
+            (args.out / f"{name}.error.txt").write_text(error, encoding="utf-8")
             problems.append(name)
         print(f"{name}: {'FAILED' if error else 'done'} in {time.perf_counter() - start:.0f} s", flush=True)
     failed_rows = write_report(args.out, made)
@@ -84,14 +84,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 def check_same_run(path: Path, made: dict[str, object]) -> None:
     """Keep results of another device or of a quick run apart; end with a message where they would mix."""
     if path.is_file():
-        before = json.loads(path.read_text())
+        before = json.loads(path.read_text(encoding="utf-8"))
         for key in ("device", "device_argument", "quick"):
             if before.get(key) != made[key]:
                 raise SystemExit(
                     f"error: {path.parent} has results with {key}={before.get(key)!r}, and this is {made[key]!r}: name "
                     "another folder by --out"
                 )
-    path.write_text(json.dumps(made, indent=1, default=str) + "\n")
+    path.write_text(json.dumps(made, indent=1, default=str) + "\n", encoding="utf-8")
 
 
 def attempt(name: str, settings: Settings) -> str:
@@ -115,7 +115,7 @@ def do_step(name: str, settings: Settings) -> None:
     """Write the rows of a step as they come, into a file that has its name at the end."""
     function = getattr(importlib.import_module(f"gpu_steps.{STEPS[name][0]}"), name)
     partial = settings.out / f"{name}.csv.partial"
-    with partial.open("w", newline="") as file:
+    with partial.open("w", newline="", encoding="utf-8") as file:
         writer = None
         for row in function(settings):
             if writer is None:
@@ -135,13 +135,13 @@ def write_report(out: Path, made: dict[str, object]) -> int:
         if not (out / f"{name}.csv").is_file():
             lines += [f"## {name}", "", "failed, see " + error.name if error.is_file() else "not done", ""]
             continue
-        with (out / f"{name}.csv").open() as file:
+        with (out / f"{name}.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         failed += sum(row.get("passed") == "False" for row in rows)
         lines += [f"## {name}", "", f"| {' | '.join(rows[0])} |", "|---" * len(rows[0]) + "|"]
         lines += [f"| {' | '.join(row.values())} |" for row in rows]
         lines.append("")
-    (out / "report.md").write_text("\n".join(lines))
+    (out / "report.md").write_text("\n".join(lines), encoding="utf-8")
     return failed
 
 

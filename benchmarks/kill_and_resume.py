@@ -44,7 +44,7 @@ def write_config(path: Path, base: Path, data: Path, epochs: int) -> None:
             f"val_evaluator = dict(ann_file={str(data / 'annotations/val.json')!r})",
             "test_evaluator = val_evaluator",
         ]
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines), encoding="utf-8")
 
 
 def start(config: Path, work_dir: Path) -> "subprocess.Popen[str]":

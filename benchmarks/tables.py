@@ -49,7 +49,7 @@ def write_micro(path: Path, benchmark: str, measured: Sequence[Measurement], rep
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows of equal keys."""
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -58,7 +58,7 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 def append_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Add rows of equal keys to a file; a new one gets its header."""
     is_new = not path.exists()
-    with path.open("a", newline="") as file:
+    with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         if is_new:
             writer.writeheader()

@@ -64,7 +64,7 @@ def row_of(run: Path, score: float) -> tuple[dict[str, Any], list[tuple[Image, l
         found += [(image, box) for box in instances["bboxes"][far].tolist()]
         near.append({**prediction, "pred_instances": {key: value[kept] for key, value in instances.items()}})
     before, without = average_precision(cfg, predictions), average_precision(cfg, near)
-    result = json.loads((run / "result.json").read_text())
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
     names = {name: result.get(name, "") for name in ("set", "config", "data", "loss", "seed")}
     without = {f"{name} without": value for name, value in without.items()}
     return {**names, **before, **without, f"far above {score}": len(found)}, found

@@ -11,8 +11,8 @@ import mmengine.registry
 import mmpretrain.registry
 from mmengine.registry import Registry
 
-import asl_mmdet.known_classes
-import asl_mmdet.multilabel  # noqa: F401  (they register)
+import asl_mmdet.known_classes  # noqa: F401  (it registers, as the next one)
+import asl_mmdet.multilabel  # noqa: F401
 from asl_mmdet.checks.rules import RULES
 from asl_mmdet_cli import COMMANDS, parser_of
 

@@ -102,7 +102,7 @@ def _show(path: Path) -> str:
             if not (ROOT / one).is_dir()
         ]
         return head + "\n".join(f"- [{one}]({os.path.relpath(page, here)})" for one, page in links) + "\n"
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
         return head + re.sub(r"^# .*\n", "", text, count=1)
     cut = "" if len(text) <= LONGEST else f"\nThe first {LONGEST:,} characters of {len(text):,}.\n"

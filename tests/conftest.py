@@ -90,6 +90,6 @@ def _return_memory():
     yield
     _freeze_imports()
     pages = Path("/proc/self/statm")
-    if pages.exists() and int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > 900_000_000:
+    if pages.exists() and int(pages.read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") > 900_000_000:
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)

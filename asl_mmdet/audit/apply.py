@@ -10,6 +10,7 @@ from asl_mmdet.audit.findings import REGION_SHARE, Limits
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.boxes import corners, overlaps
 from asl_mmdet.config_tree import find_typed_blocks
+from asl_mmdet.errors import UserError
 
 SOURCE = "audit_labels"
 
@@ -51,7 +52,7 @@ def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_igno
         as_ignore: Add boxes with ``iscrowd=1``, as regions that nothing is known about.
 
     Raises:
-        ValueError: If ``min_score`` is not in [0, 1], or ``as_ignore`` is asked for labels without boxes.
+        UserError: If ``min_score`` is not in [0, 1], or ``as_ignore`` is asked for labels without boxes.
     """
     chosen = [row for row in best_missing(rows) if row["score"] >= min_score]
     check_options(min_score, as_ignore and any("bbox" not in row for row in chosen))
@@ -69,11 +70,11 @@ def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_igno
 
 
 def check_options(min_score: float, ignores_tags: bool) -> None:
-    """ValueError if the score is out of range, or labels without boxes are to be ignored."""
+    """UserError if the score is out of range, or labels without boxes are to be ignored."""
     if not 0 <= min_score <= 1:
-        raise ValueError(f"--apply {min_score}: use a score in [0, 1]")
+        raise UserError(f"--apply {min_score}: use a score in [0, 1]")
     if ignores_tags:
-        raise ValueError("--as-ignore: a label of a whole image has no region to ignore; leave it out")
+        raise UserError("--as-ignore: a label of a whole image has no region to ignore; leave it out")
 
 
 def deaf_assigners(cfg: Config) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from asl_mmdet.audit.findings import LabelFinding
 from asl_mmdet.audit.labels import Image, Labels
 from asl_mmdet.coco_format import read_json
+from asl_mmdet.errors import UserError
 
 Row = dict[str, Any]
 COLUMNS = (
@@ -38,35 +39,35 @@ def row_of(finding: LabelFinding, image: Image, labels: Labels) -> Row:
 
 def write_findings(rows: list[Row], out: Path) -> None:
     """Write ``findings.csv`` and ``findings.json``; the second can be read by ``COCO.loadRes`` where all have boxes."""
-    with (out / "findings.csv").open("w", newline="") as file:
+    with (out / "findings.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
         writer.writerows({**row, **({"bbox": json.dumps(row["bbox"])} if "bbox" in row else {})} for row in rows)
-    (out / "findings.json").write_text(json.dumps(rows))
+    (out / "findings.json").write_text(json.dumps(rows), encoding="utf-8")
 
 
 def read_findings(path: Path, labels: Labels) -> list[Row]:
     """Read a ``findings.json`` again, from which rows may have been removed.
 
     Raises:
-        ValueError: If it cannot be read, lacks a key, or is of other images or categories. The message says which.
+        UserError: If it cannot be read, lacks a key, or is of other images or categories. The message says which.
     """
     try:
         rows = read_json(path)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{path} is no list of findings: use the findings.json of an audit")
+        raise UserError(f"{path} is no list of findings: use the findings.json of an audit")
     for i, row in enumerate(rows):
         if lacking := [key for key in _NEEDED if key not in row]:
-            raise ValueError(f"{path}: finding {i} has no {lacking[0]}: use the findings.json of an audit")
+            raise UserError(f"{path}: finding {i} has no {lacking[0]}: use the findings.json of an audit")
         image = labels.images.get(row["image_id"])
         if image is None or image.file_name != row["file_name"]:
             there = image.file_name if image else "no such image"
-            raise ValueError(
+            raise UserError(
                 f"{path}: finding {i} is of image_id={row['image_id']}, {row['file_name']!r}, and {labels.path} has "
                 f"{there!r} there. The findings are of other images"
             )
         if row["category_id"] not in labels.names:
-            raise ValueError(f"{path}: finding {i} has category_id={row['category_id']!r}, none of {labels.path}")
+            raise UserError(f"{path}: finding {i} has category_id={row['category_id']!r}, none of {labels.path}")
     return rows

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from asl_mmdet.boxes import Array, overlaps
+from asl_mmdet.errors import UserError
 
 KINDS = ("missing", "wrong_class", "badly_placed", "doubted")
 REGION_SHARE = 0.5  # of a box with a larger share of it in a region to ignore nothing is known
@@ -38,7 +39,7 @@ class Limits:
         doubt_below: An annotation whose class scores less at it is doubted; in [0, 1].
 
     Raises:
-        ValueError: If one is out of range, or ``missing_iou`` is above ``placed_iou``.
+        UserError: If one is out of range, or ``missing_iou`` is above ``placed_iou``.
     """
 
     min_score: float = 0.05
@@ -51,9 +52,9 @@ class Limits:
         for name, value in asdict(self).items():
             closed = name in ("min_score", "doubt_below")
             if not (0 <= value <= 1 if closed else 0 < value < 1):
-                raise ValueError(f"{name}={value}: use a number in {'[0, 1]' if closed else '(0, 1)'}")
+                raise UserError(f"{name}={value}: use a number in {'[0, 1]' if closed else '(0, 1)'}")
         if self.missing_iou > self.placed_iou:
-            raise ValueError(
+            raise UserError(
                 f"missing_iou={self.missing_iou} is above placed_iou={self.placed_iou}: a box would be missing where "
                 "it is well placed. Use a smaller missing_iou"
             )

@@ -3,7 +3,6 @@
 The trainings go through the benchmark's runner: a stopped one continues, and a finished one is kept.
 """
 
-import hashlib
 import json
 import sys
 from collections import Counter
@@ -18,18 +17,12 @@ from mmengine import load
 from mmengine.config import Config
 
 from asl_mmdet.audit.labels import Labels
-from asl_mmdet.audit.predict import Prediction, image_ids, model_of, plain, test_on_training_images
+from asl_mmdet.audit.predict import Prediction, id_of, image_ids, plain, test_on_training_images
 from asl_mmdet.benchmark.execute import Job, run_jobs
 from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.errors import UserError
+from asl_mmdet.run_key import Key, key_of
 from asl_mmdet.task import build_dataset
-
-_TRAINING = (
-    "custom_hooks",
-    "load_from",
-    "optim_wrapper",
-    "param_scheduler",
-    "train_cfg",
-)  # what else a model depends on
 
 
 def split(classes: Mapping[int, set[int]], folds: int, seed: int = 0) -> list[list[int]]:
@@ -46,14 +39,14 @@ def split(classes: Mapping[int, set[int]], folds: int, seed: int = 0) -> list[li
         The ids of each part, sorted.
 
     Raises:
-        ValueError: If there are fewer images than parts, or less than 2 parts.
+        UserError: If there are fewer images than parts, or less than 2 parts.
 
     Example:
         >>> split({1: {0}, 2: {0}, 3: {1}, 4: {1}, 5: set(), 6: set()}, 2)
         [[2, 4, 5], [1, 3, 6]]
     """
     if not 2 <= folds <= len(classes):
-        raise ValueError(f"folds={folds}: use a whole number from 2 to the number of images, {len(classes)}")
+        raise UserError(f"folds={folds}: use a whole number from 2 to the number of images, {len(classes)}")
     number = Counter(label for labels in classes.values() for label in labels)
     draws = dict(zip(sorted(classes), np.random.default_rng(seed).random(len(classes)).tolist(), strict=True))
 
@@ -76,7 +69,7 @@ class Folds:
         tta: Predict with test-time augmentation.
 
     Raises:
-        ValueError: As :func:`split`.
+        UserError: As :func:`split`.
     """
 
     def __init__(self, cfg: Config, labels: Labels, number: int, folder: Path, tta: bool) -> None:
@@ -84,20 +77,9 @@ class Folds:
         self.classes = {image.id: _classes_of(labels, image.id) for image in labels.images.values()}
         self.parts = split(self.classes, number)
 
-    def source(self) -> dict[str, Any]:
+    def source(self) -> Key:
         """What the predictions depend on: the parts, the labels, and all that a training depends on."""
-        loader = self.cfg.train_dataloader
-        training = {key: self.cfg.get(key) for key in _TRAINING} | dict(
-            batch_size=loader.get("batch_size"),
-            dataset=loader.dataset,
-            seed=(self.cfg.get("randomness") or {}).get("seed"),
-        )
-        return dict(
-            folds=len(self.parts),
-            annotations=hashlib.sha256(Path(self.labels.path).read_bytes()).hexdigest(),
-            **model_of(self.cfg, self.labels, self.tta),
-            training=json.loads(json.dumps(training, default=str)),
-        )
+        return key_of(self.cfg, folds=len(self.parts), tta=self.tta)
 
     def untaught(self) -> Iterator[str]:
         """The classes that a fold's model does not learn, since all of their images are in its part."""
@@ -124,13 +106,13 @@ class Folds:
                 cfg = Config.fromfile(job.folder(self.folder) / "config.py")
                 ids = image_ids(build_dataset(cfg, cfg.test_dataloader.dataset))
                 samples = load(job.folder(self.folder) / "predictions.pkl")
-                found |= {image: plain(sample) for image, sample in zip(ids, samples, strict=True)}
+                found |= {id_of(sample, ids, place): plain(sample) for place, sample in enumerate(samples)}
         return found
 
     def _job(self, k: int) -> Job:
         def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
             if len(load(predictions)) != len(self.parts[k]):
-                raise ValueError(f"{predictions} has {len(load(predictions))} of {len(self.parts[k])} images")
+                raise UserError(f"{predictions} has {len(load(predictions))} of {len(self.parts[k])} images")
             return dict(fold=k + 1, images=len(self.parts[k]))
 
         return Job(
@@ -147,8 +129,8 @@ class Folds:
         folder = self.folder.resolve() / f"fold{k + 1}"
         folder.mkdir(parents=True, exist_ok=True)
         rest_file, part_file = folder / "train.json", folder / "part.json"
-        rest_file.write_text(json.dumps(_only(self.labels.content, self.labels.images.keys() - part)))
-        part_file.write_text(json.dumps(_only(self.labels.content, part)))
+        rest_file.write_text(json.dumps(_only(self.labels.content, self.labels.images.keys() - part)), encoding="utf-8")
+        part_file.write_text(json.dumps(_only(self.labels.content, part)), encoding="utf-8")
         cfg = deepcopy(self.cfg)
         test_on_training_images(cfg, self.labels)
         for key, path in (("train_dataloader", rest_file), ("test_dataloader", part_file)):

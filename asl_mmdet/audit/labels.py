@@ -11,7 +11,8 @@ from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.boxes import Array
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.coco_format import RENUMBER, check_ids, is_id
-from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.config_tree import find_datasets, shown_type
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import MULTI_LABEL, task_of
 
 
@@ -40,7 +41,7 @@ class Labels:
         loader: 'train_dataloader' or 'val_dataloader'.
 
     Raises:
-        ValueError: If it has another number of them or another kind, or if the file is not there, is not in COCO format
+        UserError: If it has another number of them or another kind, or if the file is not there, is not in COCO format
             or lacks what an audit needs. The message names the file and the key.
     """
 
@@ -50,15 +51,15 @@ class Labels:
         self.path = os.path.join(self.dataset.get("data_root") or "", str(self.dataset.get("ann_file")))
         file = AnnotationFile(self.path)
         if file.error is not None:
-            raise ValueError(f"{self.path} cannot be read: {file.error}")
+            raise UserError(f"{self.path} cannot be read: {file.error}")
         if missing := file.missing_lists():
-            raise ValueError(f"{self.path} has no list {', '.join(missing)}: it must be in COCO format")
+            raise UserError(f"{self.path} has no list {', '.join(missing)}: it must be in COCO format")
         self.content: dict[str, Any] = file.content
         try:
             check_ids(self.content, self.path, "categories", "images")
-        except ValueError as error:
-            raise ValueError(f"{self.path}: {error}") from error
-        coco = CocoSet(self.dataset, file, None)
+        except UserError as error:
+            raise UserError(f"{self.path}: {error}") from error
+        coco = CocoSet(self.dataset, file, {})
         self.names = _used_in_order(coco, self.is_tags)
         self.index = {category: i for i, category in enumerate(self.names)}
         self.images = self._images(coco)
@@ -68,18 +69,18 @@ class Labels:
         needed = ("id", "image_id", "category_id") if self.is_tags else ("id", "image_id", "category_id", "bbox")
         for i, entry in enumerate(coco.annotations):
             if lacking := [key for key in needed if key not in entry]:
-                raise ValueError(f"{self.path}: annotations[{i}] has no {lacking[0]}, which the audit needs")
+                raise UserError(f"{self.path}: annotations[{i}] has no {lacking[0]}, which the audit needs")
             if wrong := [key for key in ("id", "image_id", "category_id") if not is_id(entry[key])]:
-                raise ValueError(
+                raise UserError(
                     f"{self.path}: annotations[{i}].{wrong[0]}={entry[wrong[0]]!r} is no whole number. "
                     + RENUMBER.format(self.path)
                 )
             if not self.is_tags and not _is_box(entry["bbox"]):
-                raise ValueError(f"{self.path}: annotations[{i}].bbox={entry['bbox']!r} must be [x, y, width, height]")
+                raise UserError(f"{self.path}: annotations[{i}].bbox={entry['bbox']!r} must be [x, y, width, height]")
             if entry["image_id"] in by_image:
                 by_image[entry["image_id"]].append(entry)
         if len(by_image) < len(coco.images):
-            raise ValueError(f"{self.path}: some of its images have no id of their own, or no file_name")
+            raise UserError(f"{self.path}: some of its images have no id of their own, or no file_name")
         names = {image["id"]: image["file_name"] for image in coco.images}
         return {
             int(number): Image(int(number), names[number], path, tuple(by_image[number]))
@@ -112,12 +113,12 @@ def _only_dataset(cfg: Config, loader: str) -> ConfigDict:
     found = list(find_datasets(cfg.get(loader), loader))
     if len(found) != 1:
         keys = ", ".join(key for key, _ in found) or "none"
-        raise ValueError(f"{loader} has {len(found)} data sets ({keys}), and one is audited at a time: name one alone")
+        raise UserError(f"{loader} has {len(found)} data sets ({keys}), and one is audited at a time: name one alone")
     key, dataset = found[0]
     wanted = "CocoMultiLabel" if task_of(cfg) is MULTI_LABEL else "CocoDataset"
     if kind_of(dataset) != wanted:
-        raise ValueError(
-            f"{key}.type={dataset.get('type')!r}: only {wanted}, which reads COCO's format, can be audited"
+        raise UserError(
+            f"{key}.type={shown_type(dataset.get('type'))}: only {wanted}, which reads COCO's format, can be audited"
         )
     return dataset
 
@@ -126,7 +127,7 @@ def _used_in_order(coco: CocoSet, is_tags: bool) -> dict[int, str]:
     """The names of the trained categories by id, in the order of the model's classes."""
     used = coco.used
     if not used:
-        raise ValueError(f"{coco.path} has none of the classes that metainfo.classes names: {coco.classes}")
+        raise UserError(f"{coco.path} has none of the classes that metainfo.classes names: {coco.classes}")
     if is_tags:  # in the order of the config, else of the ids
         order = coco.classes or []
         return dict(sorted(used.items(), key=lambda item: (order.index(item[1]) if order else 0, item[0])))

@@ -18,6 +18,7 @@ import numpy as np
 
 from asl_mmdet.audit.findings import REGION_SHARE, Boxes, Limits
 from asl_mmdet.boxes import Array, overlaps
+from asl_mmdet.errors import UserError
 
 WINDOWS = (1.0, 0.75, 0.5, 0.35, 0.25)  # parts of the number of objects that the line goes through; the first that fits
 LEAST = 40  # places that a line is drawn through, where there are so many
@@ -117,11 +118,11 @@ def join(places: Iterable[Places]) -> Places:
     """Those of several images.
 
     Raises:
-        ValueError: If there are none.
+        UserError: If there are none.
     """
     parts: Sequence[Places] = list(places)
     if not parts:
-        raise ValueError("there are no images to estimate the share of missing boxes from")
+        raise UserError("there are no images to estimate the share of missing boxes from")
     scores, labels, is_annotated = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("scores", "labels", "is_annotated")
     )

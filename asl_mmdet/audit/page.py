@@ -45,7 +45,7 @@ def write_page(rows: list[Row], labels: Labels, path: Path, number: int) -> None
         kinds=sorted({card["kind"] for card in cards}),
         classes=sorted({card["category"] for card in cards}),
     )
-    path.write_text(page)
+    path.write_text(page, encoding="utf-8")
 
 
 def crop_of(row: Row, image: Image) -> Any:

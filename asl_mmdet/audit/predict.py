@@ -1,7 +1,7 @@
 """Predictions for the training images, kept in a file: what is there is not predicted again."""
 
+import hashlib
 import json
-import os
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
@@ -17,7 +17,11 @@ from torch.utils.data import Subset
 
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.errors import UserError
+from asl_mmdet.run_key import Key, differences, digest_of, flattened, versions
 
+_WORKERS = ("num_workers", "persistent_workers", "pin_memory", "prefetch_factor")
+_FOR_LABELS = ("ann_file", "filter_cfg", "test_mode")  # the images and ids that they give are compared instead
 Prediction = dict[str, Any]  # boxes (N, 4), scores (N,) and labels (N,), or of a classifier scores (C,) alone
 
 
@@ -29,7 +33,7 @@ class PredictionFile:
         source: What the predictions depend on. It is the first line of the file.
 
     Raises:
-        ValueError: If the file is of another source.
+        UserError: If the file is of another source; the message says what differs.
     """
 
     def __init__(self, path: Path, source: dict[str, Any]) -> None:
@@ -55,18 +59,16 @@ class PredictionFile:
             file.truncate(good)
 
     def _compare(self, found: Any) -> None:
-        source = self._first["source"]
-        if found != source:
-            differing = [key for key in source if not isinstance(found, dict) or found.get(key) != source[key]]
-            raise ValueError(
-                f"{self.path} has predictions of another {', '.join(differing)}. Remove it, or name another folder by "
-                "--out"
+        if lines := differences(found, self._first["source"]):
+            raise UserError(
+                f"{self.path} has predictions of something else: {'; '.join(lines)}. Remove it, or name another folder "
+                "by --out"
             )
 
     def append(self, predictions: dict[int, Prediction]) -> None:
         """Add predictions, to the file as well."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             if file.tell() == 0:
                 file.write(json.dumps(self._first) + "\n")
             for image_id, prediction in predictions.items():
@@ -74,22 +76,23 @@ class PredictionFile:
         self.predictions.update(predictions)
 
 
-def source_of(cfg: Config, checkpoint: str, labels: Labels, tta: bool) -> dict[str, Any]:
-    """What predictions depend on: the checkpoint, the model, the images' folder, the classes and the options."""
-    stat = os.stat(checkpoint)
+def source_of(cfg: Config, checkpoint: str, labels: Labels, tta: bool) -> Key:
+    """What the predictions of a checkpoint depend on: not on the labels, but on the images and on their ids."""
+    cfg = deepcopy(cfg)
+    test_on_training_images(cfg, labels)
+    loader = {key: value for key, value in cfg.test_dataloader.items() if key not in _WORKERS}
+    loader["dataset"] = {key: value for key, value in loader["dataset"].items() if key not in _FOR_LABELS}
+    parts = dict(model=cfg.model, test_dataloader=loader, default_scope=cfg.get("default_scope"))
+    if tta:
+        parts |= {key: cfg.get(key) for key in ("tta_model", "tta_pipeline")}
+    images = json.dumps([[image.id, image.file_name] for image in labels.images.values()]).encode()
     return dict(
-        checkpoint=f"{os.path.abspath(checkpoint)}, {stat.st_size} bytes, {stat.st_mtime_ns}",
-        **model_of(cfg, labels, tta),
-    )
-
-
-def model_of(cfg: Config, labels: Labels, tta: bool) -> dict[str, Any]:
-    """What they depend on but for the weights."""
-    return dict(
-        model=json.loads(json.dumps(cfg.model.to_dict(), default=str)),
-        images=os.path.abspath(os.path.dirname(next(iter(labels.images.values())).path)) if labels.images else "",
-        classes=list(labels.names.values()),
+        checkpoint=digest_of(checkpoint),
+        images=hashlib.sha256(images).hexdigest(),
+        classes=", ".join(labels.names.values()),
+        config=flattened(parts),
         tta=tta,
+        versions=versions(),
     )
 
 
@@ -97,7 +100,7 @@ def test_on_training_images(cfg: Config, labels: Labels) -> None:
     """Have the config test its model on all training images, those without a label too, by the pipeline of its test."""
     pipelines = [dataset.pipeline for _, dataset in find_datasets(cfg.get("test_dataloader"), "test_dataloader")]
     if not pipelines:
-        raise ValueError("the config has no test_dataloader, whose pipeline the audit predicts by: write one")
+        raise UserError("the config has no test_dataloader, whose pipeline the audit predicts by: write one")
     dataset = deepcopy(labels.dataset)
     dataset.pop("indices", None)
     dataset.update(pipeline=pipelines[0], test_mode=True, filter_cfg=dict(filter_empty_gt=False))
@@ -120,15 +123,15 @@ def predict(runner: Runner, cfg: Config, file: PredictionFile, wanted: Iterable[
     dataset.full_init()
     ids = image_ids(dataset)
     places = [i for i, image_id in enumerate(ids) if image_id in left]
-    waiting = iter([ids[i] for i in places])  # mmpretrain's samples do not say which image they are of
+    waiting = iter(places)
     loader = Runner.build_dataloader({**cfg.test_dataloader, "dataset": Subset(dataset, places)})
     runner.load_or_resume()
     runner.model.eval()
     bar = ProgressBar(len(places))
     with torch.no_grad():
         for batch in loader:
-            samples = runner.model.test_step(batch)
-            file.append({next(waiting): plain(sample.to_dict()) for sample in samples})
+            samples = [sample.to_dict() for sample in runner.model.test_step(batch)]
+            file.append({id_of(sample, ids, next(waiting)): plain(sample) for sample in samples})
             bar.update(len(samples))
     print()
 
@@ -136,6 +139,17 @@ def predict(runner: Runner, cfg: Config, file: PredictionFile, wanted: Iterable[
 def image_ids(dataset: Any) -> list[int]:
     """The ids of the images of a data set that is built, in its order."""
     return [int(dataset.get_data_info(i)["img_id"]) for i in range(len(dataset))]
+
+
+def id_of(sample: dict[str, Any], ids: list[int], place: int) -> int:
+    """The id of the image that a data sample is of.
+
+    Args:
+        sample: Detectors give ``img_id``, and classifiers ``sample_idx``, the place in the data set.
+        ids: Those of the data set, in its order.
+        place: The place in the data set of a sample that says neither: its pipeline packs other keys.
+    """
+    return int(sample["img_id"]) if "img_id" in sample else ids[int(sample.get("sample_idx", place))]
 
 
 def plain(sample: dict[str, Any]) -> Prediction:

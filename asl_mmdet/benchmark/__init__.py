@@ -6,7 +6,7 @@ jinja2, the extra ``benchmark``; they are not imported here.
 """
 
 from asl_mmdet.benchmark.environment import PACKAGES, ROOT, environment
-from asl_mmdet.benchmark.execute import TOOLS, run_plan
+from asl_mmdet.benchmark.execute import TOOLS, differing, refusal, run_plan
 from asl_mmdet.benchmark.metrics import (
     COCO_STATS,
     collect,
@@ -25,8 +25,10 @@ __all__ = [
     "TOOLS",
     "collect",
     "detection_metrics",
+    "differing",
     "environment",
     "multilabel_metrics",
+    "refusal",
     "run_plan",
     "thirds",
 ]

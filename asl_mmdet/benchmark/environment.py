@@ -1,6 +1,5 @@
 """What a run was made with: data, loss, machine and versions."""
 
-import json
 import os
 import platform
 import subprocess
@@ -14,6 +13,7 @@ import torch
 from mmengine.config import Config
 
 from asl_mmdet import __version__, stack
+from asl_mmdet.coco_format import read_json
 from asl_mmdet.config_tree import find_datasets
 from asl_mmdet.task import loss_node
 
@@ -45,11 +45,11 @@ def environment() -> dict[str, Any]:
 def _commit() -> str:
     """The commit of the checkout; empty for an installed package, whose folder may lie in another project's."""
     project = ROOT / "pyproject.toml"
-    if not project.is_file() or 'name = "asl-mmdet"' not in project.read_text():
+    if not project.is_file() or 'name = "asl-mmdet"' not in project.read_text(encoding="utf-8"):
         return ""
     command = ["git", "rev-parse", "--show-toplevel", "HEAD"]
-    git = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    top, _, commit = git.stdout.strip().partition("\n")
+    git = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    top, _, commit = os.fsdecode(git.stdout).strip().partition("\n")
     return commit if git.returncode == 0 and Path(top).samefile(ROOT) else ""
 
 
@@ -67,7 +67,7 @@ def conditions(cfg: Config) -> dict[str, Any]:
     protocols: dict[str, None] = {}
     for path in files:
         if path.suffix == ".json" and path.is_file():
-            coco = json.loads(path.read_text())
+            coco = read_json(path)
             record = coco.get("dropped") or {}
             protocols |= {record["protocol"]: None} if record else {}
             kept += sum(one.get("source") != "audit_labels" for one in coco.get("annotations", ()))

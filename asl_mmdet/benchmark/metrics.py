@@ -1,6 +1,7 @@
 """What is read from a finished run: metrics, curves, speed, and the frequency of the classes."""
 
 import json
+import math
 import statistics
 from collections import Counter
 from pathlib import Path
@@ -13,8 +14,9 @@ from mmengine.config import Config
 
 from asl_mmdet.coco_evaluation import mend_annotations
 from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.errors import UserError
 from asl_mmdet.label_counts import count_labels
-from asl_mmdet.logs import read_log
+from asl_mmdet.logs import Rows, read_log
 from asl_mmdet.task import DETECTION, build_dataset, task_of
 from asl_mmdet.thresholds.calibration import calibration_error
 from asl_mmdet.thresholds.choose import Settings, cross_fit, f_score
@@ -40,10 +42,15 @@ def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
         result[name] = statistics.mean(last) if last else None
     memory = work_dir / "peak_memory.json"
     if memory.is_file():
-        result |= {f"peak_{name}": value for name, value in json.loads(memory.read_text()).items()}
-    result["seconds_per_iteration"] = statistics.median(row["time"] for row in train.values())
-    result["seconds_per_validation_batch"] = statistics.median(row["time"] for row in val.values() if logged in row)
+        result |= {f"peak_{name}": value for name, value in json.loads(memory.read_text(encoding="utf-8")).items()}
+    result["seconds_per_iteration"] = _median_time(train)
+    result["seconds_per_validation_batch"] = _median_time({step: row for step, row in val.items() if logged in row})
     return result
+
+
+def _median_time(rows: Rows) -> float:
+    """Of the rows of a log; NaN where nothing was logged, as in a run that is shorter than the log's interval."""
+    return statistics.median([row["time"] for row in rows.values() if "time" in row] or [math.nan])
 
 
 def detection_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -131,13 +138,13 @@ def score_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, f
     match = match_detections if task_of(cfg) is DETECTION else match_labels
     try:
         scored = match(dataset, predictions)
-    except ValueError:  # predictions that a model with thresholds has cut
+    except UserError:  # predictions that a model with thresholds has cut
         return {}
     found = {}
     try:
         counts, has = cross_fit(scored, Settings()).counts, scored.truths() > 0
         found["macro F1"] = 100 * float(f_score(*counts)[has].mean())
-    except ValueError:  # nothing is right, or there are fewer images than parts
+    except UserError:  # nothing is right, or there are fewer images than parts
         pass
     if len(scored.score):
         found["ECE"] = 100 * calibration_error(scored.score, scored.is_right)
@@ -150,7 +157,7 @@ def class_frequency(cfg: Config) -> tuple[list[str], list[int]]:
     By the data sets' own ``get_cat_ids``, inside of wrappers: boxes for a detector, images for a classifier.
 
     Raises:
-        ValueError: If no data set is found.
+        UserError: If no data set is found.
     """
     numbers: Counter[int] = Counter()
     names: list[str] = []
@@ -159,7 +166,7 @@ def class_frequency(cfg: Config) -> tuple[list[str], list[int]]:
         names = list(dataset.metainfo["classes"])
         numbers.update(dict(enumerate(count_labels(dataset, len(names)))))
     if not names:
-        raise ValueError("train_dataloader has no data set with an ann_file, a data_prefix or a data_root")
+        raise UserError("train_dataloader has no data set with an ann_file, a data_prefix or a data_root")
     return names, [numbers[label] for label in range(len(names))]
 
 

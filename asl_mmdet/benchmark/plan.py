@@ -11,7 +11,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.config_tree import add_hooks, find_blocks, find_datasets, require, type_name
+from asl_mmdet.errors import UserError
 from asl_mmdet.losses.presets import PRESETS
 from asl_mmdet.task import DETECTION, set_loss, task_of
 
@@ -36,7 +37,7 @@ def _block(loss: Any) -> Any:
         return loss
     name = options.pop("preset")
     if name not in PRESETS:
-        raise ValueError(f"there is no preset {name}, only {', '.join(PRESETS)}")
+        raise UserError(f"there is no preset {name}, only {', '.join(PRESETS)}")
     return PRESETS[name] | options
 
 
@@ -73,27 +74,27 @@ class Plan:
         """Read a plan file.
 
         Raises:
-            ValueError: If a variable is missing, unknown or empty, or a preset or the baseline does not exist.
+            UserError: If a variable is missing, unknown or empty, or a preset or the baseline does not exist.
         """
         given = {k: v for k, v in Config.fromfile(path, lazy_import=False).to_dict().items() if not k.startswith("_")}
         optional: dict[str, Any] = dict(data={"default": {}}, options={}, shapes={}, minutes=0.0)
         required = {"configs", "losses", "baseline", "seeds"}
         if wrong := (required - given.keys()) | (given.keys() - required - optional.keys()):
-            raise ValueError(
+            raise UserError(
                 f"{path}: {', '.join(sorted(wrong))} is missing or unknown; a plan has {', '.join(sorted(required))} "
                 f"and, if wanted, {', '.join(sorted(optional))}"
             )
         given = optional | given
         if not all(given[name] for name in ("configs", "losses", "data", "seeds")):
-            raise ValueError(f"{path}: configs, losses, data and seeds must not be empty")
+            raise UserError(f"{path}: configs, losses, data and seeds must not be empty")
         if given["baseline"] not in given["losses"]:
-            raise ValueError(
+            raise UserError(
                 f"{path}: baseline={given['baseline']!r} is none of the losses {', '.join(given['losses'])}"
             )
         try:
             given["losses"] = {name: _block(loss) for name, loss in given["losses"].items()}
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
         return cls(name=Path(path).stem, **given)
 
     def runs(self) -> list[Run]:
@@ -105,22 +106,22 @@ class Plan:
         """Why the results of a run could not be read after it; empty where they can."""
         try:
             cfg = self.config_of(run)
-        except ValueError as error:
+        except UserError as error:
             return [f"{run}: {error}"]
         wanted = "CocoMetric" if task_of(cfg) is DETECTION else "MultiLabelTable"
-        found = {
-            split: [str(e.get("type")) for _, e in find_blocks(cfg, f"{split}_evaluator")] for split in ("val", "test")
-        }
+        evaluators = {split: find_blocks(cfg, f"{split}_evaluator") for split in ("val", "test")}
+        found = {split: [type_name(block.get("type")) for _, block in blocks] for split, blocks in evaluators.items()}
         return [
             f"{run}: {split}_evaluator is {' and '.join(kinds) or 'missing'}, and the report reads one {wanted}"
             for split, kinds in found.items()
-            if len(kinds) != 1 or not kinds[0].rpartition(".")[2].endswith(wanted)
+            if len(kinds) != 1 or not kinds[0].endswith(wanted)
         ]
 
     def config_of(self, run: Run) -> Config:
         """The whole config of a run."""
         cfg = Config.fromfile(self.configs[run.config])
         cfg.merge_from_dict({**self.options, **self.data[run.data]})
+        require(cfg, "model", "train_dataloader", "val_dataloader", "test_dataloader")
         for split in ("val", "test"):  # the evaluator of a detector reads the annotations of the data set
             datasets = [dataset for _, dataset in find_datasets(cfg[f"{split}_dataloader"], split)]
             for _, evaluator in find_blocks(cfg, f"{split}_evaluator"):
@@ -129,8 +130,6 @@ class Plan:
         loss = self.losses[run.loss]
         if loss is not None:
             set_loss(cfg, loss)
-        hooks = [dict(type="ProbabilityGapHook"), dict(type="PeakMemoryHook")]
-        kept = [hook for hook in cfg.get("custom_hooks") or [] if hook.type not in {hook["type"] for hook in hooks}]
-        cfg.custom_hooks = [*kept, *hooks]
+        add_hooks(cfg, "ProbabilityGapHook", "PeakMemoryHook")
         cfg.merge_from_dict({"randomness.seed": run.seed, "default_hooks.checkpoint.max_keep_ckpts": 2})
         return cfg

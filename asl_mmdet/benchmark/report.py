@@ -67,8 +67,9 @@ def largest(runs: pd.DataFrame, key: str) -> str:
 
 
 def milliseconds(runs: pd.DataFrame, key: str) -> str:
-    """The median, in milliseconds."""
-    return f"{1000 * runs[key].median():.0f}"
+    """The median, in milliseconds; of runs that are too short to log a time there is none."""
+    median = runs[key].median()
+    return f"{1000 * median:.0f}" if median == median else "not logged"
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def write_report(
     page: dict[str, Any] = dict(
         title=title, note=note(rows.runs), explanation=EXPLANATION, tables=tables_of(rows), failures=failures
     )
-    (out / "report.md").write_text(markdown(**page))
+    (out / "report.md").write_text(markdown(**page), encoding="utf-8")
     plots = {title: _data_url(path.read_bytes(), "png") for title, path in draw(rows, out).items()}
     sheets = {name: _data_url(_jpeg(sheet), "jpeg") for name, sheet in (pictures or {}).items()}
     templates = FileSystemLoader(Path(__file__).parent)
@@ -141,7 +142,7 @@ def write_report(
         loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     html = environment.get_template("report.html.j2").render(**page, plots=plots, pictures=sheets)
-    (out / "report.html").write_text(html)
+    (out / "report.html").write_text(html, encoding="utf-8")
 
 
 def report_each(rows: Rows, out: Path | None) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 
 import pandas as pd
 
+from asl_mmdet.errors import UserError
+
 NAME = ["experiment", "config", "data", "loss", "seed"]
 # The columns of runs.csv; the metrics are between these.
 BEFORE = (
@@ -107,12 +109,12 @@ class Rows:
         An ``experiment`` has the runs of others too that name it in ``also``, and its own baseline.
 
         Raises:
-            ValueError: If there is no such column, or no such run.
+            UserError: If there is no such column, or no such run.
         """
         runs = self.runs
         for key, text in wanted.items():
             if key not in BEFORE + AFTER:
-                raise ValueError(f"{key}={text}: there is no column {key}; there are {', '.join(BEFORE + AFTER)}")
+                raise UserError(f"{key}={text}: there is no column {key}; there are {', '.join(BEFORE + AFTER)}")
             values = set(text.split(","))
             chosen = runs[key].map(lambda value, values=values: _plain(value) in values)
             if key == "experiment":
@@ -123,7 +125,7 @@ class Rows:
                 runs = runs[chosen]
             if runs.empty:
                 known = ", ".join(sorted({_plain(value) for value in self.runs[key]}))
-                raise ValueError(f"{key}={text}: no run has it; there are {known}")
+                raise UserError(f"{key}={text}: no run has it; there are {known}")
         return Rows(runs, _of(self.classes, runs), _of(self.curves, runs))
 
     def groups(self) -> Iterator[tuple[tuple[str, str], "Rows"]]:

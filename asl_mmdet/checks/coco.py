@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Any
 
 from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from mmengine.config import Config, ConfigDict
@@ -10,8 +11,11 @@ from mmengine.config import Config, ConfigDict
 from asl_mmdet.checks import item_rules
 from asl_mmdet.checks.box_form import BoxForm
 from asl_mmdet.checks.class_rules import CLASS_RULES, LABEL_RULES, ORDER_RULES, Compared, Reference
-from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, ImageFile, class_of, kind_of
+from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, class_of, kind_of
 from asl_mmdet.checks.finding import Finding, Findings
+from asl_mmdet.checks.heads import class_counts
+from asl_mmdet.checks.image_rules import FILTER_RULES, IMAGE_RULES, PIXEL_RULES, AnnotatedImage, left_out
+from asl_mmdet.checks.resizing import left_by
 from asl_mmdet.checks.set_rules import (
     ENCODING_RULES,
     FILE_RULES,
@@ -23,6 +27,7 @@ from asl_mmdet.checks.set_rules import (
 )
 from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks
 from asl_mmdet.file_names import FileFinder
+from asl_mmdet.image_files import Loading
 
 SPLITS = ("train", "val", "test")
 
@@ -40,12 +45,12 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
     """
     findings: dict[str, list[Finding]] = {}
     trained: dict[str, set[str]] = {}  # the images of the training sets
-    number = _num_classes(cfg)
+    counts = class_counts(cfg)
     reference = None if "train" in splits else _reference(cfg)
     for split in sorted(splits, key=SPLITS.index):
         for key, dataset in _coco_sets(cfg, split):
             found = Findings()
-            coco = _open(dataset, found, number if split == "train" else None, split != "train")
+            coco = _open(dataset, found, counts if split == "train" else {}, split != "train")
             if coco is None:
                 findings[key] = found.result()
                 continue
@@ -76,7 +81,7 @@ def check_labels(cfg: Config, split: str) -> list[Finding]:
     """
     reference, found = _reference(cfg), Findings()
     for _, dataset in _coco_sets(cfg, split):
-        coco = _open(dataset, found, None, True)
+        coco = _open(dataset, found, {}, True)
         if coco is not None:
             found.apply(CLASS_RULES, coco)
             if reference is not None:
@@ -100,17 +105,17 @@ def _is_local_coco(dataset: ConfigDict) -> bool:
 def _reference(cfg: Config) -> Reference | None:
     """That of the first training set; None where it cannot be read."""
     for _, dataset in _coco_sets(cfg, "train"):
-        coco = _open(dataset, Findings(), None, False)
+        coco = _open(dataset, Findings(), {}, False)
         return None if coco is None else Reference.of(coco)
     return None
 
 
-def _open(dataset: ConfigDict, findings: Findings, num_classes: int | None, is_evaluated: bool) -> CocoSet | None:
+def _open(dataset: ConfigDict, findings: Findings, class_counts: dict[str, Any], is_evaluated: bool) -> CocoSet | None:
     """The data set, if its file can be read."""
     file = AnnotationFile(os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file"))))
     if findings.apply_first(FILE_RULES, file):
         return None
-    coco = CocoSet(dataset, file, num_classes, is_evaluated)
+    coco = CocoSet(dataset, file, class_counts, is_evaluated)
     if coco.kind != "CocoMultiLabel":  # which is read by this project
         findings.apply(ENCODING_RULES, file)
     return coco
@@ -123,13 +128,6 @@ def _reads_masks(cfg: Config, split: str, dataset: ConfigDict) -> bool:
     return loads or any("segm" in ([one] if isinstance(one, str) else one) for one in metrics)
 
 
-def _num_classes(cfg: Config) -> int | None:
-    model = cfg.get("model") or {}
-    head = model.get("bbox_head") or (model.get("roi_head") or {}).get("bbox_head") or model.get("head") or {}
-    head = head[0] if isinstance(head, list) else head
-    return head.get("num_classes")
-
-
 def _check_set(coco: CocoSet, findings: Findings, read_images: bool, reads_masks: bool) -> None:
     findings.apply(CLASS_RULES, coco)
     findings.apply(SET_RULES, coco)
@@ -137,6 +135,7 @@ def _check_set(coco: CocoSet, findings: Findings, read_images: bool, reads_masks
     _check_annotations(coco, findings, form, reads_masks)
     findings.apply(FORM_RULES, form)
     findings.apply(OBJECT_RULES, coco)
+    findings.apply_first(FILTER_RULES, coco)
     _check_images(coco, findings, read_images)
 
 
@@ -170,15 +169,19 @@ def _check_box(annotation: Annotation, findings: Findings, form: BoxForm, reads_
 def _check_images(coco: CocoSet, findings: Findings, read_images: bool) -> None:
     listed: dict[str, set[str]] = {}
     finder = FileFinder(coco.folder)
+    pipeline = coco.dataset.get("pipeline")
+    loading, resize, filtered = Loading.of(pipeline), left_by(pipeline), set(left_out(coco))
     for number, path in coco.image_paths.items():
         folder, name = os.path.split(path)
         if folder not in listed:  # one listing of a folder instead of a question for every file
             listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
         say_where = partial(_where_else, coco, finder, path)
         exists = name in listed[folder] or os.path.isfile(path)  # some file systems take other letters for the same
-        image = ImageFile(path, exists, coco.sizes.get(number), say_where)
-        if not findings.apply_first(item_rules.IMAGE_RULES, image) and read_images:
-            findings.apply_first(item_rules.PIXEL_RULES, image)
+        size = coco.sizes.get(number)
+        left = None if size is None or path in filtered else resize(size)
+        image = AnnotatedImage(path, loading, exists, size, left, say_where)
+        if not findings.apply_first(IMAGE_RULES, image) and read_images:
+            findings.apply_first(PIXEL_RULES, image)
 
 
 def _where_else(coco: CocoSet, finder: FileFinder, path: str) -> str:

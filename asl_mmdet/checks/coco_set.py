@@ -3,20 +3,17 @@
 import math
 import os
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mmcv
 from mmdet.datasets import CocoDataset, LVISV05Dataset, LVISV1Dataset, Objects365V1Dataset, Objects365V2Dataset
 from mmdet.registry import DATASETS
 from mmengine.config import ConfigDict
 from mmengine.fileio import list_from_file
-from numpy.typing import NDArray
 
 from asl_mmdet.coco_format import LVIS_URL, foreign_encoding, is_id, parse_json
+from asl_mmdet.config_tree import find_type, type_name
 
 KNOWN_CLASSES = ("KnownClassesCoco", "KnownClassesLVIS")  # data sets whose classes go by name, and may lack some
 
@@ -26,13 +23,13 @@ Size = tuple[float, float]  # width, height
 
 def kind_of(dataset: ConfigDict) -> str:
     """The type without its scope."""
-    return str(dataset.get("type")).rpartition(".")[2]
+    return type_name(dataset.get("type"))
 
 
 def class_of(dataset: ConfigDict) -> type[Any]:
     """The class of the type, ``object`` where MMDetection has none of that name."""
-    given = dataset.get("type")
-    return given if isinstance(given, type) else DATASETS.get(kind_of(dataset)) or object
+    found = find_type(DATASETS, dataset.get("type"))
+    return found if isinstance(found, type) else object
 
 
 def is_number(value: Any) -> bool:
@@ -69,14 +66,15 @@ class CocoSet:
     """The lists of a file, and what the config says about them."""
 
     def __init__(
-        self, dataset: ConfigDict, file: AnnotationFile, num_classes: int | None, is_evaluated: bool = False
+        self, dataset: ConfigDict, file: AnnotationFile, class_counts: dict[str, Any], is_evaluated: bool = False
     ) -> None:
+        self.dataset = dataset
         self.is_evaluated = is_evaluated
         self.path = file.path
         self.images: list[Entry] = file.content["images"]
         self.annotations: list[Entry] = file.content["annotations"]
         self.categories: list[Entry] = file.content["categories"]
-        self.num_classes = num_classes  # of the head; None where it is not known, or not compared
+        self.class_counts = class_counts  # of the heads by key; none where they are not compared
         self.metainfo = dataset.get("metainfo") or {}
         self.kind = kind_of(dataset)
         self.dataset_class = class_of(dataset)
@@ -193,36 +191,3 @@ class Annotation(NamedTuple):
     def size(self) -> Size | None:
         """Width and height of its image."""
         return self.coco.sizes.get(self.entry["image_id"])
-
-
-@dataclass
-class ImageFile:
-    """One image; it is read when a rule asks."""
-
-    path: str
-    exists: bool
-    size: Size | None  # as annotated
-    where_else: Callable[[], str] = str  # says what finds the file
-
-    @cached_property
-    def content(self) -> bytes:
-        """The bytes, none if they cannot be read."""
-        try:
-            return Path(self.path).read_bytes()
-        except OSError:
-            return b""
-
-    @cached_property
-    def pixels(self) -> NDArray[Any] | None:
-        """The image as training reads it, or None."""
-        try:
-            return mmcv.imfrombytes(self.content, flag="color")
-        except Exception:  # of OpenCV, for an empty file
-            return None
-
-    @property
-    def is_truncated(self) -> bool:
-        """Whether a JPEG or PNG lacks its end, behind which some cameras write more; OpenCV fills up in silence."""
-        if self.content.startswith(b"\xff\xd8"):
-            return b"\xff\xd9" not in self.content[2:]
-        return self.content.startswith(b"\x89PNG") and b"IEND" not in self.content

@@ -9,12 +9,24 @@ from mmengine.config import Config, ConfigDict
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.checks.dropped_keys import dropped_keys
 from asl_mmdet.checks.finding import FAILS, Finding, Findings, Rule
-from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks, get_key
+from asl_mmdet.checks.heads import class_counts
+from asl_mmdet.checks.monitors import unknown_monitors
+from asl_mmdet.config_tree import (
+    find_blocks,
+    find_datasets,
+    find_typed_blocks,
+    get_key,
+    keys_of_version_2,
+    shown_type,
+    type_name,
+    type_scope,
+)
 from asl_mmdet.losses.class_weight import Scheme, check_class_weight, weights_of
 from asl_mmdet.packaged_weights import PREFIX
 
 SPLITS = ("train", "val", "test")
 _WHOLE, _NUMBER = (int,), (int, float)
+_CLASSES = (_WHOLE, 1, "the number of classes, without background")
 _NUMBERS: dict[str, tuple[tuple[type, ...], float, str]] = {  # key: types, least value, how to say it
     "train_cfg.max_epochs": (_WHOLE, 1, "a whole number from 1"),
     "train_cfg.max_iters": (_WHOLE, 1, "a whole number from 1"),
@@ -30,14 +42,14 @@ _NUMBERS: dict[str, tuple[tuple[type, ...], float, str]] = {  # key: types, leas
     "default_hooks.checkpoint.interval": (_WHOLE, 1, "a whole number from 1"),
     "default_hooks.logger.interval": (_WHOLE, 1, "a whole number from 1"),
     "randomness.seed": (_WHOLE, 0, "a whole number from 0"),
-    "model.bbox_head.num_classes": (_WHOLE, 1, "the number of classes, without background"),
     "model.bbox_head.loss_cls.loss_weight": (_NUMBER, 0, "a number from 0"),
 }
 
 
 def _out_of_range(cfg: Config) -> Iterator[str]:
-    for key, (types, least, allowed) in _NUMBERS.items():
-        value = get_key(cfg, key)
+    values = {key: (get_key(cfg, key), *limits) for key, limits in _NUMBERS.items()}
+    values |= {key: (value, *_CLASSES) for key, value in class_counts(cfg).items()}
+    for key, (value, types, least, allowed) in values.items():
         if value is None:
             continue
         is_one = isinstance(value, types) and not isinstance(value, bool)
@@ -50,6 +62,13 @@ def _persistent_workers(cfg: Config) -> Iterator[str]:
         loader = cfg.get(f"{split}_dataloader") or {}
         if loader.get("persistent_workers") and loader.get("num_workers") == 0:
             yield f"{split}_dataloader.persistent_workers=True"
+
+
+def _dropped_in_evaluation(cfg: Config) -> Iterator[str]:
+    for key in ("val_dataloader", "test_dataloader"):
+        loader = cfg.get(key) or {}
+        if loader.get("drop_last") or (loader.get("batch_sampler") or {}).get("drop_last"):
+            yield f"{key}.drop_last=True"
 
 
 def _other_annotations(cfg: Config) -> Iterator[str]:
@@ -81,9 +100,12 @@ def _other_names(cfg: Config) -> Iterator[str]:
         init_cfg = block.get("init_cfg")
         if not isinstance(init_cfg, dict) or not str(init_cfg.get("checkpoint")).startswith(PREFIX):
             continue
-        scope, _, kind = str(block["type"]).rpartition(".")
-        if kind not in ("MobileNetV2", "FastMobileNetV2") or (scope or cfg.get("default_scope")) == "mmpretrain":
-            yield f"{key}.type={block['type']!r} with {init_cfg['checkpoint']}"
+        kind = block["type"]
+        if (
+            type_name(kind) not in ("MobileNetV2", "FastMobileNetV2")
+            or (type_scope(kind) or cfg.get("default_scope")) == "mmpretrain"
+        ):
+            yield f"{key}.type={shown_type(kind)} with {init_cfg['checkpoint']}"
 
 
 class LossBlock(NamedTuple):
@@ -96,12 +118,12 @@ class LossBlock(NamedTuple):
     @property
     def kind(self) -> str:
         """The type without its scope."""
-        return str(self.block["type"]).rpartition(".")[2]
+        return type_name(self.block["type"])
 
     @property
     def shown_type(self) -> str:
         """The type as the config has it."""
-        return f"{self.key}.type={self.block['type']!r}"
+        return f"{self.key}.type={shown_type(self.block['type'])}"
 
     @property
     def is_imported(self) -> bool:
@@ -130,8 +152,8 @@ def _loss_blocks(cfg: Config) -> Iterator[LossBlock]:
 
 
 def _is_mmpretrains(loss: LossBlock) -> bool:
-    has_scope = "." in str(loss.block["type"])
-    return loss.cfg.get("default_scope") == "mmpretrain" and not has_scope and loss.kind == "AsymmetricLoss"
+    scope = type_scope(loss.block["type"]) or loss.cfg.get("default_scope")
+    return scope == "mmpretrain" and loss.kind == "AsymmetricLoss"
 
 
 def _reaches_threshold(loss: LossBlock) -> bool:
@@ -167,7 +189,7 @@ def _trained_classes(cfg: Config) -> list[str]:
     file = AnnotationFile(os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file"))))
     if file.error is not None or file.missing_lists():
         return []
-    coco = CocoSet(dataset, file, None)
+    coco = CocoSet(dataset, file, {})
     return coco.classes or list(coco.names.values())
 
 
@@ -184,6 +206,18 @@ def _dropped(loss: LossBlock) -> Iterator[str]:
 
 def _type_if(is_wrong: Callable[[LossBlock], bool]) -> Callable[[LossBlock], list[str]]:
     return lambda loss: [loss.shown_type] if is_wrong(loss) else []
+
+
+def _other_number_of_things(cfg: Config) -> Iterator[str]:
+    """Of panoptic data sets, whose files are left to MMDetection."""
+    for key, dataset in find_datasets(cfg.get("train_dataloader"), "train_dataloader"):
+        things = (dataset.get("metainfo") or {}).get("thing_classes")
+        if not things or "Panoptic" not in kind_of(dataset):
+            continue
+        for place, found in class_counts(cfg).items():
+            if found != len(things):
+                name = place.rpartition(".")[2]
+                yield f"{place}={found}, {len(things)} in {key}.metainfo.thing_classes; write {name}={len(things)}"
 
 
 CONFIG_RULES: list[Rule[Config]] = [
@@ -219,6 +253,38 @@ CONFIG_RULES: list[Rule[Config]] = [
         "None of them would be loaded.",
         "Write type='mmdet.MobileNetV2', or take the init_cfg out.",
         _other_names,
+    ),
+    Rule(
+        "C106",
+        "error",
+        "metric that is watched and not evaluated",
+        "Training fails after its first evaluation, or never takes it into account.",
+        "",
+        unknown_monitors,
+    ),
+    Rule(
+        "C107",
+        "warning",
+        "evaluation that leaves the last images out",
+        "Its results are those of the other images, without a word.",
+        "Write drop_last=False.",
+        _dropped_in_evaluation,
+    ),
+    Rule(
+        "C108",
+        "warning",
+        "key of MMDetection 2",
+        "It is not read.",
+        "Write what MMDetection 3 has for it, or take it out.",
+        keys_of_version_2,
+    ),
+    Rule(
+        "C109",
+        "error",
+        "number of classes differs from that of a panoptic data set's things",
+        "Labels and scores do not fit.",
+        "",
+        _other_number_of_things,
     ),
 ]
 NAME_RULES: list[Rule[LossBlock]] = [

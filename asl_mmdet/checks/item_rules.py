@@ -1,9 +1,9 @@
-"""Rules about single annotations and images of a set."""
+"""Rules about single annotations of a set."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from asl_mmdet.checks.coco_set import Annotation, Entry, ImageFile, is_number
+from asl_mmdet.checks.coco_set import Annotation, Entry, is_number
 from asl_mmdet.checks.finding import FAILS, Rule
 from asl_mmdet.coco_format import RENUMBER, is_id
 
@@ -199,52 +199,5 @@ READ_BOX_RULES: list[Rule[Annotation]] = [
         "It is used as it is.",
         "Clip it, or check the size of the image.",
         _box("{box} in {size[0]:g} x {size[1]:g}", _sticks_out),
-    ),
-]
-
-
-def _annotated_size(image: ImageFile) -> Iterable[str]:
-    if image.pixels is None or image.size is None:
-        return ()
-    height, width = image.pixels.shape[:2]
-    if (width, height) == image.size:
-        return ()
-    return (f"{image.path}: {width} x {height}, not {image.size[0]:g} x {image.size[1]:g}",)
-
-
-IMAGE_RULES: list[Rule[ImageFile]] = [
-    Rule(
-        "D310",
-        "error",
-        "image file not found",
-        "Training fails when it reads the image.",
-        lambda image: image.where_else() or "Restore the file, or remove its entry.",
-        lambda image: () if image.exists else (image.path,),
-    ),
-]
-PIXEL_RULES: list[Rule[ImageFile]] = [
-    Rule(
-        "D311",
-        "error",
-        "truncated image",
-        "The rest is grey, or training fails when it reads the image.",
-        "Copy it again.",
-        lambda image: (image.path,) if image.is_truncated else (),
-    ),
-    Rule(
-        "D312",
-        "error",
-        "image cannot be decoded",
-        "Training fails when it reads the image.",
-        "Copy it again, or remove its entry.",
-        lambda image: (image.path,) if image.pixels is None else (),
-    ),
-    Rule(
-        "D313",
-        "error",
-        "image size differs from its annotation",
-        "Its boxes are at wrong places.",
-        "Correct width and height. An EXIF tag may turn the image.",
-        _annotated_size,
     ),
 ]

@@ -1,5 +1,7 @@
 """What a run needs before anything is built: files, a checkpoint to start from, a work directory and room in it."""
 
+import codecs
+import locale
 import os
 import shutil
 import tempfile
@@ -12,9 +14,10 @@ from typing import Any, NamedTuple
 from mmengine.config import Config, ConfigDict
 from torch import Tensor, nn
 
-from asl_mmdet.checkpoints import find_resumable, load_checkpoint
+from asl_mmdet.checkpoints import find_resumable, load_checkpoint, load_weights, weights_of
 from asl_mmdet.checks.finding import Finding, Rule, check
-from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.config_tree import find_blocks, find_datasets, shown_type, type_name
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import loss_nodes
 
 VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's VOC reads below its data_root
@@ -58,6 +61,13 @@ class DataFiles:
         """The paths that do not exist."""
         return [path for path in self.parts if "://" not in path and not os.path.exists(path)]
 
+    def unreadable(self) -> list[str]:
+        """The annotation files that pycocotools, which reads by the locale, reads wrongly or not at all."""
+        if codecs.lookup(locale.getpreferredencoding(False)).name == "utf-8":
+            return []
+        files = [path for path in self.parts if path.endswith(".json") and os.path.isfile(path)]
+        return [path for path in files if not Path(path).read_bytes().isascii()]
+
     def how_to_get(self) -> str:
         """What the data must look like, and how to name another place or make it."""
         root = self.parts[self.missing[0]][0]
@@ -90,14 +100,14 @@ def _parts_of(dataset: ConfigDict) -> Iterator[Any]:
     yield from files if isinstance(files, list) else [files]
     yield dataset.get("class_file")
     yield from prefixes.values() if isinstance(prefixes, dict) else [prefixes]
-    yield from VOC_PARTS if dataset.get("type") == "VOC" else []
+    yield from VOC_PARTS if type_name(dataset.get("type")) == "VOC" else []
 
 
 def _unknown_labels(cfg: Config) -> Iterator[str]:
     if cfg.train_dataloader.dataset.get("unannotated") == "ignore":
         for key, loss in loss_nodes(cfg).items():
-            if loss.type != "PartialLabelLoss":
-                yield f"train_dataloader.dataset.unannotated='ignore' with {key}.type={loss.type!r}"
+            if type_name(loss.type) != "PartialLabelLoss":
+                yield f"train_dataloader.dataset.unannotated='ignore' with {key}.type={shown_type(loss.type)}"
 
 
 @dataclass
@@ -128,39 +138,27 @@ class CheckpointFile:
 
     Args:
         path: A local file, or an address, which is not looked at.
-        model: The model, if it is built.
+        model: The model, if it is built; it gets the weights.
     """
 
     def __init__(self, path: str, model: nn.Module | None = None) -> None:
         self.path, self.is_local = path, "://" not in path
         self.exists = not self.is_local or Path(path).is_file()
-        self.state: dict[str, Any] | None = None
         self.problem = ""
+        self.misfits: list[str] = []
         if self.is_local and self.exists:
             try:
-                checkpoint = load_checkpoint(path)
-                self.state = checkpoint.get("state_dict", checkpoint)
-            except ValueError as error:
+                checkpoint = load_checkpoint(path, keep=True)  # it is read once: MMEngine gets the same
+            except UserError as error:
                 self.problem = str(error)
-        self.misfits = [] if model is None or self.state is None else _misfits(self.state, model)
+                return
+            if model is not None:
+                self.misfits = load_weights(model, weights_of(checkpoint))
 
     def nearby(self) -> str:
         """The checkpoints of its folder."""
         found = sorted(str(path) for path in Path(self.path).parent.glob("*.pth"))
         return f"In that folder are {', '.join(found)}." if found else "Check the path."
-
-
-def _misfits(state: dict[str, Any], model: nn.Module) -> list[str]:
-    return [
-        f"{name} {_shape(value)}: " + (f"{_shape(state[name])} there" if name in state else "missing")
-        for name, value in model.state_dict().items()
-        if name not in state or _shape(state[name]) != _shape(value)
-    ]
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    """That of a tensor; a module's extra state is anything, and has none."""
-    return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
 def _unwritable(work_dir: str) -> Iterator[str]:
@@ -192,6 +190,16 @@ class Room(NamedTuple):
 
 DATA_RULES: list[Rule[DataFiles]] = [
     Rule("P101", "error", "data not found", NO_START, lambda files: files.how_to_get(), lambda files: files.missing),
+]
+ENCODING_RULES: list[Rule[DataFiles]] = [
+    Rule(
+        "P105",
+        "error",
+        "annotation file that the locale cannot read",
+        "Training fails, or the names of the classes become others.",
+        "Set the environment variable PYTHONUTF8=1.",
+        lambda files: files.unreadable(),
+    ),
 ]
 LABEL_RULES: list[Rule[Config]] = [
     Rule(
@@ -273,7 +281,12 @@ ROOM_RULES: list[Rule[Room]] = [
 
 def check_data(cfg: Config, splits: Iterable[str]) -> list[Finding]:
     """Whether all files and folders exist that the ``splits`` ('train', 'val', 'test') read."""
-    return check(DATA_RULES, DataFiles(cfg, splits))
+    return check([*DATA_RULES, *ENCODING_RULES], DataFiles(cfg, splits))
+
+
+def check_encoding(cfg: Config, splits: Iterable[str]) -> list[Finding]:
+    """Whether pycocotools can read the annotation files of the ``splits`` in this locale."""
+    return check(ENCODING_RULES, DataFiles(cfg, splits))
 
 
 def check_labels(cfg: Config) -> list[Finding]:
@@ -284,7 +297,8 @@ def check_labels(cfg: Config) -> list[Finding]:
 def check_checkpoint(path: str, model: nn.Module | None = None) -> list[Finding]:
     """Whether ``path`` is a checkpoint, and one of ``model``.
 
-    MMEngine only warns about keys that do not fit, and starts from random weights, which shows as an AP of 0.
+    MMEngine only warns about keys that do not fit, and starts from random weights, which shows as an AP of 0. The model
+    gets the weights.
     """
     return check(CHECKPOINT_RULES, CheckpointFile(path, model))
 

@@ -3,12 +3,12 @@
 from itertools import chain
 from typing import Any
 
-from asl_mmdet.checks import class_rules, config, item_rules, preflight, set_rules
+from asl_mmdet.checks import class_rules, config, image_rules, item_rules, loaders, preflight, set_rules
 from asl_mmdet.checks.finding import Rule
 
 LISTS: list[list[Rule[Any]]] = [
     value
-    for module in (set_rules, class_rules, item_rules, config, preflight)
+    for module in (set_rules, class_rules, item_rules, image_rules, config, preflight, loaders)
     for name, value in vars(module).items()
     if name.endswith("_RULES")
 ]

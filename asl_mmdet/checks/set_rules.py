@@ -64,8 +64,9 @@ def _other_number(coco: CocoSet) -> Iterator[str]:
         number, place = len(coco.names), "the file"
     else:
         return
-    if coco.num_classes not in (None, number):
-        yield f"{coco.num_classes} in the head, {number} in {place}; write num_classes={number}"
+    for key, found in coco.class_counts.items():
+        if found != number:
+            yield f"{key}={found}, {number} in {place}; write {key.rpartition('.')[2]}={number}"
 
 
 def _why_unusable(coco: CocoSet) -> str:

@@ -28,13 +28,15 @@ from asl_mmdet.checks import check_labels, preflight
 from asl_mmdet.cli.common import check_data, fail, load_config, need, stop_on, tell
 from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
 from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.errors import UserError
+from asl_mmdet.locks import locked
 
 PREDICTIONS = "predictions.jsonl"
 
 
 def main(args: argparse.Namespace) -> None:
     """Predict what is not predicted yet, and write the findings."""
-    cfg = load_config(args)
+    cfg = load_config(args, "model", "val_dataloader" if args.validation else "train_dataloader")
     out: Path = args.out or Path(cfg.work_dir) / ("audit_validation" if args.validation else "audit")
     try:
         limits = Limits(min_score=args.score_thr)
@@ -44,9 +46,9 @@ def main(args: argparse.Namespace) -> None:
         if target:
             content = add_missing(labels.content, rows, args.apply, args.as_ignore)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(json.dumps(content))
+            target.write_text(json.dumps(content), encoding="utf-8")
             _say_added(target, content[SOURCE][-1]["added"], rows, args.apply)
-    except ValueError as error:
+    except (UserError, BlockingIOError) as error:
         fail(str(error))
     if target and args.validation:
         _say_how_to_evaluate(cfg, target)
@@ -81,9 +83,9 @@ def _target(args: argparse.Namespace, out: Path, labels: Labels) -> Path | None:
     check_options(args.apply, args.as_ignore and labels.is_tags)
     target: Path = args.apply_to or out / "annotations.json"
     if target.exists() and target.samefile(labels.path):
-        raise ValueError(f"--apply-to {target} is the annotation file itself: name another")
+        raise UserError(f"--apply-to {target} is the annotation file itself: name another")
     if target.exists() and not args.force:
-        raise ValueError(f"{target} exists: name another by --apply-to, or overwrite it by --force")
+        raise UserError(f"{target} exists: name another by --apply-to, or overwrite it by --force")
     return target
 
 
@@ -127,15 +129,16 @@ def _by_checkpoint(cfg: Config, args: argparse.Namespace, out: Path, labels: Lab
     check_data(cfg, "val" if args.validation else "train")
     if args.validation:
         stop_on(check_labels(cfg, "val"))
-    file = PredictionFile(out / PREDICTIONS, source_of(cfg, args.checkpoint, labels, args.tta))
-    if labels.images.keys() - file.predictions.keys():
-        test_on_training_images(cfg, labels)
-        cfg.resume, cfg.work_dir = False, str(out / "logs")
-        backbone = cfg.model.get("backbone", {})
-        if args.tta:
-            add_test_time_augmentation(cfg)
-        runner = runner_of(cfg, args.checkpoint, backbone)
-        predict(runner, cfg, file, labels.images)
+    with locked(out):
+        file = PredictionFile(out / PREDICTIONS, source_of(cfg, args.checkpoint, labels, args.tta))
+        if labels.images.keys() - file.predictions.keys():
+            test_on_training_images(cfg, labels)
+            cfg.resume, cfg.work_dir = False, str(out / "logs")
+            backbone = cfg.model.get("backbone", {})
+            if args.tta:
+                add_test_time_augmentation(cfg)
+            runner = runner_of(cfg, args.checkpoint, backbone)
+            predict(runner, cfg, file, labels.images)
     return file.predictions
 
 
@@ -143,29 +146,31 @@ def _by_folds(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels) 
     """The predictions of the models of all folds, each for its own part of the images."""
     folds = Folds(cfg, labels, args.folds, out / "folds", args.tta)
     check_data(cfg, "train")
-    file = PredictionFile(out / PREDICTIONS, folds.source())
-    if labels.images.keys() - file.predictions.keys():
-        if untaught := list(folds.untaught()):
-            tell(f"warning: all images of {', '.join(untaught)} are in one fold, whose model does not learn it")
-        file.append({})  # a run that is stopped is continued with the same options alone
-        if args.jobs > 1:
-            os.environ["OMP_NUM_THREADS"] = "1"
-        try:
-            failures = folds.run(args.jobs)
-        except BlockingIOError as error:
-            fail(str(error))
-        if failures:
-            fail("\n".join([f"{len(failures)} of {args.folds} folds failed", *failures]))
-        file.append(folds.predictions())
+    with locked(out):
+        file = PredictionFile(out / PREDICTIONS, folds.source())
+        if labels.images.keys() - file.predictions.keys():
+            _run_folds(folds, file, args.jobs)
     return file.predictions
 
 
+def _run_folds(folds: Folds, file: PredictionFile, jobs: int) -> None:
+    """Train and predict what is missing."""
+    if untaught := list(folds.untaught()):
+        tell(f"warning: all images of {', '.join(untaught)} are in one fold, whose model does not learn it")
+    file.append({})  # a run that is stopped is continued with the same options alone
+    if jobs > 1:
+        os.environ["OMP_NUM_THREADS"] = "1"
+    if failures := folds.run(jobs):
+        fail("\n".join([f"{len(failures)} of {len(folds.parts)} folds failed", *failures]))
+    file.append(folds.predictions())
+
+
 def _check_classes(checkpoint: str, labels: Labels) -> None:
-    """ValueError if the checkpoint says that it is of other classes."""
-    state = load_checkpoint(checkpoint)
+    """UserError if the checkpoint says that it is of other classes."""
+    state = load_checkpoint(checkpoint, keep=True)
     classes = ((state.get("meta") or {}).get("dataset_meta") or {}).get("classes")
     if classes is not None and sorted(classes) != sorted(labels.names.values()):
-        raise ValueError(
+        raise UserError(
             f"{checkpoint} is of the classes {', '.join(classes)}, and {labels.path} is audited for "
             f"{', '.join(labels.names.values())}: use a checkpoint of this config"
         )

@@ -12,8 +12,9 @@ from typing import Any
 from mmengine import load
 from mmengine.config import Config
 
-from asl_mmdet.benchmark import Plan, Run, run_plan
-from asl_mmdet.cli.common import check_data, fail
+from asl_mmdet.benchmark import Plan, Run, differing, refusal, run_plan
+from asl_mmdet.cli.common import check_data, fail, tell
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import DETECTION, task_of
 from asl_mmdet.visualization import draw_detections
 
@@ -48,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
         return
     try:
         plan = Plan.read(args.plan)
-    except ValueError as error:
+    except UserError as error:
         fail(str(error))
     out = args.out or Path("work_dirs") / "benchmark" / plan.name
     show(plan, out, args.jobs)
@@ -58,13 +59,16 @@ def main(args: argparse.Namespace) -> None:
         for run in plan.runs():
             print(f"  {run}{'  finished' if is_finished(out, run) else ''}")
         return
+    if args.report and (found := differing(plan, out)):
+        tell(f"warning: runs that were made with something else are reported too\n{refusal(found)}")
     failures = [] if args.report else run_all(plan, out, args)
-    results = [json.loads((out / str(run) / "result.json").read_text()) for run in finished_runs(plan, out)]
+    results = [json.loads((out / str(run) / "result.json").read_bytes()) for run in finished_runs(plan, out)]
     if results:
         rows = Rows.of(results, out.name)
         rows.write(out)
         write_report(rows, failures, out, plan.name, pictures_of(plan, out))
-        print(f"\n{(out / 'report.md').read_text()}\n{out / 'report.html'}, {out / 'runs.csv'}")
+        report = (out / "report.md").read_text(encoding="utf-8")
+        print(f"\n{report}\n{out / 'report.html'}, {out / 'runs.csv'}")
         if args.append:
             rows.add_to(args.append, args.tables)
     if failures or not results:
@@ -82,7 +86,7 @@ def show_rows(args: argparse.Namespace) -> None:
             print(report_each(rows, args.out))
             if args.append:
                 rows.add_to(args.append, args.tables)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, UserError) as error:
         fail(str(error))
 
 
@@ -125,5 +129,5 @@ def run_all(plan: Plan, out: Path, args: argparse.Namespace) -> list[str]:
     }[args.launcher]
     try:
         return run_plan(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])
-    except BlockingIOError as error:
+    except (UserError, BlockingIOError) as error:
         fail(str(error))

@@ -5,12 +5,15 @@ import sys
 
 from asl_mmdet.checks import check_config, check_datasets, preflight
 from asl_mmdet.checks.finding import without
-from asl_mmdet.cli.common import load_config, stop_on
+from asl_mmdet.checks.loaders import check_loaders
+from asl_mmdet.cli.common import fail, load_config, stop_on
 
 
 def main(args: argparse.Namespace) -> None:
     """Print what is found, data set by data set."""
     cfg = load_config(args)
+    if not any(cfg.get(f"{split}_dataloader") for split in args.splits):
+        fail(f"{args.config} has no {' and no '.join(f'{split}_dataloader' for split in args.splits)} to check")
     found = check_datasets(cfg, args.splits, read_images=not args.fast)
     found = {key: without(findings, args.ignore) for key, findings in found.items()}
     for key in found:
@@ -20,7 +23,9 @@ def main(args: argparse.Namespace) -> None:
     if not found:
         stop_on(preflight.check_data(cfg, args.splits), args.ignore)
         print(f"no data set of {args.config} is in COCO format: only their files and folders were looked for")
-    settings = without(check_config(cfg), args.ignore)
+    settings = without([*check_config(cfg), *preflight.check_encoding(cfg, args.splits)], args.ignore)
+    if not any(finding.is_error for findings in [*found.values(), settings] for finding in findings):
+        settings += without(check_loaders(cfg, args.splits), args.ignore)  # now they can be built
     for finding in settings:
         print(finding)
     bad = [finding for findings in [*found.values(), settings] for finding in findings]

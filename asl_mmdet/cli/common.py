@@ -11,14 +11,18 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
-from mmengine.registry import RUNNERS
+from mmengine.registry import MODEL_WRAPPERS, RUNNERS
 from mmengine.runner import Runner
 
 from asl_mmdet.checkpoints import only_weights
 from asl_mmdet.checks import Finding, check_datasets, preflight
 from asl_mmdet.checks.finding import without
+from asl_mmdet.config_tree import find_type, require
+from asl_mmdet.errors import UserError
 from asl_mmdet.stack import DISTRIBUTIONS, not_found
-from asl_mmdet_cli.messages import fail, need_config, tell
+from asl_mmdet_cli.messages import fail, is_first_process, need_config, tell
+
+_RANK_OF = {"slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}  # by launcher
 
 
 def need(*packages: str) -> None:
@@ -31,15 +35,22 @@ def need(*packages: str) -> None:
         fail(f"{', '.join(missing)} cannot be found here: `pip install {' '.join(missing)}` first")
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and lay the common options over it."""
+def load_config(args: argparse.Namespace, *keys: str) -> Config:
+    """Read the config and lay the common options over it; end with a message if it lacks one of the keys."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    if (rank := os.environ.get(_RANK_OF.get(args.launcher, ""))) is not None:
+        # MMEngine sets it when it forms the process group, and messages come before.
+        os.environ.setdefault("RANK", rank)
     need_config(args.config)
     try:
         cfg = Config.fromfile(args.config)
         cfg.merge_from_dict(read_options(args.cfg_options or []))
     except Exception as error:  # a config is a program: anything can come out of it
         fail(f"the config {args.config} cannot be read: {_with_causes(error)}")
+    try:
+        require(cfg, *keys)
+    except UserError as error:
+        fail(str(error))
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     return cfg
@@ -65,8 +76,17 @@ def build_runner(cfg: Config) -> Runner:
     only_weights()
     if cfg.launcher == "pytorch" and get_device() == "cpu":  # MMEngine's launcher would give every process a GPU
         torch.distributed.init_process_group("gloo")
-        cfg.setdefault("model_wrapper_cfg", dict(type="MMDistributedDataParallel", device_ids=None))
+        cfg.model_wrapper_cfg = _wrapper_on_cpus(cfg)
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def _wrapper_on_cpus(cfg: Config) -> dict[str, Any]:
+    """What MMEngine wraps the model in, with its own defaults but for the GPU that each process would get."""
+    unused = cfg.get("find_unused_parameters", False)
+    given = cfg.get("model_wrapper_cfg") or dict(broadcast_buffers=False, find_unused_parameters=unused)
+    kind = find_type(MODEL_WRAPPERS, given.get("type", "MMDistributedDataParallel"))
+    takes_device = isinstance(kind, type) and issubclass(kind, torch.nn.parallel.DistributedDataParallel)
+    return {"type": "MMDistributedDataParallel", **({"device_ids": None} if takes_device else {}), **given}
 
 
 def end_processes() -> None:
@@ -88,7 +108,7 @@ def stop_on(findings: Iterable[Finding], ignored: Iterable[str] = ()) -> None:
             tell(str(finding))
     errors = [str(finding) for finding in left if finding.is_error]
     if errors:
-        raise SystemExit("\n".join(errors) if os.environ.get("RANK", "0") == "0" else 1)
+        raise SystemExit("\n".join(errors) if is_first_process() else 1)
 
 
 def check_data(cfg: Config, *splits: str) -> None:
@@ -98,7 +118,7 @@ def check_data(cfg: Config, *splits: str) -> None:
 
 def check_test_set(cfg: Config, ignored: Iterable[str] = ()) -> None:
     """Say what is wrong with the annotations of the test set; end if its numbers would be wrong, or there were none."""
-    if os.environ.get("RANK", "0") != "0":
+    if not is_first_process():
         return
     found = check_datasets(cfg, ("test",), read_images=False)
     findings = without((one for findings in found.values() for one in findings), ignored)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.cli.common import fail
+from asl_mmdet.errors import UserError
 
 MODELS = ("tresnet_m", "tresnet_l", "tresnet_xl", "tresnet_v2_l")
 PREFIX = "backbone.timm_model."
@@ -89,7 +90,7 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The whole checkpoint, and the state dict in it."""
     try:
         checkpoint = load_checkpoint(str(path))
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, UserError) as error:
         fail(str(error))
     state = checkpoint
     for key in ("model", "state_dict"):

@@ -7,16 +7,20 @@ from collections import Counter
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco_format import read_json
 from asl_mmdet.drop_boxes import drop_boxes
+from asl_mmdet.errors import UserError
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the file, and say what is left of every class."""
     try:
         coco = read_json(args.annotations)
+    except (UserError, OSError) as error:
+        fail(f"{args.annotations} cannot be read: {error}")
+    try:
         result = drop_boxes(coco, args.protocol, args.rate, args.seed)
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result))
-    except (OSError, ValueError) as error:
+        args.out.write_text(json.dumps(result), encoding="utf-8")
+    except (UserError, OSError) as error:
         fail(f"{args.annotations}: {error}")
     except (KeyError, TypeError, AttributeError) as error:
         fail(f"{args.annotations} is no COCO-format annotation file: {type(error).__name__}: {error}")

@@ -5,6 +5,7 @@ import argparse
 from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import fail, load_config, need, stop_on
 from asl_mmdet.deploy.detector import load_detector
+from asl_mmdet.errors import UserError
 
 
 def main(args: argparse.Namespace) -> None:
@@ -12,7 +13,7 @@ def main(args: argparse.Namespace) -> None:
     need("onnx", "onnxruntime", *(["onnxscript"] if args.dynamo else []))
     from asl_mmdet.deploy.export import compare, export_onnx
 
-    cfg = load_config(args)
+    cfg = load_config(args, "model")
     stop_on(preflight.check_checkpoint(args.checkpoint))
     partial = args.out.with_name(f"{args.out.name}.partial")
     try:
@@ -23,9 +24,9 @@ def main(args: argparse.Namespace) -> None:
         for difference in differences:
             print(difference)
         if any(one.largest > args.tolerance * max(1.0, one.magnitude) for one in differences):
-            raise ValueError(f"the outputs differ from PyTorch's by more than --tolerance {args.tolerance:g}")
+            raise UserError(f"the outputs differ from PyTorch's by more than --tolerance {args.tolerance:g}")
         partial.replace(args.out)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         fail(str(error))
     finally:
         partial.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco_format import read_json
+from asl_mmdet.errors import UserError
 from asl_mmdet.fix_annotations import fix_annotations
 
 
@@ -15,7 +16,7 @@ def main(args: argparse.Namespace) -> None:
     like = _read(args.like) if args.like else None
     try:
         content, changes = fix_annotations(_read(args.annotations), like, args.corners, args.image_folder)
-    except ValueError as error:
+    except UserError as error:
         fail(f"{args.annotations}: {error}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(content), encoding="utf-8")
@@ -26,5 +27,5 @@ def main(args: argparse.Namespace) -> None:
 def _read(path: Path) -> Any:
     try:
         return read_json(path)
-    except (OSError, ValueError) as error:
+    except (UserError, OSError) as error:
         fail(f"{path} cannot be read: {error}")

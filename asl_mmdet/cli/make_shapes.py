@@ -6,6 +6,7 @@ import time
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco_format import read_json
+from asl_mmdet.errors import UserError
 from asl_mmdet.shapes import make_shapes
 
 
@@ -18,7 +19,7 @@ def main(args: argparse.Namespace) -> None:
     start = time.perf_counter()
     try:
         make_shapes(root, **options)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         fail(str(error))
     number = len(read_json(root / "annotations" / "train.json")["annotations"])
     print(

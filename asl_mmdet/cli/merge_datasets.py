@@ -5,6 +5,7 @@ import json
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco_format import read_json
+from asl_mmdet.errors import UserError
 from asl_mmdet.merge_datasets import counts, left_out, merge
 
 
@@ -14,14 +15,14 @@ def main(args: argparse.Namespace) -> None:
     for path in args.annotations:
         try:
             files[str(path)] = read_json(path)
-        except (OSError, ValueError) as error:
+        except (UserError, OSError) as error:
             fail(f"{path} cannot be read: {error}")
     try:
         merged = merge(files, args.folders)
-    except ValueError as error:
+    except UserError as error:
         fail(str(error))
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(merged))
+    args.out.write_text(json.dumps(merged), encoding="utf-8")
     for number, path in enumerate(files, 1):
         print(f"file {number}: {path}, {len(files[path]['images'])} images")
     rows = [[name, *("not labelled" if n is None else str(n) for n in found)] for name, found in counts(files)]

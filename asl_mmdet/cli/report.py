@@ -14,6 +14,8 @@ from mmengine import Config, load
 
 from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.cli.common import fail
+from asl_mmdet.config_tree import require, type_name
+from asl_mmdet.errors import UserError
 from asl_mmdet.logs import Rows, read_log
 from asl_mmdet.task import DETECTION, Task, loss_nodes, task_of
 from asl_mmdet.visualization import draw_detections
@@ -75,13 +77,17 @@ def last_probabilities(train: Rows) -> str:
 def main(args: argparse.Namespace) -> None:
     """Write the curve and the pictures into the work directory, and print where everything is."""
     cfg = Config.fromfile(args.config)
+    try:
+        require(cfg, "model", "test_dataloader")
+    except UserError as error:
+        fail(str(error))
     task = task_of(cfg)
     train, val = read_log(args.work_dir)
     val = {step: row for step, row in val.items() if task.logged_metric in row}
     if not train or not val:
         fail(f"there is no log of a training run with evaluation in {args.work_dir}")
-    loss = " and ".join(dict.fromkeys(str(node.type) for node in loss_nodes(cfg).values()))
-    title = f"{Path(args.config).stem}: {cfg.model.get('model_type', cfg.model.type)} with {loss}"
+    loss = " and ".join(dict.fromkeys(type_name(node.type) for node in loss_nodes(cfg).values()))
+    title = f"{Path(args.config).stem}: {type_name(cfg.model.get('model_type', cfg.model.type))} with {loss}"
     plot_curve(train, val, task, title, args.work_dir / "curve.png")
     probabilities = last_probabilities(train)
     if probabilities:

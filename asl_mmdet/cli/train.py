@@ -1,7 +1,6 @@
 """Train the model of a config."""
 
 import argparse
-import os
 from collections.abc import Sequence
 
 from mmengine.config import Config
@@ -9,25 +8,28 @@ from mmengine.device import get_device
 
 from asl_mmdet.checks import check_config, check_datasets, preflight
 from asl_mmdet.checks.finding import without
+from asl_mmdet.checks.loaders import check_loader
 from asl_mmdet.cli.common import (
     build_runner,
     end_processes,
     fail,
+    is_first_process,
     load_config,
     prepare_start,
     stop_on,
     tell,
 )
+from asl_mmdet.config_tree import add_hooks, type_name
 from asl_mmdet.visualization import plain_text
 
 
 def main(args: argparse.Namespace) -> None:
     """Parse the options, check what can be checked now, and hand over to MMEngine's runner."""
-    cfg = load_config(args)
+    cfg = load_config(args, "model", "train_dataloader", "train_cfg", "optim_wrapper")
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.loss_scale = "dynamic"
-    if cfg.get("optim_wrapper", {}).get("type") == "AmpOptimWrapper" and get_device() == "cpu":
+    if type_name(cfg.get("optim_wrapper", {}).get("type")) == "AmpOptimWrapper" and get_device() == "cpu":
         tell("mixed precision on a CPU: bfloat16 (MMEngine's AmpOptimWrapper needs an accelerator)")
         cfg.optim_wrapper.type = "BFloat16OptimWrapper"
         for key in ("loss_scale", "dtype", "use_fsdp"):
@@ -43,14 +45,13 @@ def main(args: argparse.Namespace) -> None:
     stop_on(preflight.check_data(cfg, ("train", "val")), args.ignore)
     if not args.skip_checks:
         check(cfg, args.ignore)
-    hooks = list(cfg.get("custom_hooks") or [])
-    for name in ["NonFiniteLossHook", *(["EvaluateOnResumeHook"] if cfg.get("resume") else [])]:
-        if not any(hook["type"] == name for hook in hooks):
-            hooks.append(dict(type=name))
-    cfg.custom_hooks = hooks  # a list that Config.setdefault gives back is not the one that it keeps
+    add_hooks(cfg, "NonFiniteLossHook")
+    if cfg.get("resume"):
+        add_hooks(cfg, "EvaluateOnResumeHook", "ResumedSettingsHook")
     stop_on(preflight.check_work_dir(cfg.work_dir), args.ignore)
     runner = build_runner(cfg)
     stop_on(preflight.check_space(cfg.work_dir, runner.model), args.ignore)
+    stop_on(check_loader("train_dataloader", runner.train_dataloader), args.ignore)
     with plain_text():  # a visualization hook may draw
         runner.train()
     del runner
@@ -59,7 +60,7 @@ def main(args: argparse.Namespace) -> None:
 
 def check(cfg: Config, ignored: Sequence[str]) -> None:
     """Say what is wrong with the config and the annotations; end if training would fail or learn nothing useful."""
-    if os.environ.get("RANK", "0") != "0":
+    if not is_first_process():
         return
     found = dict(check_datasets(cfg, ("train", "val"), read_images=False), config=check_config(cfg))
     found = {key: without(findings, ignored) for key, findings in found.items()}

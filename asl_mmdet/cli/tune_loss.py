@@ -1,7 +1,6 @@
 """Find the loss and parameters that fit a data set: each trial is a run of the benchmark."""
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -15,15 +14,18 @@ from asl_mmdet.benchmark import Plan, run_plan
 from asl_mmdet.cli.common import check_data, fail, load_config, need, tell
 from asl_mmdet.coco_format import read_json
 from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.errors import UserError
+from asl_mmdet.run_key import KEY, differences, key_of, read_key, write_key
 from asl_mmdet.task import loss_node, task_of
 from asl_mmdet.tuning import OWN, Tried, block_of, search, split_annotations
 from asl_mmdet.tuning.report import table_of, write_best, write_csv
+from asl_mmdet.tuning.search import DATABASE
 
 
 def main(args: argparse.Namespace) -> None:
     """Split the training set, try losses, and write what was found."""
     need("optuna")
-    cfg = load_config(args)
+    cfg = load_config(args, "model", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg")
     out = args.out or Path("work_dirs") / "tune" / Path(args.config).stem
     trainer = Trainer(out / "base.py", out / "trials", tuple(args.seeds))
     try:
@@ -36,7 +38,7 @@ def main(args: argparse.Namespace) -> None:
             fail("\n".join(problems))
         tell(f"a share of {args.val_share:g} of the training images is set aside to judge by: {held_out}")
         tried = search(trainer, task, args.losses, out, args.trials, args.minutes, args.seeds[0], own)
-    except (ValueError, BlockingIOError) as error:
+    except (UserError, BlockingIOError) as error:
         fail(str(error))
     best = tried[0]
     if best.value != best.value:
@@ -56,11 +58,11 @@ def train_node(cfg: Config) -> Any:
     """The one data set to train on.
 
     Raises:
-        ValueError: If the training set is not one file in COCO format.
+        UserError: If the training set is not one file in COCO format.
     """
     datasets = [node for _, node in find_datasets(cfg.train_dataloader, "train_dataloader")]
     if len(datasets) != 1 or not str(datasets[0].get("ann_file", "")).endswith(".json"):
-        raise ValueError(
+        raise UserError(
             f"train_dataloader has {len(datasets)} data sets, and one with an ann_file in COCO format (.json) is needed"
         )
     return datasets[0]
@@ -76,34 +78,32 @@ def refuse_another(out: Path, cfg: Config, args: argparse.Namespace) -> None:
     """Note what the trials in a folder depend on.
 
     Raises:
-        ValueError: If the folder has trials of something else.
+        UserError: If the folder has trials of something else.
     """
-    text = f"{cfg.pretty_text}{args.seeds}{args.val_share}{sorted(args.losses)}".encode()
-    wanted, note = hashlib.sha256(text + annotations_of(cfg).read_bytes()).hexdigest(), out / "key"
-    if note.is_file() and note.read_text() != wanted:
-        raise ValueError(
-            f"{out} has trials with another config, data set, --losses, --seeds or --val-share: use another --out, or "
-            "remove it"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    note.write_text(wanted)
+    wanted = key_of(cfg, seeds=args.seeds, val_share=args.val_share, losses=sorted(args.losses))
+    there = read_key(out)
+    if there is None and (out / DATABASE).exists():
+        raise UserError(f"{out} has trials, and no {KEY} says what of: use another --out, or remove it")
+    if there is not None and (lines := differences(there, wanted)):
+        raise UserError(f"{out} has trials with something else: {'; '.join(lines)}. Use another --out, or remove it")
+    write_key(out, wanted)
 
 
 def use_parts(cfg: Config, folder: Path, share: float, seed: int) -> str:
     """Have the config train on one part of its training set and validate on the other; says what is on the latter.
 
     Raises:
-        ValueError: If the training set is no file in COCO format, or too small.
+        UserError: If the training set is no file in COCO format, or too small.
     """
     node, path = train_node(cfg), annotations_of(cfg)
     try:
         parts = split_annotations(read_json(path), share, seed)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no COCO-format annotation file: {type(error).__name__}: {error}") from error
+        raise UserError(f"{path} is no COCO-format annotation file: {type(error).__name__}: {error}") from error
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / name for name in ("train.json", "val.json")]
     for file, part in zip(files, parts, strict=True):
-        file.write_text(json.dumps(part))
+        file.write_text(json.dumps(part), encoding="utf-8")
     node.ann_file = str(files[0].resolve())
     for split in ("val", "test"):
         loader = cfg[f"{split}_dataloader"]
@@ -167,7 +167,7 @@ class Trainer:
             raise RuntimeError("\n".join(failures))
         values = []
         for run in plan.runs():
-            result = json.loads((self.out / str(run) / "result.json").read_text())
+            result = json.loads((self.out / str(run) / "result.json").read_text(encoding="utf-8"))
             values.append(result["metrics"][result["main_metric"]])
             for checkpoint in (self.out / str(run) / "run").glob("*.pth"):
                 checkpoint.unlink()

@@ -2,7 +2,7 @@
 
 import argparse
 import csv
-import hashlib
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,16 @@ from asl_mmdet.cli.common import (
     check_data,
     end_processes,
     fail,
+    is_first_process,
     load_config,
     stop_on,
     tell,
 )
 from asl_mmdet.cli.test import dump_to, runner_of
+from asl_mmdet.config_tree import type_name
+from asl_mmdet.errors import UserError
+from asl_mmdet.locks import locked
+from asl_mmdet.run_key import KEY, digest_of, key_of, read_key, write_key
 from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.thresholds.calibration import errors_of
 from asl_mmdet.thresholds.choose import CrossFitted, Objective, Settings, calibrated, counts, cross_fit, f_score, fit
@@ -40,8 +45,8 @@ def main(args: argparse.Namespace) -> None:
     """Predict unless that is done, choose, print the tables and write the files."""
     if missing := [name for name in ("sklearn", "matplotlib") if find_spec(name) is None]:
         fail(f"this needs {' and '.join(missing)}, not installed here: pip install 'scikit-learn>=1.5' matplotlib")
-    cfg = load_config(args)
-    if cfg.model.type == "WithThresholds":
+    cfg = load_config(args, "model", "val_dataloader", "val_evaluator", "test_cfg")
+    if type_name(cfg.model.type) == "WithThresholds":
         fail(f"model.type='WithThresholds' in {args.config}: tune by the config without it")
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     stop_on(preflight.check_checkpoint(args.checkpoint))
@@ -55,12 +60,15 @@ def main(args: argparse.Namespace) -> None:
     else:
         if cfg.model.get("test_cfg"):
             cfg.model.test_cfg = lower_score_thr(cfg.model.test_cfg, args.score_thr)
-        predictions = load_predictions(predict(cfg, args.checkpoint, out))
+        try:
+            predictions = load_predictions(predict(cfg, args.checkpoint, out))
+        except BlockingIOError as error:
+            fail(str(error))
     try:
         scored = score(cfg, predictions, args.iou)
         cross_fitted = cross_fit(scored, settings)
         thresholds, calibration = fit(scored, settings)
-    except ValueError as error:
+    except UserError as error:
         fail(str(error))
     rows = table(scored, thresholds.of_class, cross_fitted)
     summary = macro(scored, cross_fitted)
@@ -113,21 +121,19 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 def predict(cfg: Config, checkpoint: str, out: Path) -> Path:
     """The predictions on the validation set; those of an earlier call are taken where nothing changed."""
-    path, key = out / "predictions.pkl", out / "predictions.key"
-    stat = Path(checkpoint).stat()
-    text = f"{cfg.pretty_text}{Path(checkpoint).resolve()}{stat.st_size}{stat.st_mtime_ns}"
-    wanted = hashlib.sha256(text.encode()).hexdigest()
-    if path.is_file() and key.is_file() and key.read_text() == wanted:
-        tell(f"reusing {path}")
-        return path
-    runner = runner_of(cfg, checkpoint)
-    out.mkdir(parents=True, exist_ok=True)
-    key.unlink(missing_ok=True)
-    runner.test_evaluator.metrics = [dump_to(path, cfg)]
-    runner.test()
-    del runner
-    end_processes()
-    key.write_text(wanted)
+    path = out / "predictions.pkl"
+    wanted = key_of(cfg, checkpoint=digest_of(checkpoint))
+    with locked(out) if is_first_process() else nullcontext():
+        if path.is_file() and read_key(out) == wanted:
+            tell(f"reusing {path}")
+            return path
+        runner = runner_of(cfg, checkpoint)
+        (out / KEY).unlink(missing_ok=True)
+        runner.test_evaluator.metrics = [dump_to(path, cfg)]
+        runner.test()
+        del runner
+        end_processes()
+        write_key(out, wanted)
     return path
 
 
@@ -154,7 +160,7 @@ def share_of(cfg: Config, predictions: list[dict[str, Any]]) -> list[str]:
     """What share of the validation set's objects has no box; nothing where it is not one data set in COCO format."""
     try:
         labels = Labels(cfg, "val_dataloader")
-    except ValueError:
+    except UserError:
         return []
     found = {}
     for prediction in predictions:
@@ -209,7 +215,7 @@ def write(out: Path, content: ThresholdFile, scored: Scored, cross_fitted: Cross
     from asl_mmdet.thresholds.plots import plot_precision_recall, plot_reliability
 
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "thresholds.csv").open("w", newline="") as file:
+    with (out / "thresholds.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -234,7 +240,7 @@ def show(
     for name, values in errors.items():
         print(f"{name}: " + ", ".join(f"{key} {100 * value:.1f}" for key, value in values.items()))
     print("precision, recall, f1, 'one threshold', 'chosen' and 'after' are cross-fitted over images")
-    used: dict[str, Any] = dict(type=cfg.model.type)
+    used: dict[str, Any] = dict(type=type_name(cfg.model.type))
     wrap_model(used, str(out / "thresholds.json"))
     print(f"\n{out / 'thresholds.json'}, thresholds.csv, precision_recall.png, reliability.png")
     print(f"in a config: model = dict({', '.join(f'{key}={value!r}' for key, value in used.items())})")

@@ -9,10 +9,11 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope
-from torch import nn
 
-from asl_mmdet.checkpoints import load_checkpoint
-from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.checkpoints import load_checkpoint, load_weights, weights_of
+from asl_mmdet.checks.heads import class_counts
+from asl_mmdet.config_tree import find_datasets, find_type, type_name
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import DETECTION, task_of
 from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet.thresholds.model import wrap_model
@@ -36,11 +37,16 @@ def load_detector(
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        ValueError: If the weights are those of another model, or as :func:`build_detector`.
+        UserError: If the weights are those of another model, or as :func:`build_detector`.
     """
     state = load_checkpoint(checkpoint)
     model = build_detector(cfg, classes_of(cfg, state), thresholds)
-    _load_weights(model, state.get("state_dict", state), checkpoint)
+    if unfit := load_weights(model, weights_of(state)):
+        number = len(model.state_dict())
+        raise UserError(
+            f"{checkpoint} is not a checkpoint of this config: {len(unfit)} of {number} weights do not fit, the first "
+            f"is {unfit[0]}"
+        )
     return model.to(device or get_device())
 
 
@@ -53,37 +59,42 @@ def build_detector(cfg: Config, classes: Sequence[str], thresholds: str | None =
         thresholds: A ``thresholds.json`` by which the predictions are calibrated and cut.
 
     Raises:
-        ValueError: If the config is a classifier's, if the model has another number of classes, or if the thresholds
+        UserError: If the config is a classifier's, if the model has another number of classes, or if the thresholds
             are for other classes or the config has some already.
     """
     if task_of(cfg) is not DETECTION:
-        raise ValueError("CONFIG is a multi-label classifier's: predict by mmpretrain's ImageClassificationInferencer")
+        raise UserError("CONFIG is a multi-label classifier's: predict by mmpretrain's ImageClassificationInferencer")
     cfg = deepcopy(cfg)
     if thresholds:
-        if cfg.model.type == "WithThresholds":
-            raise ValueError(f"--thresholds {thresholds}: the config has {cfg.model.thresholds} already; leave one out")
+        if type_name(cfg.model.type) == "WithThresholds":
+            raise UserError(f"--thresholds {thresholds}: the config has {cfg.model.thresholds} already; leave one out")
         ThresholdFile.read(thresholds).check_classes(classes, "the model")
         wrap_model(cfg.model, thresholds)
+    _check_number(class_counts(cfg), classes)
     _download_nothing(cfg.model.get("backbone", {}))
     register_all_modules(init_default_scope=False)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmdet"):
         model: Detector = MODELS.build(cfg.model)
-    number = getattr(getattr(model, "bbox_head", None), "num_classes", len(classes))
-    if number != len(classes):
-        raise ValueError(
-            f"model.bbox_head.num_classes={number}, and the checkpoint is of {len(classes)} classes, "
-            f"{', '.join(classes[:5])}, ...: use the config that it was trained with"
-        )
     model.cfg = cfg
     model.dataset_meta = dict(classes=tuple(classes))
     return model.eval()
+
+
+def _check_number(counts: dict[str, Any], classes: Sequence[str]) -> None:
+    if any(key.endswith("num_things_classes") for key in counts):
+        return  # panoptic: the classes are of things and of stuff
+    if wrong := [f"{key}={number}" for key, number in counts.items() if number != len(classes)]:
+        raise UserError(
+            f"{wrong[0]}, and the checkpoint is of {len(classes)} classes, {', '.join(classes[:5])}, ...: use the "
+            "config that it was trained with"
+        )
 
 
 def classes_of(cfg: Config, checkpoint: dict[str, Any]) -> tuple[str, ...]:
     """The names of the labels: those that MMEngine wrote into the checkpoint, or the test set's.
 
     Raises:
-        ValueError: If neither names them.
+        UserError: If neither names them.
     """
     meta = (checkpoint.get("meta") or {}).get("dataset_meta") or {}
     for key in ("classes", "CLASSES"):
@@ -91,10 +102,10 @@ def classes_of(cfg: Config, checkpoint: dict[str, Any]) -> tuple[str, ...]:
             return tuple(meta[key])
     for _, dataset in find_datasets(cfg.get("test_dataloader") or {}, "test_dataloader"):
         given = dataset.get("metainfo") or {}
-        classes = given.get("classes") or getattr(DATASETS.get(dataset.type), "METAINFO", {}).get("classes")
+        classes = given.get("classes") or getattr(find_type(DATASETS, dataset.type), "METAINFO", {}).get("classes")
         if classes and not isinstance(classes, str):
             return tuple(classes)
-    raise ValueError("neither the checkpoint nor test_dataloader.dataset.metainfo.classes has the names of the classes")
+    raise UserError("neither the checkpoint nor test_dataloader.dataset.metainfo.classes has the names of the classes")
 
 
 def _download_nothing(backbone: dict[str, Any]) -> None:
@@ -103,15 +114,3 @@ def _download_nothing(backbone: dict[str, Any]) -> None:
         backbone["init_cfg"] = None
     if backbone.get("pretrained") is True:  # timm's backbones
         backbone["pretrained"] = False
-
-
-def _load_weights(model: nn.Module, state: dict[str, Any], path: str) -> None:
-    """PyTorch's strict loading, without the keys that the model has not: hooks and wrappers may add some."""
-    wanted = model.state_dict()
-    unfit = [name for name, value in wanted.items() if name not in state or state[name].shape != value.shape]
-    if unfit:
-        raise ValueError(
-            f"{path} is not a checkpoint of this config: {len(unfit)} of {len(wanted)} weights are missing there or "
-            f"have another shape, the first is {unfit[0]}"
-        )
-    model.load_state_dict({name: state[name] for name in wanted})

@@ -15,6 +15,7 @@ from mmdet.models.detectors import SingleStageDetector
 from torch import Tensor, nn
 
 from asl_mmdet.deploy.detector import Detector
+from asl_mmdet.errors import UserError
 
 METADATA = "asl_mmdet"  # the key of what the file says about itself
 OPSET = 17  # the highest that PyTorch's TorchScript exporter knows from 2.1 on
@@ -27,14 +28,14 @@ class DenseNetwork(nn.Module):
         detector: With ``bbox_head.predict_by_feat``, whose first arguments are the names of the maps.
 
     Raises:
-        ValueError: If the detector is none of that kind, two-stage or of the DETR family for example.
+        UserError: If the detector is none of that kind, two-stage or of the DETR family for example.
     """
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         head: Any = getattr(detector, "bbox_head", None)
         if not isinstance(detector, SingleStageDetector) or not hasattr(head, "predict_by_feat"):
-            raise ValueError(
+            raise UserError(
                 f"model.type={type(detector).__name__!r}: only dense one-stage detectors are exported (ATSS, FCOS, "
                 "RetinaNet, ...); MMDeploy takes others"
             )
@@ -43,7 +44,7 @@ class DenseNetwork(nn.Module):
         with torch.no_grad():
             maps = self._maps(torch.zeros(1, 3, 128, 128, device=next(detector.parameters()).device))
         if not isinstance(maps, tuple) or not all(isinstance(m, (list, tuple)) and _are_maps(m) for m in maps):
-            raise ValueError(
+            raise UserError(
                 f"model.bbox_head.type={type(head).__name__!r}: its outputs are no lists of (N, C, H, W) maps, one a "
                 "level, so it cannot be exported"
             )
@@ -85,7 +86,7 @@ def export_onnx(
         What was exported, to compare with.
 
     Raises:
-        ValueError: As :class:`DenseNetwork`, or if PyTorch cannot export the model.
+        UserError: As :class:`DenseNetwork`, or if PyTorch cannot export the model.
     """
     network = DenseNetwork(detector).eval()
     images = torch.randn(2, 3, *(size or (128, 160)))
@@ -104,7 +105,7 @@ def export_onnx(
             torch.onnx.export(network, (images,), str(path), **options)
     except Exception as error:  # the exporters raise many types
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise ValueError(
+        raise UserError(
             f"model.bbox_head.type={type(detector.bbox_head).__name__!r}: PyTorch cannot export this model, for it may "
             f"have an operator that ONNX lacks, such as a deformable convolution ({reason})"
         ) from error
@@ -158,7 +159,7 @@ def compare(network: DenseNetwork, path: str | Path, size: Sequence[int] | None 
     """Run both on batches of one and three images, and on two sizes where they are dynamic.
 
     Raises:
-        ValueError: If a map has another shape.
+        UserError: If a map has another shape.
     """
     import onnxruntime
 
@@ -172,7 +173,7 @@ def compare(network: DenseNetwork, path: str | Path, size: Sequence[int] | None 
         found = session.run(network.names, {"images": images.numpy()})
         for name, ours, theirs in zip(network.names, found, expected, strict=True):
             if ours.shape != theirs.shape:
-                raise ValueError(f"{name} of {shape} is {ours.shape} in ONNX Runtime and {theirs.shape} in PyTorch")
+                raise UserError(f"{name} of {shape} is {ours.shape} in ONNX Runtime and {theirs.shape} in PyTorch")
         largest = max(float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
         differences.append(Difference(shape, largest, max(float(np.abs(one).max()) for one in expected)))
     return differences

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from asl_mmdet.deploy.detector import Detector, build_detector
 from asl_mmdet.deploy.export import METADATA
+from asl_mmdet.errors import UserError
 
 
 def load_onnx(
@@ -29,7 +30,7 @@ def load_onnx(
         providers: By which ONNX Runtime runs; by default CUDA where it is built for it, and the CPU.
 
     Raises:
-        ValueError: If the file cannot be read or is none of that command; or as
+        UserError: If the file cannot be read or is none of that command; or as
             :func:`asl_mmdet.deploy.detector.build_detector`.
     """
     network = OnnxNetwork(path, providers)
@@ -50,7 +51,7 @@ class OnnxNetwork:
         providers: As for :func:`load_onnx`.
 
     Raises:
-        ValueError: If the file cannot be read, or is none of that command.
+        UserError: If the file cannot be read, or is none of that command.
     """
 
     def __init__(self, path: str | Path, providers: Sequence[str] = ()) -> None:
@@ -62,10 +63,10 @@ class OnnxNetwork:
         try:
             self.session = onnxruntime.InferenceSession(str(path), providers=list(providers))
         except Exception as error:  # ONNX Runtime has exceptions of its own, which it does not export
-            raise ValueError(f"{path} is no ONNX file that ONNX Runtime can read: {error}") from error
+            raise UserError(f"{path} is no ONNX file that ONNX Runtime can read: {error}") from error
         about = self.session.get_modelmeta().custom_metadata_map.get(METADATA)
         if about is None:
-            raise ValueError(f"{path} was not written by tools/export_onnx.py: it does not name its classes")
+            raise UserError(f"{path} was not written by tools/export_onnx.py: it does not name its classes")
         self.about: dict[str, Any] = json.loads(about)
         self.size: list[Any] = self.session.get_inputs()[0].shape[2:]
 
@@ -80,12 +81,12 @@ class OnnxNetwork:
         Where the file has a fixed size, smaller images are padded to it at the bottom and at the right.
 
         Raises:
-            ValueError: If they are larger than that.
+            UserError: If they are larger than that.
         """
         if all(isinstance(value, int) for value in self.size):
             missing = [fixed - given for fixed, given in zip(self.size, images.shape[2:], strict=True)]
             if min(missing) < 0:
-                raise ValueError(
+                raise UserError(
                     f"the file takes images of up to {self.size[0]} x {self.size[1]}, and these have "
                     f"{images.shape[2]} x {images.shape[3]}: export without --size, or with a larger one"
                 )

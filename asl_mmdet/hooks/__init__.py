@@ -9,6 +9,7 @@ from asl_mmdet.hooks.missing_share import MissingShareHook
 from asl_mmdet.hooks.nonfinite_loss import NonFiniteLossHook
 from asl_mmdet.hooks.peak_memory import PeakMemoryHook
 from asl_mmdet.hooks.probability_gap import ProbabilityGapHook
+from asl_mmdet.hooks.resumed_settings import ResumedSettingsHook
 
 __all__ = [
     "AdaptiveAsymmetryHook",
@@ -20,4 +21,5 @@ __all__ = [
     "NonFiniteLossHook",
     "PeakMemoryHook",
     "ProbabilityGapHook",
+    "ResumedSettingsHook",
 ]

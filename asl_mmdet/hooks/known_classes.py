@@ -10,7 +10,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from asl_mmdet.config_tree import find_typed_blocks
+from asl_mmdet.config_tree import find_typed_blocks, shown_type, type_name
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.losses import AsymmetricLoss
 from asl_mmdet.marked_scores import MarkedScores, mark, unmark
@@ -202,10 +202,10 @@ def _problem_of(head: Any) -> str:
 
 def _refuse_mixing(runner: Runner) -> None:
     for key, block in find_typed_blocks(runner.cfg.get("train_dataloader"), "train_dataloader"):
-        if str(block["type"]).rpartition(".")[2] in _MIXING:
+        if type_name(block["type"]) in _MIXING:
             raise ValueError(
-                f"KnownClassesHook: {key}.type={block['type']!r} puts several images into one, and each has its own "
-                "known classes: leave it out"
+                f"KnownClassesHook: {key}.type={shown_type(block['type'])} puts several images into one, and each has "
+                "its own known classes: leave it out"
             )
     if runner.cfg.get("compile"):
         raise ValueError("KnownClassesHook does not work in a compiled model: leave compile out of the config")

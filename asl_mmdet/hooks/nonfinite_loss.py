@@ -56,7 +56,7 @@ class NonFiniteLossHook(Hook):
         """Step aside."""
         self._handle.remove()
         if isinstance(runner.optim_wrapper, OptimWrapper):
-            del runner.optim_wrapper.update_params  # the method of the class shows again
+            vars(runner.optim_wrapper).pop("update_params", None)  # the method of the class shows again
 
     def _keep_terms(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if isinstance(output, dict):

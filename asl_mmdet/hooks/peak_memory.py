@@ -1,7 +1,7 @@
 """How much memory a training took."""
 
+import importlib
 import json
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from mmengine.runner import Runner
 class PeakMemoryHook(Hook):
     """Write ``peak_memory.json`` into the work directory after every epoch of training.
 
-    ``host_mb`` is the largest resident memory of a training process, without its data workers. ``device_mb``, on a GPU
-    alone, is the largest memory that PyTorch had allocated there. Of several processes, and of the parts of a resumed
-    run, the largest counts. MB are 2**20 bytes.
+    ``host_mb`` is the largest resident memory of a training process, without its data workers; Windows does not say
+    it. ``device_mb``, on a GPU alone, is the largest memory that PyTorch had allocated there. Of several processes, and
+    of the parts of a resumed run, the largest counts. MB are 2**20 bytes.
     """
 
     priority = "LOWEST"
@@ -34,7 +34,9 @@ class PeakMemoryHook(Hook):
         self._write(runner)
 
     def _write(self, runner: Runner) -> None:
-        peaks = {"host_mb": resident_mb()}
+        peaks = {}
+        if (host := resident_mb()) is not None:
+            peaks["host_mb"] = host
         if torch.cuda.is_available():
             peaks["device_mb"] = torch.cuda.max_memory_allocated() / 2**20
         peak = torch.tensor(list(peaks.values()), device=get_device())
@@ -42,20 +44,25 @@ class PeakMemoryHook(Hook):
         if not is_main_process():
             return
         path = Path(runner.work_dir) / "peak_memory.json"
-        before: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         now = dict(zip(peaks, peak.tolist(), strict=True))
-        path.write_text(json.dumps({name: round(max(value, before.get(name, 0.0))) for name, value in now.items()}))
+        largest = {name: round(max(value, before.get(name, 0.0))) for name, value in now.items()}
+        path.write_text(json.dumps(largest), encoding="utf-8")
 
 
-def resident_mb() -> float:
-    """The largest resident memory that this process has had, in MB.
+def resident_mb() -> float | None:
+    """The largest resident memory that this process has had, in MB; None where the system does not say.
 
     Linux's own count, since what ``getrusage`` gives there begins with that of the process that started this one.
     """
     status = Path("/proc/self/status")
     if status.is_file():
-        for line in status.read_text().splitlines():
+        for line in status.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        resource: Any = importlib.import_module("resource")
+    except ImportError:  # Windows
+        return None
+    peak = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     return peak / 2**20 if sys.platform == "darwin" else peak / 1024  # bytes there, KB elsewhere

@@ -7,6 +7,7 @@ from mmdet.datasets import CocoDataset, LVISV1Dataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.hooks.known_classes import META_KEY
 from asl_mmdet.known_categories import known_categories
 
@@ -26,7 +27,7 @@ class KnownClassesMixin:
         """Read the annotations, and say which classes the file does not have.
 
         Raises:
-            ValueError: If it has none of the classes, or an image has an annotation of a class that it was not labelled
+            UserError: If it has none of the classes, or an image has an annotation of a class that it was not labelled
                 for.
         """
         data_list: list[dict[str, Any]] = super().load_data_list()  # type: ignore[misc]
@@ -45,8 +46,8 @@ class KnownClassesMixin:
         annotated = {a["category_id"] for a in raw_data_info["raw_ann_info"] if not a.get("ignore")}
         try:
             known = known_categories(raw_data_info["raw_img_info"], annotated, self._names)
-        except ValueError as error:
-            raise ValueError(f"{self.ann_file}: {error}") from error  # type: ignore[attr-defined]
+        except UserError as error:
+            raise UserError(f"{self.ann_file}: {error}") from error  # type: ignore[attr-defined]
         info[META_KEY] = tuple(sorted(self.cat2label[i] for i in known if i in self.cat2label))
         return info
 
@@ -70,7 +71,7 @@ class KnownClassesMixin:
         classes = list(self.metainfo["classes"])  # type: ignore[attr-defined]
         labels = {i: classes.index(name) for i, name in self._names.items() if name in classes}
         if not labels:
-            raise ValueError(
+            raise UserError(
                 f"{self.ann_file} has none of the {len(classes)} classes of metainfo ({', '.join(classes[:5])}, ...): "  # type: ignore[attr-defined]
                 f"its categories are {', '.join(list(self._names.values())[:30])}"
             )
@@ -86,13 +87,13 @@ class KnownClassesCoco(KnownClassesMixin, CocoDataset):
         **kwargs: As ``CocoDataset``; ``metainfo=dict(classes=...)`` must be there, the common list of all data sets.
 
     Raises:
-        ValueError: If it is not.
+        UserError: If it is not.
     """
 
     def __init__(self, *args: Any, metainfo: dict[str, Any] | None = None, **kwargs: Any) -> None:
         classes = (metainfo or {}).get("classes")
         if not isinstance(classes, (list, tuple)) or not classes:
-            raise ValueError(
+            raise UserError(
                 f"{type(self).__name__} got metainfo={metainfo!r}: write metainfo=dict(classes=(...)) with all classes "
                 "of the model, the same in every data set"
             )

@@ -8,6 +8,7 @@ from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 
 from asl_mmdet.coco_evaluation import exact
+from asl_mmdet.errors import UserError
 from asl_mmdet.hooks.known_classes import META_KEY
 
 
@@ -26,20 +27,20 @@ class KnownClassesCocoMetric(CocoMetric):
         **kwargs: As ``CocoMetric``.
 
     Raises:
-        ValueError: If ``metric`` is for proposals, there is no ``ann_file``, or a data sample has no ``known_classes``.
+        UserError: If ``metric`` is for proposals, there is no ``ann_file``, or a data sample has no ``known_classes``.
     """
 
     def __init__(self, *args: Any, metric: str | list[str] = "bbox", **kwargs: Any) -> None:
         super().__init__(*args, metric=metric, **kwargs)
         if wrong := [name for name in self.metrics if name.startswith("proposal")]:
-            raise ValueError(f"KnownClassesCocoMetric got metric={wrong[0]!r}: proposals have no class; use 'bbox'")
+            raise UserError(f"KnownClassesCocoMetric got metric={wrong[0]!r}: proposals have no class; use 'bbox'")
         if self._coco_api is None:
-            raise ValueError("KnownClassesCocoMetric got no ann_file: name the file that the data set reads")
+            raise UserError("KnownClassesCocoMetric got no ann_file: name the file that the data set reads")
 
     def process(self, data_batch: dict[str, Any], data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep the predictions of the known classes."""
         if any(META_KEY not in sample for sample in data_samples):
-            raise ValueError(
+            raise UserError(
                 f"KnownClassesCocoMetric: a data sample has no {META_KEY}; the data set must be a KnownClassesCoco"
             )
         super().process(data_batch, data_samples)

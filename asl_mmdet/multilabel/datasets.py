@@ -15,6 +15,7 @@ from mmpretrain.registry import DATASETS
 from pycocotools.coco import COCO
 
 from asl_mmdet.coco_format import is_id, read_json
+from asl_mmdet.errors import UserError
 
 
 @DATASETS.register_module()
@@ -33,7 +34,7 @@ class CocoMultiLabel(MultiLabelDataset):
 
     Raises:
         FileNotFoundError: If there is no ``ann_file``.
-        ValueError: If it is not in COCO format, or has not a class that ``metainfo`` names.
+        UserError: If it is not in COCO format, or has not a class that ``metainfo`` names.
     """
 
     def __init__(self, ann_file: str, with_crowd: bool = True, **kwargs: Any) -> None:
@@ -81,7 +82,7 @@ class NUSWide(MultiLabelDataset):
 
     Raises:
         FileNotFoundError: If there is no ``ann_file``.
-        ValueError: If it has not these columns, has no row of the split, or has more unreadable rows than others.
+        UserError: If it has not these columns, has no row of the split, or has more unreadable rows than others.
     """
 
     COLUMNS = ("filepath", "label", "split_name")
@@ -105,9 +106,9 @@ class NUSWide(MultiLabelDataset):
             try:
                 found = reader.fieldnames or []
             except csv.Error as error:  # Python 3.10 on a zero byte
-                raise ValueError(f"the first line of {self.ann_file} cannot be read: {error}") from error
+                raise UserError(f"the first line of {self.ann_file} cannot be read: {error}") from error
             if missing := [name for name in self.COLUMNS if name not in found]:
-                raise ValueError(
+                raise UserError(
                     f"{self.ann_file} has no column {', '.join(missing)}: its first line should be "
                     f"{','.join(self.COLUMNS)}"
                 )
@@ -128,10 +129,10 @@ class NUSWide(MultiLabelDataset):
             shown = "\n".join(f"    {line}" for line in bad[:5] + ["..."] * (len(bad) > 5))
             message = f"{self.ann_file}: {len(bad)} rows cannot be read and are left out:\n{shown}"
             if len(bad) > sum(splits.values()):
-                raise ValueError(message)
+                raise UserError(message)
             _warn(message)
         if not rows:
-            raise ValueError(f"{self.ann_file} has no row of split={self.split!r}; it has {dict(splits)}")
+            raise UserError(f"{self.ann_file} has no row of split={self.split!r}; it has {dict(splits)}")
         classes = _resolve_classes(self, sorted(names))
         index = {name: i for i, name in enumerate(classes)}
         return [
@@ -148,16 +149,16 @@ class NUSWide(MultiLabelDataset):
 
 
 def _name_list(row: dict[str, Any]) -> list[str]:
-    """The column ``label`` of a row as a list of names; ValueError with the reason if it is none."""
+    """The column ``label`` of a row as a list of names; UserError with the reason if it is none."""
     if None in row or None in row.values():
-        raise ValueError(f"it has not {len(NUSWide.COLUMNS)} columns")
+        raise UserError(f"it has not {len(NUSWide.COLUMNS)} columns")
     text = row["label"]
     try:
         labels = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         labels = None
     if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
-        raise ValueError(f"the label {text[:60]!r} is not a list of names such as ['animal', 'sky']")
+        raise UserError(f"the label {text[:60]!r} is not a list of names such as ['animal', 'sky']")
     return labels
 
 
@@ -165,8 +166,8 @@ def _read_coco(path: str) -> COCO:
     check_exists(path, "https://cocodataset.org/#download")
     try:
         content = read_json(path)
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON, or is truncated: {error}") from error
+    except UserError as error:
+        raise UserError(f"{path} is not valid JSON, or is truncated: {error}") from error
     try:
         coco = COCO()
         coco.dataset = content
@@ -181,7 +182,7 @@ def _read_coco(path: str) -> COCO:
                 if wrong := [name for name, is_right in fields.items() if not is_right(entry[name])]:
                     raise TypeError(f"{wrong[0]}={entry[wrong[0]]!r} in {key}")
     except (KeyError, TypeError, AssertionError, AttributeError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path} is not in COCO format ({type(error).__name__}: {error}): it needs the lists images (id, "
             "file_name), annotations (image_id, category_id) and categories (id, name)"
         ) from error
@@ -205,7 +206,7 @@ def _resolve_classes(dataset: MultiLabelDataset, found: list[str]) -> list[str]:
         dataset._metainfo["classes"] = tuple(found)
         return found
     if unknown := [name for name in classes if name not in found]:
-        raise ValueError(
+        raise UserError(
             f"metainfo.classes names {unknown}, which {dataset.ann_file} has not; it has "
             f"{found if len(found) <= 100 else [*found[:100], '...']}"
         )
@@ -217,7 +218,7 @@ def _without_empty(dataset: MultiLabelDataset) -> list[dict[str, Any]]:
         return dataset.data_list
     kept = [info for info in dataset.data_list if info["gt_label"]]
     if not kept:
-        raise ValueError(f"no image of {dataset.ann_file} has a label of the {len(dataset.CLASSES)} classes")
+        raise UserError(f"no image of {dataset.ann_file} has a label of the {len(dataset.CLASSES)} classes")
     if number := len(dataset.data_list) - len(kept):
         MMLogger.get_current_instance().info(f"{dataset.ann_file}: {number} images without a label are left out")
     return kept

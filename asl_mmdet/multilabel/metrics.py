@@ -13,6 +13,7 @@ from mmpretrain.structures import label_to_onehot
 from terminaltables import AsciiTable
 from torch import Tensor
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.thresholds.matching import APPLIED
 
 
@@ -40,7 +41,7 @@ class MultiLabelTable(BaseMetric):
         prefix: First part of the names; 'multi-label' by default.
 
     Raises:
-        ValueError: If an argument is out of range, or no label is positive.
+        UserError: If an argument is out of range, or no label is positive.
     """
 
     default_prefix = "multi-label"
@@ -48,9 +49,9 @@ class MultiLabelTable(BaseMetric):
     def __init__(self, thr: float = 0.5, topk: int = 3, collect_device: str = "cpu", prefix: str | None = None) -> None:
         super().__init__(collect_device, prefix)
         if not 0 < thr < 1:
-            raise ValueError(f"MultiLabelTable got thr={thr}: use a number in (0, 1)")
+            raise UserError(f"MultiLabelTable got thr={thr}: use a number in (0, 1)")
         if topk < 1:
-            raise ValueError(f"MultiLabelTable got topk={topk}: use a whole number from 1")
+            raise UserError(f"MultiLabelTable got topk={topk}: use a whole number from 1")
         self.thr = thr
         self.topk = topk
 
@@ -70,7 +71,7 @@ class MultiLabelTable(BaseMetric):
         target = torch.stack([result["gt_score"] for result in results]).to(torch.int8)  # the VOC mixin keeps long
         present = (target == 1).any(0)
         if not present.any():
-            raise ValueError(f"none of the {len(results)} samples has a positive label")
+            raise UserError(f"none of the {len(results)} samples has a positive label")
         labels = [result["pred_label"] for result in results if "pred_label" in result]
         pred, target = pred[:, present], target[:, present]
         metrics = dict(

@@ -11,6 +11,7 @@ from mmpretrain.utils import require
 from torch import Tensor, nn
 
 from asl_mmdet.checkpoints import load_checkpoint
+from asl_mmdet.errors import UserError
 from asl_mmdet.losses import AsymmetricLoss
 
 
@@ -34,7 +35,7 @@ class MLDecoderClsHead(MultiLabelClsHead):
         **kwargs: As mmpretrain's ``MultiLabelClsHead``: loss, thr, topk, init_cfg.
 
     Raises:
-        ValueError: If a number is below 1, or ``embed_dims`` is no multiple of ``num_heads``.
+        UserError: If a number is below 1, or ``embed_dims`` is no multiple of ``num_heads``.
     """
 
     def __init__(
@@ -52,9 +53,9 @@ class MLDecoderClsHead(MultiLabelClsHead):
         sizes = dict(num_classes=num_classes, in_channels=in_channels, num_groups=num_groups, embed_dims=embed_dims)
         for name, value in sizes.items():
             if value < 1:
-                raise ValueError(f"MLDecoderClsHead got {name}={value}: it must be at least 1")
+                raise UserError(f"MLDecoderClsHead got {name}={value}: it must be at least 1")
         if embed_dims % num_heads:
-            raise ValueError(f"MLDecoderClsHead got embed_dims={embed_dims}: not a multiple of num_heads={num_heads}")
+            raise UserError(f"MLDecoderClsHead got embed_dims={embed_dims}: not a multiple of num_heads={num_heads}")
         self.num_classes = num_classes
         self.in_channels = in_channels
         num_groups = min(num_groups, num_classes)
@@ -79,7 +80,7 @@ class MLDecoderClsHead(MultiLabelClsHead):
         """Logits (N, num_classes) of feature maps, the last of them (N, in_channels, H, W)."""
         feature_map = self.pre_logits(feats)
         if feature_map.dim() != 4:
-            raise ValueError(
+            raise UserError(
                 f"MLDecoderClsHead got features of shape {tuple(feature_map.shape)}, not (N, C, H, W): leave the neck "
                 "out (neck=None)"
             )

@@ -11,6 +11,8 @@ from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 from numpy.typing import NDArray
 
+from asl_mmdet.errors import UserError
+
 
 @DATASETS.register_module()
 class OpenImages(MultiLabelDataset):
@@ -38,7 +40,7 @@ class OpenImages(MultiLabelDataset):
     Raises:
         ImportError: If pyarrow is missing.
         FileNotFoundError: If a file is missing.
-        ValueError: If an option is out of range, a file has not the expected form, or more than half of its rows
+        UserError: If an option is out of range, a file has not the expected form, or more than half of its rows
             cannot be read.
     """
 
@@ -51,9 +53,9 @@ class OpenImages(MultiLabelDataset):
         **kwargs: Any,
     ) -> None:
         if unannotated not in ("negative", "ignore"):
-            raise ValueError(f'unannotated={unannotated!r} must be "negative" or "ignore"')
+            raise UserError(f'unannotated={unannotated!r} must be "negative" or "ignore"')
         if not 0 < min_confidence <= 1:
-            raise ValueError(f"min_confidence={min_confidence} is out of range: it must be in (0, 1]")
+            raise UserError(f"min_confidence={min_confidence} is out of range: it must be in (0, 1]")
         from asl_mmdet.multilabel.open_images_csv import read_classes  # by pyarrow, which only this data set needs
 
         self.unannotated, self.min_confidence = unannotated, min_confidence
@@ -61,7 +63,7 @@ class OpenImages(MultiLabelDataset):
         self.mids, names = read_classes(os.path.join(root, os.path.expanduser(class_file)))
         super().__init__("", serialize_data=False, lazy_init=True, **{"classes": names, **kwargs})
         if len(self.CLASSES) != len(self.mids):
-            raise ValueError(f"{class_file} lists {len(self.mids)} classes, but {len(self.CLASSES)} names are given")
+            raise UserError(f"{class_file} lists {len(self.mids)} classes, but {len(self.CLASSES)} names are given")
         files = [ann_file] if isinstance(ann_file, str) else ann_file  # the base class takes a single file only
         self.ann_file = [os.path.join(root, os.path.expanduser(file)) for file in files]
         if not lazy_init:

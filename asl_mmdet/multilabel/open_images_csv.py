@@ -10,6 +10,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.multilabel.datasets import check_exists
 
 try:
@@ -41,12 +42,12 @@ def read_classes(path: str) -> tuple[list[str], list[str]]:
         with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
             rows = [row for row in csv.reader(file) if row and row[0] != "LabelName"]
     except csv.Error as error:
-        raise ValueError(f"{path} is not a list of classes: {error}") from error
+        raise UserError(f"{path} is not a list of classes: {error}") from error
     mids = [row[0].strip() for row in rows]
     wrong = [mid for mid, number in Counter(mids).items() if number > 1 or not mid.startswith("/")]
     if wrong or not mids:
         found = f"{wrong[0][:80]!r} is no MID or is there twice" if wrong else "it is empty"
-        raise ValueError(f"{path} is not a list of classes with a MID such as /m/0abc in front of every line: {found}")
+        raise UserError(f"{path} is not a list of classes with a MID such as /m/0abc in front of every line: {found}")
     return mids, [row[1] if len(row) > 1 and row[1] else mid for row, mid in zip(rows, mids, strict=True)]
 
 
@@ -73,9 +74,9 @@ def read_labels(paths: Sequence[str], mids: Sequence[str], min_confidence: float
             other += np.count_nonzero(classes < 0)
             between += np.count_nonzero(classes >= 0) - len(codes)
         if rows == rows_before:
-            raise ValueError(f"{path} has no rows below its header")
+            raise UserError(f"{path} has no rows below its header")
         if 2 * (bad - bad_before) > rows - rows_before:
-            raise ValueError(
+            raise UserError(
                 f"{bad - bad_before:,} of the {rows - rows_before:,} rows of {path} cannot be read; expected are rows "
                 f"of {HEADER}. The first: {examples[first]}"
             )
@@ -132,12 +133,12 @@ def _read_file(path: str, known: pa.Array) -> Iterator[tuple[Arrays, list[str]]]
             first, _, block = block.partition(b"\n")
             header = first.decode("utf-8-sig", "replace").strip().replace('"', "").split(",")
             if any(header.count(name) != 1 for name in COLUMNS):
-                raise ValueError(f"{path} begins with {first[:80]!r}; expected is {HEADER}")
+                raise UserError(f"{path} begins with {first[:80]!r}; expected is {HEADER}")
             line += 1
         yield from parse_block(block, header, known, line)
         line += block.count(b"\n")
     if not header:
-        raise ValueError(f"{path} is empty; expected is {HEADER} and rows")
+        raise UserError(f"{path} is empty; expected is {HEADER} and rows")
 
 
 def _read_blocks(path: str) -> Iterator[bytes]:
@@ -151,7 +152,7 @@ def _read_blocks(path: str) -> Iterator[bytes]:
                     yield rest + lines + newline
                 rest = tail if newline else rest + tail
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise UserError(f"{path} cannot be read: {error}") from error
     if rest:
         yield rest + b"\n"
 
@@ -202,12 +203,12 @@ def parse_lines(block: bytes, header: list[str], known: pa.Array, number: int) -
         try:
             fields = next(csv.reader([text]))
             if len(fields) != len(header):
-                raise ValueError(f"{len(fields)} columns instead of {len(header)}")
+                raise UserError(f"{len(fields)} columns instead of {len(header)}")
             image, label, confidence = (fields[place] for place in places)
             if not re.fullmatch("[0-9a-f]{16}", image):
-                raise ValueError("the ImageID is not 16 hex digits")
+                raise UserError("the ImageID is not 16 hex digits")
             if not 0 <= float(confidence) <= 1:
-                raise ValueError("the Confidence is not in [0, 1]")
+                raise UserError("the Confidence is not in [0, 1]")
             rows.append((int(image, 16), label, float(confidence)))
         except (ValueError, csv.Error) as error:
             faults.append(f"line {line}: {error}: {text[:80]!r}")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.thresholds.matching import Scored
 
 Array = NDArray[Any]
@@ -41,7 +42,7 @@ class Platt:
 
     def __post_init__(self) -> None:
         if not self.slope > 0 or not np.isfinite([self.slope, self.offset]).all():
-            raise ValueError(f"slope={self.slope}, offset={self.offset}: use finite numbers, and a slope above 0")
+            raise UserError(f"slope={self.slope}, offset={self.offset}: use finite numbers, and a slope above 0")
 
     def __call__(self, score: Array) -> Array:
         """The calibrated scores, of the same shape, float64."""
@@ -57,10 +58,10 @@ class Isotonic:
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y) or len(self.x) < 2:
-            raise ValueError(f"{len(self.x)} values in x and {len(self.y)} in y: use as many, and at least 2")
+            raise UserError(f"{len(self.x)} values in x and {len(self.y)} in y: use as many, and at least 2")
         for name, values in (("x", self.x), ("y", self.y)):
             if not (np.diff(values) > 0).all() or values[0] < 0 or values[-1] > 1:
-                raise ValueError(f"{name} does not rise strictly inside of [0, 1]")
+                raise UserError(f"{name} does not rise strictly inside of [0, 1]")
 
     def __call__(self, score: Array) -> Array:
         """The calibrated scores, of the same shape, float64."""
@@ -139,15 +140,15 @@ def fit(scored: Scored, method: str, per_class: bool) -> Calibration:
             pooled one.
 
     Raises:
-        ValueError: If the method is unknown, or the scores do not rise with what is right.
+        UserError: If the method is unknown, or the scores do not rise with what is right.
     """
     if method not in METHODS:
-        raise ValueError(f"method={method!r}: use one of {', '.join(METHODS)}")
+        raise UserError(f"method={method!r}: use one of {', '.join(METHODS)}")
     fit_map = fit_platt if method == "platt" else fit_isotonic
     pooled = fit_map(scored.score, scored.is_right)
     if pooled is None:
         number, right = len(scored.score), int(scored.is_right.sum())
-        raise ValueError(
+        raise UserError(
             f"the scores cannot be calibrated: {right} of {number} are right, or right ones are no higher than wrong "
             "ones. Leave the calibration out"
         )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.thresholds import calibration as calibrations
 from asl_mmdet.thresholds.matching import Scored
 
@@ -23,7 +24,7 @@ class Objective:
         value: beta, or the wanted precision or recall in (0, 1).
 
     Raises:
-        ValueError: If an argument is out of range.
+        UserError: If an argument is out of range.
     """
 
     kind: str = "f"
@@ -31,11 +32,11 @@ class Objective:
 
     def __post_init__(self) -> None:
         if self.kind not in ("f", "precision", "recall"):
-            raise ValueError(f"kind={self.kind!r}: use 'f', 'precision' or 'recall'")
+            raise UserError(f"kind={self.kind!r}: use 'f', 'precision' or 'recall'")
         if self.kind == "f" and not 0 < self.value < np.inf:
-            raise ValueError(f"beta={self.value:g}: use a number above 0")
+            raise UserError(f"beta={self.value:g}: use a number above 0")
         if self.kind != "f" and not 0 < self.value < 1:
-            raise ValueError(f"{self.kind}={self.value:g}: use a number in (0, 1)")
+            raise UserError(f"{self.kind}={self.value:g}: use a number in (0, 1)")
 
     def __str__(self) -> str:
         return f"F{self.value:g}" if self.kind == "f" else f"{self.kind} {self.value:g}"
@@ -98,12 +99,12 @@ def choose(scored: Scored, objective: Objective, per_class: bool = True, shrinka
         shrinkage: As above; 0 turns it off.
 
     Raises:
-        ValueError: If there is no right score at all, nothing reaches what is wanted, or ``shrinkage`` is below 0.
+        UserError: If there is no right score at all, nothing reaches what is wanted, or ``shrinkage`` is below 0.
     """
     if not shrinkage >= 0:
-        raise ValueError(f"shrinkage={shrinkage:g}: use a number from 0")
+        raise UserError(f"shrinkage={shrinkage:g}: use a number from 0")
     if not scored.is_right.any():
-        raise ValueError(f"none of the {len(scored.score)} scores is right: there is nothing to choose a threshold by")
+        raise UserError(f"none of the {len(scored.score)} scores is right: there is nothing to choose a threshold by")
     overall, truths = _overall(scored, objective), scored.truths()
     number = len(scored.classes)
     own = np.array([_own(scored.of_class(label), objective) if per_class else np.nan for label in range(number)])
@@ -140,7 +141,7 @@ def _overall(scored: Scored, objective: Objective) -> float:
         index = objective.best(right, kept, len(scored.truth_label))
         if index is None:
             best = (right / kept).max() if objective.kind == "precision" else right[-1] / len(scored.truth_label)
-            raise ValueError(f"no threshold reaches {objective}: the most is {best:.3f}. Ask for less")
+            raise UserError(f"no threshold reaches {objective}: the most is {best:.3f}. Ask for less")
         return float(values[index])
     values = _candidates(scored)[0]
     values = values[np.unique(np.linspace(0, len(values) - 1, _GRID).astype(int))]
@@ -196,7 +197,7 @@ class Settings:
         seed: Of the division into folds.
 
     Raises:
-        ValueError: If ``folds`` is below 2.
+        UserError: If ``folds`` is below 2.
     """
 
     objective: Objective = Objective()
@@ -209,14 +210,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.folds < 2:
-            raise ValueError(f"folds={self.folds}: use a whole number from 2")
+            raise UserError(f"folds={self.folds}: use a whole number from 2")
 
 
 def fit(scored: Scored, settings: Settings) -> tuple[Thresholds, calibrations.Calibration | None]:
     """The calibration, and the thresholds of the calibrated scores, by all images.
 
     Raises:
-        ValueError: As :func:`choose` and :func:`asl_mmdet.thresholds.calibration.fit`.
+        UserError: As :func:`choose` and :func:`asl_mmdet.thresholds.calibration.fit`.
     """
     calibration = None
     if settings.calibration:
@@ -234,10 +235,10 @@ def cross_fit(scored: Scored, settings: Settings) -> CrossFitted:
     """Choose on all folds but one, count on that one, for each of them; an image is in one fold as a whole.
 
     Raises:
-        ValueError: As :func:`fit`; and if there are fewer images than folds.
+        UserError: As :func:`fit`; and if there are fewer images than folds.
     """
     if scored.num_images < settings.folds:
-        raise ValueError(f"folds={settings.folds} is more than the {scored.num_images} images: use fewer folds")
+        raise UserError(f"folds={settings.folds} is more than the {scored.num_images} images: use fewer folds")
     fold = np.random.default_rng(settings.seed).permutation(scored.num_images) % settings.folds
     total, overall_total = np.zeros((2, 3, len(scored.classes)), int)
     score, is_kept = np.zeros(len(scored.score)), np.zeros(len(scored.score), bool)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asl_mmdet.coco_format import read_json
+from asl_mmdet.errors import UserError
 from asl_mmdet.thresholds.calibration import METHODS, Calibration, Isotonic, Map, Platt
 
 Array = NDArray[Any]
@@ -45,7 +46,7 @@ class ThresholdFile:
         """Compare the classes with those of a model or a data set, in order.
 
         Raises:
-            ValueError: If they are others.
+            UserError: If they are others.
         """
         if tuple(classes) == self.classes:
             return
@@ -55,7 +56,7 @@ class ThresholdFile:
             what = f"it has no threshold for {_some(missing)}, and {_some(strange)} are not classes of {owner}"
         else:
             what = f"it has the classes of {owner} in another order, {_some(self.classes)}"
-        raise ValueError(
+        raise UserError(
             f"the thresholds are for {len(self.classes)} other classes than the {len(classes)} of {owner}: {what}. "
             "Make the file by tools/tune_thresholds.py with this config and checkpoint"
         )
@@ -77,7 +78,7 @@ class ThresholdFile:
             made=self.made,
         )
         partial = Path(f"{path}.partial")
-        partial.write_text(json.dumps(content, indent=1) + "\n")
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         partial.replace(path)
 
     @classmethod
@@ -85,33 +86,33 @@ class ThresholdFile:
         """Read and check a file.
 
         Raises:
-            ValueError: With the key and the value, if the file is missing, no JSON, or something in it is wrong.
+            UserError: With the key and the value, if the file is missing, no JSON, or something in it is wrong.
         """
         try:
             content = read_json(path)
         except OSError as error:
-            raise ValueError(f"there is no thresholds file {path} ({error.strerror})") from error
+            raise UserError(f"there is no thresholds file {path} ({error.strerror})") from error
         except ValueError as error:
-            raise ValueError(f"{path} is no JSON file: {error}") from error
+            raise UserError(f"{path} is no JSON file: {error}") from error
         try:
             return cls._of(content)
         except KeyError as error:
-            raise ValueError(f"{path} has no key {error}: make it by tools/tune_thresholds.py") from error
+            raise UserError(f"{path} has no key {error}: make it by tools/tune_thresholds.py") from error
         except (TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise UserError(f"{path}: {error}") from error
 
     @classmethod
     def _of(cls, content: Any) -> "ThresholdFile":
         if not isinstance(content, dict):
-            raise ValueError(f"it holds a {type(content).__name__} where tools/tune_thresholds.py writes an object")
+            raise UserError(f"it holds a {type(content).__name__} where tools/tune_thresholds.py writes an object")
         if content["format"] != FORMAT:
-            raise ValueError(f"format={content['format']!r}: this version reads {FORMAT}; make the file again")
+            raise UserError(f"format={content['format']!r}: this version reads {FORMAT}; make the file again")
         if content["task"] not in ("detection", "multi-label"):
-            raise ValueError(f"task={content['task']!r}: use 'detection' or 'multi-label'")
+            raise UserError(f"task={content['task']!r}: use 'detection' or 'multi-label'")
         classes, thresholds = tuple(content["classes"]), content["thresholds"]
         if set(thresholds) != set(classes) or len(set(classes)) != len(classes):
             differing = sorted(set(thresholds) ^ set(classes)) or ["a name twice"]
-            raise ValueError(f"thresholds and classes name different classes: {_some(differing)}")
+            raise UserError(f"thresholds and classes name different classes: {_some(differing)}")
         for name, value in thresholds.items():
             _check_number(f"thresholds[{name!r}]", value)
         if content["score_thr"] is not None:
@@ -124,7 +125,7 @@ class ThresholdFile:
 
 def _check_number(key: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ValueError(f"{key}={value!r}: use a number in [0, 1]")
+        raise UserError(f"{key}={value!r}: use a number in [0, 1]")
 
 
 def _some(names: Sequence[str]) -> str:
@@ -143,16 +144,16 @@ def _calibration_of(content: Any, classes: tuple[str, ...]) -> Calibration | Non
         return None
     method = content["method"]
     if method not in METHODS:
-        raise ValueError(f"calibration.method={method!r}: use one of {', '.join(METHODS)}")
+        raise UserError(f"calibration.method={method!r}: use one of {', '.join(METHODS)}")
     strange = [name for name in content["classes"] if name not in classes]
     if strange:
-        raise ValueError(f"calibration.classes has {_some(strange)}, which are not in classes")
+        raise UserError(f"calibration.classes has {_some(strange)}, which are not in classes")
 
     def read(key: str, node: Any) -> Map:
         try:
             return Platt(**node) if method == "platt" else Isotonic(tuple(node["x"]), tuple(node["y"]))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{key}: {error}") from error
+            raise UserError(f"{key}: {error}") from error
 
     own = {classes.index(name): read(f"calibration.classes[{name!r}]", m) for name, m in content["classes"].items()}
     return Calibration(method, read("calibration.pooled", content["pooled"]), own)

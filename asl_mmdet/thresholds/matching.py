@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from asl_mmdet.boxes import Array, overlaps
+from asl_mmdet.errors import UserError
 
 APPLIED = "thresholds_applied"  # a meta key of the data samples that thresholds have cut
 
@@ -111,7 +112,7 @@ def match_detections(dataset: Any, predictions: Sequence[dict[str, Any]], iou_th
         iou_thr: The least IoU of a true positive.
 
     Raises:
-        ValueError: If the predictions are of other images or other classes.
+        UserError: If the predictions are of other images or other classes.
     """
     classes = tuple(dataset.metainfo["classes"])
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
@@ -147,7 +148,7 @@ def _match_image(
     found = prediction["pred_instances"]
     boxes, scores, labels = (torch.as_tensor(found[key]).numpy() for key in ("bboxes", "scores", "labels"))
     if len(labels) and labels.max() >= num_classes:
-        raise ValueError(
+        raise UserError(
             f"the predictions have the label {labels.max()}, and the data set has {num_classes} classes: they are of a "
             "model for other classes"
         )
@@ -165,7 +166,7 @@ def _match_image(
 
 def _check_not_cut(predictions: Sequence[dict[str, Any]]) -> None:
     if any(record.get(APPLIED) for record in predictions):
-        raise ValueError(
+        raise UserError(
             "thresholds were applied to these predictions already: make them without --thresholds, by a config "
             "without WithThresholds"
         )
@@ -174,12 +175,12 @@ def _check_not_cut(predictions: Sequence[dict[str, Any]]) -> None:
 def _by_image_id(predictions: Sequence[dict[str, Any]], wanted: Sequence[Any]) -> dict[Any, dict[str, Any]]:
     without = next((key for record in predictions for key in ("img_id", "pred_instances") if key not in record), None)
     if without:
-        raise ValueError(f"a record of the predictions has no {without}: use the file that tools/test.py --out wrote")
+        raise UserError(f"a record of the predictions has no {without}: use the file that tools/test.py --out wrote")
     _check_not_cut(predictions)
     by_id = {record["img_id"]: record for record in predictions}
     missing, strange = [i for i in wanted if i not in by_id], sorted(set(by_id) - set(wanted), key=str)
     if missing or strange:
-        raise ValueError(
+        raise UserError(
             f"the predictions are of other images than the data set's {len(wanted)}: {len(missing)} of them have none "
             f"(img_id {missing[:3]}), and {len(strange)} of the predictions have another img_id ({strange[:3]}). Make "
             "them on this validation set"
@@ -195,24 +196,24 @@ def match_labels(dataset: Any, predictions: Sequence[dict[str, Any]]) -> Scored:
         predictions: What ``tools/test.py --out`` wrote, in the order of the data set.
 
     Raises:
-        ValueError: If the predictions are of other images or other classes.
+        UserError: If the predictions are of other images or other classes.
     """
     classes = tuple(dataset.metainfo["classes"])
     for key in ("pred_score", "gt_score or gt_label"):
         if any(not set(key.split(" or ")) & record.keys() for record in predictions):
-            raise ValueError(f"a record of the predictions has no {key}: use the file that tools/test.py --out wrote")
+            raise UserError(f"a record of the predictions has no {key}: use the file that tools/test.py --out wrote")
     _check_not_cut(predictions)
     if len(predictions) != len(dataset):
-        raise ValueError(f"there are predictions of {len(predictions)} images, and the data set has {len(dataset)}")
+        raise UserError(f"there are predictions of {len(predictions)} images, and the data set has {len(dataset)}")
     for index, record in enumerate(predictions):
         path = dataset.get_data_info(index).get("img_path")
         if "img_path" in record and record["img_path"] != path:
-            raise ValueError(
+            raise UserError(
                 f"the predictions are of other images: number {index} is {record['img_path']}, in the data set {path}"
             )
     score = np.stack([torch.as_tensor(record["pred_score"]).float().numpy() for record in predictions])
     if score.shape[1] != len(classes):
-        raise ValueError(f"the predictions have {score.shape[1]} classes, and the data set has {len(classes)}")
+        raise UserError(f"the predictions have {score.shape[1]} classes, and the data set has {len(classes)}")
     truth = np.stack([_label_vector(record, len(classes)) for record in predictions])
     image, label = np.nonzero(truth >= 0)
     is_right = truth[image, label] > 0

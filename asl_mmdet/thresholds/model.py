@@ -7,12 +7,13 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.thresholds.file import ThresholdFile
 from asl_mmdet.thresholds.matching import APPLIED
 
 
 @MODELS.register_module(name="WithThresholds")
-def with_thresholds(model_type: str, thresholds: str, **model: Any) -> nn.Module:
+def with_thresholds(model_type: str | type, thresholds: str, **model: Any) -> nn.Module:
     """Build a detector or a multi-label classifier that predicts by a ``thresholds.json``.
 
     In a config: ``model = dict(type='WithThresholds', model_type='ATSS', thresholds='thresholds.json', ...)``, where
@@ -25,18 +26,18 @@ def with_thresholds(model_type: str, thresholds: str, **model: Any) -> nn.Module
     before could not be kept here.
 
     Args:
-        model_type: The type of the model, which ``type`` would say.
+        model_type: The type of the model, which ``type`` would say: a name, or a class.
         thresholds: The file that ``tools/tune_thresholds.py`` writes.
         **model: What the model takes.
 
     Raises:
-        ValueError: If the file cannot be read or has wrong values; with the first prediction, if its classes are not
+        UserError: If the file cannot be read or has wrong values; with the first prediction, if its classes are not
             the model's.
     """
     content = ThresholdFile.read(thresholds)
     if content.score_thr is not None and model.get("test_cfg"):
         model["test_cfg"] = lower_score_thr(model["test_cfg"], content.score_thr)
-    if DefaultScope.get_current_instance() is None and "." not in model_type:
+    if DefaultScope.get_current_instance() is None and isinstance(model_type, str) and "." not in model_type:
         model_type = f"mmdet.{model_type}"
     built = MODELS.build(dict(type=model_type, **model))
     built.register_forward_hook(_Hook(content, thresholds), with_kwargs=True)
@@ -75,8 +76,8 @@ class _Hook:
         if "classes" in meta:
             try:
                 self.content.check_classes(meta["classes"], "the model")
-            except ValueError as error:
-                raise ValueError(f"{self.path}: {error}") from None
+            except UserError as error:
+                raise UserError(f"{self.path}: {error}") from None
         for sample in output:
             if "pred_instances" in sample:
                 self._cut_detections(sample)
@@ -89,7 +90,7 @@ class _Hook:
         found = sample.pred_instances
         labels, number = found.labels.cpu().numpy(), len(self.content.classes)
         if len(labels) and labels.max() >= number:
-            raise ValueError(f"{self.path} has {number} classes, and the model found the label {labels.max()}")
+            raise UserError(f"{self.path} has {number} classes, and the model found the label {labels.max()}")
         score = self.content.calibrate(found.scores.detach().cpu().numpy(), labels)
         order = np.argsort(-score, kind="stable")
         kept = order[score[order] >= self.content.thresholds[labels[order]]]
@@ -99,7 +100,7 @@ class _Hook:
     def _label(self, sample: Any) -> None:
         score, number = sample.pred_score, len(self.content.classes)
         if score.shape != (number,):
-            raise ValueError(f"{self.path} has {number} classes, and the model gives scores of {tuple(score.shape)}")
+            raise UserError(f"{self.path} has {number} classes, and the model gives scores of {tuple(score.shape)}")
         value = self.content.calibrate(score.detach().cpu().numpy(), np.arange(number))
         kept = np.flatnonzero(value >= self.content.thresholds)
         sample.set_pred_score(torch.as_tensor(value, dtype=score.dtype, device=score.device))

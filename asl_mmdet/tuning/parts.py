@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from asl_mmdet.errors import UserError
+
 Coco = dict[str, Any]
 
 
@@ -19,7 +21,7 @@ def split_annotations(coco: Coco, share: float, seed: int = 0) -> tuple[Coco, Co
         The part to train on, and the part to judge by. Both have all categories.
 
     Raises:
-        ValueError: If ``share`` is out of range, or a part would have no annotation.
+        UserError: If ``share`` is out of range, or a part would have no annotation.
         KeyError: If ``coco`` has no ``images`` or ``annotations``.
 
     Example:
@@ -29,7 +31,7 @@ def split_annotations(coco: Coco, share: float, seed: int = 0) -> tuple[Coco, Co
         (8, 2)
     """
     if not 0 < share < 1:
-        raise ValueError(f"share={share:g}: use a number between 0 and 1, such as 0.2")
+        raise UserError(f"share={share:g}: use a number between 0 and 1, such as 0.2")
     ids = sorted(image["id"] for image in coco["images"])
     number = max(1, round(share * len(ids)))
     chosen = {ids[i] for i in np.random.default_rng(seed).permutation(len(ids))[:number]}  # NumPy holds 64 bits
@@ -43,7 +45,7 @@ def split_annotations(coco: Coco, share: float, seed: int = 0) -> tuple[Coco, Co
     )
     for part, name in zip(parts, ("to train on", "to judge by"), strict=True):
         if not part["annotations"]:
-            raise ValueError(
+            raise UserError(
                 f"share={share:g} leaves {len(part['images'])} of {len(ids)} images {name}, and they have no label: "
                 "use another share"
             )

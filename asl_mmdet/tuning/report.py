@@ -27,7 +27,7 @@ def table_of(tried: Sequence[Tried], metric: str) -> str:
 def write_csv(tried: Sequence[Tried], metric: str, path: Path) -> None:
     """A row for every trial, the best first; parameters that a family does not have are empty."""
     names = list(dict.fromkeys(name for one in tried for name in one.params if name != "family"))
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", "family", metric, "minutes", *names])
         for one in tried:
@@ -56,4 +56,4 @@ def write_best(path: Path, config: Path, key: str, block: dict[str, Any] | None,
         for name in reversed(parents):
             node = {name: node}
         lines.append(f"{first} = {pformat(node, width=110, sort_dicts=False)}")
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.task import Task
 from asl_mmdet.tuning.space import OWN, Params, block_of, first_of, grid_of, name_of
 
@@ -63,7 +64,7 @@ def search(
         clock: Seconds.
 
     Raises:
-        ValueError: If an argument is out of range, or there is no such family.
+        UserError: If an argument is out of range, or there is no such family.
     """
     grids = _checked(task, families, trials, minutes)
     study = _open(out, seed)
@@ -92,11 +93,11 @@ def search(
 
 def _checked(task: Task, families: list[str], trials: int, minutes: float) -> Grids:
     if trials < 1:
-        raise ValueError(f"trials={trials}: use a whole number from 1")
+        raise UserError(f"trials={trials}: use a whole number from 1")
     if not minutes > 0:
-        raise ValueError(f"minutes={minutes:g}: use a number above 0")
+        raise UserError(f"minutes={minutes:g}: use a number above 0")
     if not families:
-        raise ValueError("families is empty: name at least one")
+        raise UserError("families is empty: name at least one")
     return {family: grid_of(task, family) for family in families}
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from asl_mmdet.errors import UserError
 from asl_mmdet.losses.presets import PRESETS
 from asl_mmdet.task import DETECTION, Task
 
@@ -67,11 +68,11 @@ def grid_of(task: Task, family: str) -> dict[str, list[Any]]:
     """The values of every parameter of a family.
 
     Raises:
-        ValueError: If there is no such family.
+        UserError: If there is no such family.
     """
     grids = _DETECTION if task is DETECTION else _MULTI_LABEL
     if family not in grids:
-        raise ValueError(f"there is no family of losses {family!r}, only {', '.join(FAMILIES)}")
+        raise UserError(f"there is no family of losses {family!r}, only {', '.join(FAMILIES)}")
     return grids[family]
 
 

@@ -15,7 +15,7 @@ import json
 import pathlib
 
 _path = pathlib.Path("{{$COCO_FOLDER:data/coco_folder}}/annotations/train.json")
-_number = len(json.loads(_path.read_text())["images"]) if _path.is_file() else 300
+_number = len(json.loads(_path.read_text(encoding="utf-8"))["images"]) if _path.is_file() else 300
 _epochs = 2 * max(1, round(int("{{$TRAIN_IMAGES:5000}}") / _number))  # of half of the images
 
 configs = dict(atss="configs/small/atss_mnv2_focal.py")

@@ -161,14 +161,14 @@ def test_thresholds_cut_the_predictions_of_both_kinds_of_file(atss, folder, foun
 def test_predict_refuses_what_is_wrong_before_it_writes(atss, folder, tmp_path):
     (tmp_path / "images").mkdir()
     arguments = [*atss, tmp_path / "images", "--out", tmp_path / "out/x.json"]
-    assert "there is no image in it (.bmp, " in message_of("predict", *arguments)
+    assert "there is no image in it (.avif, " in message_of("predict", *arguments)
     (tmp_path / "images/bad.jpg").write_text("no image")
-    assert "missing there, or no images: bad.jpg. Mend or remove them" in message_of("predict", *arguments)
+    assert "missing there, or no images. Mend or remove them\nbad.jpg: cannot be" in message_of("predict", *arguments)
     cv2.imwrite(str(tmp_path / "images/bad.jpg"), np.zeros((64, 96, 3), np.uint8))
     other = save("retinanet", folder)[1]
     assert "is not a checkpoint of this config" in message_of("predict", atss[0], other, *arguments[2:])
     message = message_of("predict", *arguments, "--ids-of", folder / "shapes/annotations/val.json")
-    assert "missing there, or no images: 000001.jpg" in message
+    assert "missing there, or no images. Mend or remove them\n000001.jpg: missing there, or empty\n" in message
     content = json.loads((folder / "shapes/annotations/val.json").read_text())
     content["categories"] = content["categories"][1:]
     (tmp_path / "fewer.json").write_text(json.dumps(content))

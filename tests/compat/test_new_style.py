@@ -9,7 +9,6 @@ from mmdet.testing import demo_mm_inputs
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
-from asl_mmdet.checks import check_config
 from asl_mmdet.losses import AsymmetricLoss
 
 ROOT = Path(__file__).parents[2]
@@ -77,8 +76,3 @@ def test_shipped_config_is_its_twin_of_the_old_style():
     ):
         assert new[name] == old[name], name
     assert new.default_hooks.keys() == old.default_hooks.keys()
-
-
-def test_checks_read_a_new_style_config():
-    cfg = Config.fromfile(ROOT / "configs/shapes/atss_r18_asl_shapes_new_style.py")
-    assert check_config(cfg) == check_config(Config.fromfile(ROOT / "configs/shapes/atss_r18_asl_shapes.py"))

@@ -94,20 +94,32 @@ def test_with_torch_alone_the_functions_work_and_a_class_says_what_to_install():
     assert "mmengine, mmcv, mmdet cannot be found here" in last
 
 
-@pytest.mark.parametrize("present", ["mmengine", "mmcv", "mmdet"])
-def test_part_of_the_stack_is_no_torch_alone(present):
-    missing = [name for name in ("mmengine", "mmcv", "mmdet") if name != present]
-    done = python_with_torch(f"import sys; sys.modules.update(dict.fromkeys({missing})); import asl_mmdet")
-    assert done.returncode == 1
-    message = f"asl_mmdet is a plugin for MMDetection 3.x, and {', '.join(missing)} cannot be found here"
-    assert message in done.stderr
+PART = """
+import sys
+sys.modules.update(dict.fromkeys({missing}))
+import asl_mmdet.losses.functional, torch
+from asl_mmdet.losses import asymmetric_loss
+asymmetric_loss(torch.zeros(2, 3), torch.tensor([0, 3]), gamma_pos=0, gamma_neg=1, clip=0)
+from asl_mmdet.losses import AsymmetricLoss
+"""
 
 
-@pytest.mark.parametrize("name, module", [("mmdet", "asl_mmdet"), ("mmpretrain", "asl_mmdet.multilabel")])
-def test_import_without_one_package_does_not_offer_the_whole_stack(name, module):
-    done = python_with_torch(f"import sys; sys.modules['{name}'] = None; import {module}")
+@pytest.mark.parametrize("present", [("mmengine",), ("mmcv",), ("mmdet",), ("mmengine", "mmcv"), ("mmcv", "mmdet")])
+def test_beside_a_part_of_the_stack_the_functions_work_and_nothing_is_registered_with_a_word(present):
+    missing = [name for name in ("mmengine", "mmcv", "mmdet") if name not in present]
+    done = python_with_torch(PART.format(missing=missing))
     assert done.returncode == 1
-    assert f"{name} cannot be found here. Install it beside what you have: `pip install" in done.stderr
+    found = f"MMDetection 3.x, and {', '.join(missing)} cannot be found here. Install it beside what you have: `pip"
+    warning, *_, error = [line for line in done.stderr.splitlines() if "cannot be found here" in line]
+    assert "UserWarning: asl_mmdet registers nothing here" in warning and found in warning
+    assert "ImportError: asl_mmdet.losses.AsymmetricLoss is a module for" in error and found in error
+    assert "[full]" not in done.stderr
+
+
+def test_multilabel_without_mmpretrain_does_not_offer_the_whole_stack():
+    done = python_with_torch("import sys; sys.modules['mmpretrain'] = None; import asl_mmdet.multilabel")
+    assert done.returncode == 1
+    assert "mmpretrain cannot be found here. Install it beside what you have: `pip install" in done.stderr
     assert "[full]" not in done.stderr
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from processes import Started
 
-from asl_mmdet.benchmark.processes import locked
+from asl_mmdet.locks import locked
 
 ROOT = Path(__file__).parents[2]
 # In the place of tools/train.py: a "training" with a data worker, which both go on for ever.
@@ -39,7 +39,7 @@ seeds = (0,)
 
 def is_alive(pid):
     try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split()[2] != "Z"
     except FileNotFoundError:
         return False
 
@@ -94,4 +94,4 @@ def test_folder_is_held_by_a_benchmark_and_by_what_it_left_behind(benchmark, tmp
         os.kill(pid, signal.SIGKILL)
     until(lambda: not any(is_alive(pid) for pid in pids), 10)
     with locked(tmp_path / "out") as file:  # a dead one's is taken over
-        assert json.loads(Path(file.name).read_text())["pid"] == os.getpid()
+        assert json.loads(Path(file.name).read_text(encoding="utf-8"))["pid"] == os.getpid()

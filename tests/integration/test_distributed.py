@@ -137,7 +137,8 @@ def test_launch_scripts_train_die_resume_and_evaluate(tmp_path):
         for line in process.stdout:
             if "Epoch(train) [2][1/" in line or "Epoch(train)   [2][1/" in line:
                 break
-        children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        children = [int(pid) for pid in listed.read_text(encoding="utf-8").split()]
         assert len(children) >= 2
         os.kill(children[-1], signal.SIGKILL)
         killed = time.time()

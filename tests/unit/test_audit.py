@@ -152,7 +152,7 @@ def test_predictions_go_on_after_an_incomplete_line_and_refuse_another_source(tm
     assert file.predictions == {1: dict(scores=[0.5])}
     file.append({2: dict(scores=[0.75])})
     assert PredictionFile(path, dict(checkpoint="a")).predictions == {1: dict(scores=[0.5]), 2: dict(scores=[0.75])}
-    with pytest.raises(ValueError, match="another checkpoint"):
+    with pytest.raises(ValueError, match=r"predictions of something else: checkpoint: a there, b now\. Remove it"):
         PredictionFile(path, dict(checkpoint="b"))
 
 
@@ -248,7 +248,7 @@ def test_fold_trains_on_the_other_images_and_is_tested_on_its_own(tiny, tmp_path
     for k, part in enumerate(folds.parts):
         fold = folds.config_of(k)
         train, test = fold.train_dataloader.dataset, fold.test_dataloader.dataset
-        trained, tested = (json.loads(Path(dataset.ann_file).read_text()) for dataset in (train, test))
+        trained, tested = (json.loads(Path(dataset.ann_file).read_text(encoding="utf-8")) for dataset in (train, test))
         assert {image["id"] for image in tested["images"]} == set(part)
         assert {image["id"] for image in trained["images"]} == {image["id"] for image in coco["images"]} - set(part)
         assert {a["image_id"] for a in trained["annotations"]}.isdisjoint(part)

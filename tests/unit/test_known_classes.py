@@ -22,7 +22,7 @@ NAMES = {1: "cat", 2: "dog", 7: "cow"}
 CLASSES = ("cow", "dog", "cat", "car")
 
 
-def coco_file(path, categories, records=({}, {}), boxes=((1, 1), (2, 1))):
+def coco_file(path, categories, records=({}, {}), boxes=((1, 1), (2, 1))):  # noqa: B006
     """Two images; boxes are (image id, category id)."""
     images = [dict(id=i, file_name=f"{i}.jpg", width=64, height=64, **extra) for i, extra in enumerate(records, 1)]
     annotations = [

@@ -195,10 +195,10 @@ def test_folder_with_other_trials_and_two_data_sets_are_refused(tmp_path):
     root = make_shapes(tmp_path / "shapes", num_train=10, num_val=2)
     option = f"train_dataloader.dataset.data_root={root}/"
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "key").write_text("another")
+    (tmp_path / "out" / "key.json").write_text(json.dumps(dict(val_share=0.7)), encoding="utf-8")
     done = call("tune_loss", CONFIG, "--out", tmp_path / "out", "--cfg-options", option)
-    assert "has trials with another config, data set, --losses" in done.stderr
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["key"]
+    assert "has trials with something else: " in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["key.json"]
     dataset = f"dict(type='CocoDataset', data_root='{root}/', ann_file='annotations/train.json')"
     (tmp_path / "two.py").write_text(
         f"_base_ = '{ROOT / CONFIG}'\n"
