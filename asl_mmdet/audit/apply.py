@@ -9,7 +9,7 @@ from asl_mmdet.audit.files import Row
 from asl_mmdet.audit.findings import REGION_SHARE, Limits
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.boxes import corners, overlaps
-from asl_mmdet.config_tree import find_typed_blocks
+from asl_mmdet.config_tree import find_typed_blocks, type_name
 from asl_mmdet.errors import UserError
 
 SOURCE = "audit_labels"
@@ -89,16 +89,12 @@ def deaf_assigners(cfg: Config) -> Iterator[str]:
 
 def leaves_out_ignored_boxes(cfg: Config) -> bool:
     """Whether ignored boxes are no background: by :class:`asl_mmdet.hooks.IgnoredBoxesHook`, or by all assigners."""
-    hooks = (_name(block.type) for _, block in find_typed_blocks(cfg.get("custom_hooks"), "custom_hooks"))
+    hooks = (type_name(block.type) for _, block in find_typed_blocks(cfg.get("custom_hooks"), "custom_hooks"))
     return "IgnoredBoxesHook" in hooks or (any(_assigners(cfg)) and not any(deaf_assigners(cfg)))
 
 
 def _assigners(cfg: Config) -> Iterator[tuple[str, Any]]:
     """The blocks of the assigners that know ``ignore_iof_thr``, by their keys."""
     for key, block in find_typed_blocks(cfg.model.get("train_cfg") or {}, "model.train_cfg"):
-        if _name(block.type) in ("ATSSAssigner", "ApproxMaxIoUAssigner", "MaxIoUAssigner"):
+        if type_name(block.type) in ("ATSSAssigner", "ApproxMaxIoUAssigner", "MaxIoUAssigner"):
             yield key, block
-
-
-def _name(block_type: Any) -> str:
-    return str(block_type).rpartition(".")[2]

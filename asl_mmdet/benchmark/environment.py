@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from asl_mmdet import __version__, stack
 from asl_mmdet.coco_format import read_json
-from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.config_tree import find_datasets, type_name
 from asl_mmdet.task import loss_node
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,7 @@ def conditions(cfg: Config) -> dict[str, Any]:
             kept += sum(one.get("source") != "audit_labels" for one in coco.get("annotations", ()))
             dropped += len(record.get("annotations", ())) * (record.get("protocol") != "half_images")  # these are whole
     roots = dict.fromkeys(Path(node.get("data_root") or Path(str(node.get("ann_file"))).parent).name for node in test)
-    steps = [step for node in test for step in node.get("pipeline") or () if "Resize" in str(step.get("type"))]
+    steps = [step for node in test for step in node.get("pipeline") or () if "Resize" in type_name(step.get("type"))]
     scales = [step.get("scale") for step in steps]
     return dict(
         set=", ".join(roots),
@@ -101,4 +101,4 @@ def _flat(block: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, value
+            yield prefix + key, type_name(value) if isinstance(value, type) else value

@@ -1,7 +1,6 @@
 """What is read from a finished run: metrics, curves, speed, and the frequency of the classes."""
 
 import json
-import math
 import statistics
 from collections import Counter
 from pathlib import Path
@@ -48,9 +47,10 @@ def collect(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:
     return result
 
 
-def _median_time(rows: Rows) -> float:
-    """Of the rows of a log; NaN where nothing was logged, as in a run that is shorter than the log's interval."""
-    return statistics.median([row["time"] for row in rows.values() if "time" in row] or [math.nan])
+def _median_time(rows: Rows) -> float | None:
+    """Of the rows of a log; None where nothing was logged, as in a run that is shorter than the log's interval."""
+    times = [row["time"] for row in rows.values() if "time" in row]
+    return statistics.median(times) if times else None
 
 
 def detection_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from asl_mmdet.config_tree import get_key
+from asl_mmdet.config_tree import get_key, type_name
 
 
 def dropped_keys(cfg: Config, key: str) -> dict[str, tuple[Any, Any, str]]:
@@ -23,7 +23,7 @@ def dropped_keys(cfg: Config, key: str) -> dict[str, tuple[Any, Any, str]]:
         By argument: the value of the base, the default, and the file of the base.
     """
     block = get_key(cfg, key)
-    defaults = _defaults(str(block["type"]).rpartition(".")[2])
+    defaults = _defaults(type_name(block["type"]))
     found: dict[str, tuple[Any, Any, str]] = {}
     for path, base in _bases(cfg.filename):
         tuned = get_key(base, key)

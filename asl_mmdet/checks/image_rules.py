@@ -81,7 +81,7 @@ def _orientation(image: AnnotatedImage) -> Iterable[str]:
 
 FILTER_RULES: list[Rule[CocoSet]] = [
     Rule(
-        "D414",
+        "D306",
         "error",
         "filter_cfg leaves out all images",
         "There is nothing to train on.",
@@ -89,7 +89,7 @@ FILTER_RULES: list[Rule[CocoSet]] = [
         _none_left,
     ),
     Rule(
-        "D415",
+        "D307",
         "warning",
         "image smaller than filter_cfg.min_size",
         "MMDetection leaves it out without a warning.",

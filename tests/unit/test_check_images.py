@@ -158,26 +158,26 @@ def test_filter_that_leaves_nothing_is_an_error(empty, data):
     shrink(data, 4)
     data.dataset.filter_cfg = dict(filter_empty_gt=empty, min_size=32)
     found = data.found(read_images=False)
-    assert "min_size=32) leaves none of 4 images" in found["D414"] and found["D414"].startswith("error")
-    assert "D415" not in found
+    assert "min_size=32) leaves none of 4 images" in found["D306"] and found["D306"].startswith("error")
+    assert "D307" not in found
     data.dataset.test_mode = True  # MMDetection does not filter then
-    assert "D414" not in data.found(read_images=False)
+    assert "D306" not in data.found(read_images=False)
 
 
 def test_filter_for_labels_and_size_together_leaves_nothing(data):
     shrink(data, 3)
     data.content["annotations"] = [a for a in data.content["annotations"] if a["image_id"] < 4]
     data.dataset.filter_cfg = dict(filter_empty_gt=True, min_size=32)
-    assert "D414" in data.found(read_images=False)
+    assert "D306" in data.found(read_images=False)
 
 
 def test_filter_that_leaves_some_is_a_warning(data):
     shrink(data, 3)
     data.dataset.filter_cfg = dict(filter_empty_gt=True, min_size=32)
-    text = data.found(read_images=False)["D415"]
-    assert text.startswith("warning: D415 ") and ": 3 (" in text
+    text = data.found(read_images=False)["D307"]
+    assert text.startswith("warning: D307 ") and ": 3 (" in text
     data.dataset.filter_cfg = dict(filter_empty_gt=True, min_size=24)
-    assert not {"D414", "D415"} & data.found(read_images=False).keys()
+    assert not {"D306", "D307"} & data.found(read_images=False).keys()
 
 
 def test_image_that_the_filter_leaves_out_need_not_fit_the_resize(data):
@@ -185,4 +185,4 @@ def test_image_that_the_filter_leaves_out_need_not_fit_the_resize(data):
     resize = dict(type="Resize", scale=(128, 128), keep_ratio=True)
     data.dataset.update(pipeline=[LOAD, resize], filter_cfg=dict(filter_empty_gt=False, min_size=32))
     found = data.found(read_images=False)
-    assert "D415" in found and "D315" not in found
+    assert "D307" in found and "D315" not in found
