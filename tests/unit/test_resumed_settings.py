@@ -10,7 +10,9 @@ from torch import nn
 
 import asl_mmdet  # noqa: F401  (registers the hook)
 
-COSINE = dict(type="CosineAnnealingLR", T_max=4, eta_min=1e-6, by_epoch=True, begin=0, end=4, convert_to_iter_based=True)
+COSINE = dict(
+    type="CosineAnnealingLR", T_max=4, eta_min=1e-6, by_epoch=True, begin=0, end=4, convert_to_iter_based=True
+)
 
 
 class Toy(nn.Module):
