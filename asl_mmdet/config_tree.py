@@ -47,7 +47,7 @@ def require(cfg: Config, *keys: str) -> None:
             f"{cfg.filename} is a config of MMDetection 2.x (it has {', '.join(old)}), and one of 3.x is needed: "
             "https://mmdetection.readthedocs.io/en/latest/migration/config_migration.html says how to write it"
         )
-    if missing := [key for key in keys if not cfg.get(key)]:
+    if missing := [key for key in keys if cfg.get(key) is None]:  # test_cfg=dict() is one
         raise UserError(f"{cfg.filename} has no {' and no '.join(missing)}: write it, or a _base_ that has it")
 
 

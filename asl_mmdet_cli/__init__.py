@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from asl_mmdet_cli.arguments import HelpFormatter
-from asl_mmdet_cli.messages import without_foreign_line
+from asl_mmdet_cli.messages import know_rank, without_foreign_line
 
 # The subcommands of `asl-mmdet` and their scripts in tools/, in the order of the work.
 COMMANDS = {
@@ -59,6 +59,7 @@ def parse(name: str, argv: Sequence[str] | None = None, prog: str | None = None)
     """Read a command line, and end the program if it cannot be followed."""
     command = parser_of(name, prog)
     args = command.parse_args(argv)
+    know_rank(getattr(args, "launcher", "none"))
     _module_of(name).check(command, args)
     return args
 

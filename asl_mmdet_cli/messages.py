@@ -7,6 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+_RANK_OF = {"slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}  # by launcher
+
+
+def know_rank(launcher: str) -> None:
+    """Set RANK, by which one of several processes speaks: MMEngine sets it later, when it forms the process group."""
+    if (rank := os.environ.get(_RANK_OF.get(launcher, ""))) is not None:
+        os.environ.setdefault("RANK", rank)
+
 
 def is_first_process() -> bool:
     """Whether this is the one of several processes that prints and writes."""

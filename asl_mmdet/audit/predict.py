@@ -86,14 +86,14 @@ def source_of(cfg: Config, checkpoint: str, labels: Labels, tta: bool) -> Key:
     if tta:
         parts |= {key: cfg.get(key) for key in ("tta_model", "tta_pipeline")}
     images = json.dumps([[image.id, image.file_name] for image in labels.images.values()]).encode()
-    return dict(
-        checkpoint=digest_of(checkpoint),
-        images=hashlib.sha256(images).hexdigest(),
-        classes=", ".join(labels.names.values()),
-        config=flattened(parts),
-        tta=tta,
-        versions=versions(),
-    )
+    return {
+        "checkpoint": digest_of(checkpoint),
+        "list of images": hashlib.sha256(images).hexdigest(),
+        "classes": ", ".join(labels.names.values()),
+        "config": flattened(parts),
+        "tta": tta,
+        "versions": versions(),
+    }
 
 
 def test_on_training_images(cfg: Config, labels: Labels) -> None:

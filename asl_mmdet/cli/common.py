@@ -22,8 +22,6 @@ from asl_mmdet.errors import UserError
 from asl_mmdet.stack import DISTRIBUTIONS, not_found
 from asl_mmdet_cli.messages import fail, is_first_process, need_config, tell
 
-_RANK_OF = {"slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}  # by launcher
-
 
 def need(*packages: str) -> None:
     """End with a message if a package is not installed."""
@@ -38,9 +36,6 @@ def need(*packages: str) -> None:
 def load_config(args: argparse.Namespace, *keys: str) -> Config:
     """Read the config and lay the common options over it; end with a message if it lacks one of the keys."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    if (rank := os.environ.get(_RANK_OF.get(args.launcher, ""))) is not None:
-        # MMEngine sets it when it forms the process group, and messages come before.
-        os.environ.setdefault("RANK", rank)
     need_config(args.config)
     try:
         cfg = Config.fromfile(args.config)

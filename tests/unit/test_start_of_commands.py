@@ -1,0 +1,302 @@
+"""What the commands find out before anything is built or trained."""
+
+import json
+import os
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from commands import NO_WORKERS, ROOT, call, message_of
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import DefaultScope
+
+from asl_mmdet import checkpoints
+from asl_mmdet.checks import check_config
+from asl_mmdet.checks.loaders import check_loader, check_loaders
+from asl_mmdet.cli import common
+from asl_mmdet.cli.test import keep_config_of_training
+from asl_mmdet.shapes import make_shapes
+
+CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    register_all_modules()
+    return make_shapes(tmp_path_factory.mktemp("start") / "shapes", num_train=3, num_val=4)
+
+
+def options_of(data, **more):
+    options = {f"{split}_dataloader.dataset.data_root": f"{data}/" for split in ("train", "val", "test")}
+    options |= {f"{split}_evaluator.ann_file": f"{data}/annotations/val.json" for split in ("val", "test")}
+    return {**options, **NO_WORKERS, **more}
+
+
+def config_of(data, **more):
+    cfg = Config.fromfile(CONFIG)
+    cfg.merge_from_dict(options_of(data, **more))
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def checkpoint(data, tmp_path_factory):
+    cfg = config_of(data)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    path = tmp_path_factory.mktemp("weights") / "a.pth"
+    meta = dict(dataset_meta=dict(classes=cfg.train_dataloader.dataset.metainfo.classes))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return path
+
+
+# Loaders --------------------------------------------------------------------------------------------------------------
+
+EMPTY = {
+    "drop_last": {"train_dataloader.drop_last": True},
+    "a batch sampler that drops": {
+        "train_dataloader.batch_sampler": dict(type="AspectRatioBatchSampler", drop_last=True),
+    },
+    "repeated, and too few": {
+        "train_dataloader.drop_last": True,
+        "train_dataloader.batch_size": 7,
+        "train_dataloader.dataset": dict(_delete_=True, type="RepeatDataset", times=2),
+    },
+}
+
+
+def planted(data, changes):
+    cfg = config_of(data)
+    inner = cfg.train_dataloader.dataset
+    for key, value in changes.items():
+        if key == "train_dataloader.dataset":
+            value = dict(type=value["type"], times=value["times"], dataset=inner)
+        node = cfg
+        *parents, last = key.split(".")
+        for part in parents:
+            node = node[part]
+        node[last] = value
+    return cfg
+
+
+@pytest.mark.parametrize("changes", EMPTY.values(), ids=EMPTY)
+def test_loader_without_a_batch_is_found_and_training_refused(changes, data, tmp_path):
+    cfg = planted(data, changes)
+    (finding,) = check_loaders(cfg, ["train", "val"])
+    assert (finding.code, finding.is_error) == ("P103", True)
+    assert "train_dataloader has " in finding.examples[0] and "batch_size=" in finding.examples[0]
+    cfg.dump(tmp_path / "config.py")
+    checked = call("check_dataset", tmp_path / "config.py", "--fast", "--splits", "train")
+    assert checked.returncode == 1 and "P103 loader without a batch" in checked.stdout
+    trained = call("train", tmp_path / "config.py", "--work-dir", tmp_path / "work", "--skip-checks")
+    assert trained.returncode == 1 and "P103" in trained.stderr and "Traceback" not in trained.stderr
+    assert not list((tmp_path / "work").glob("*.pth"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"train_dataloader.drop_last": True, "train_dataloader.batch_size": 3},
+        {"train_dataloader.drop_last": True, "train_dataloader.sampler": dict(type="InfiniteSampler")},
+        {
+            "train_dataloader.drop_last": True,
+            "train_dataloader.batch_size": 4,
+            "train_dataloader.dataset": dict(type="RepeatDataset", times=2),
+        },
+    ],
+)
+def test_loader_with_a_batch_has_no_finding(changes, data):
+    assert check_loaders(planted(data, changes), ["train"]) == []
+
+
+def test_loader_that_cannot_be_built_says_why(data):
+    cfg = config_of(data)
+    cfg.train_dataloader.dataset.pipeline[0].type = "LoadImageFromNowhere"
+    (finding,) = check_loaders(cfg, ["train"])
+    assert finding.code == "P104" and "LoadImageFromNowhere" in finding.examples[0]
+
+
+def test_loader_of_no_known_length_is_looked_into():
+    loader = SimpleNamespace(batch_sampler=iter([[0]]), sampler=[], batch_size=4)
+    loader_type = type("Loader", (), dict(__len__=lambda self: 0))
+    empty = loader_type()
+    vars(empty).update(vars(loader))
+    assert check_loader("train_dataloader", empty) == []
+
+
+# Configs --------------------------------------------------------------------------------------------------------------
+
+OLD = """
+model = dict(type="RetinaNet", bbox_head=dict(type="RetinaHead", num_classes=3))
+data = dict(samples_per_gpu=2, train=dict(type="CocoDataset", ann_file="a.json", img_prefix="train/"))
+optimizer = dict(type="SGD", lr=0.02)
+lr_config = dict(policy="step", step=[8, 11])
+runner = dict(type="EpochBasedRunner", max_epochs=12)
+"""
+TOOLS = {
+    "check_dataset": (),
+    "train": ("--work-dir", "{folder}/work"),
+    "test": ("{folder}/a.pth",),
+    "audit_labels": ("{folder}/a.pth",),
+    "tune_thresholds": ("{folder}/a.pth",),
+    "tune_loss": ("--out", "{folder}/tune"),
+    "predict": ("{folder}/a.pth", "{folder}", "--out", "{folder}/out.json"),
+    "export_onnx": ("{folder}/a.pth", "--out", "{folder}/out.onnx"),
+    "report": ("{folder}",),
+}
+
+
+def arguments(tool, folder):
+    (folder / "a.pth").touch()
+    return [folder / "config.py", *(argument.format(folder=folder) for argument in TOOLS[tool])]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_config_of_version_2_is_named_as_one(tool, tmp_path):
+    (tmp_path / "config.py").write_text(OLD, encoding="utf-8")
+    message = message_of(tool, *arguments(tool, tmp_path))
+    assert "config.py is a config of MMDetection 2.x (it has data, lr_config)" in message
+    assert message_of("train", *arguments("train", tmp_path), "--amp") == message_of(
+        "train", *arguments("train", tmp_path)
+    )
+
+
+def test_old_plan_config_is_named_too(tmp_path):
+    (tmp_path / "config.py").write_text(OLD, encoding="utf-8")
+    plan = f"configs = dict(a='{tmp_path}/config.py')\nlosses = dict(own=None)\nbaseline = 'own'\nseeds = (0,)\n"
+    (tmp_path / "plan.py").write_text(plan, encoding="utf-8")
+    assert "is a config of MMDetection 2.x" in message_of("benchmark", tmp_path / "plan.py", "--dry-run")
+
+
+@pytest.mark.parametrize(
+    "tool, missing",
+    [
+        ("check_dataset", "train_dataloader and no val_dataloader"),
+        ("train", "train_dataloader and no train_cfg and no optim_wrapper"),
+        ("test", "test_dataloader and no test_evaluator and no test_cfg"),
+        ("audit_labels", "train_dataloader"),
+        ("tune_thresholds", "val_dataloader and no val_evaluator and no test_cfg"),
+        ("tune_loss", "train_dataloader and no val_dataloader and no test_dataloader and no train_cfg"),
+        ("predict", "test_dataloader"),
+        ("report", "test_dataloader"),
+    ],
+)
+def test_what_a_command_needs_of_a_config_is_named(tool, missing, tmp_path):
+    (tmp_path / "config.py").write_text("model = dict(type='RetinaNet')\n", encoding="utf-8")
+    assert f"config.py has no {missing}" in message_of(tool, *arguments(tool, tmp_path))
+
+
+def test_old_key_beside_new_ones_is_a_warning(data):
+    cfg = config_of(data)
+    cfg.lr_config = dict(policy="step")
+    (finding,) = check_config(cfg)
+    assert (finding.code, finding.severity, finding.examples) == ("C108", "warning", ("lr_config",))
+
+
+# Processes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "launcher, variable", [("pytorch", "RANK"), ("slurm", "SLURM_PROCID"), ("mpi", "OMPI_COMM_WORLD_RANK")]
+)
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_only_the_first_process_prints_before_there_is_a_group(launcher, variable, rank, monkeypatch, tmp_path):
+    for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, rank)
+    done = call("train", CONFIG, "--work-dir", tmp_path, "--launcher", launcher, "--resume", "nowhere.pth")
+    monkeypatch.delenv("RANK", raising=False)
+    assert done.returncode == 1
+    assert ("there is no checkpoint nowhere.pth" in done.stderr) == (rank == "0")
+
+
+def test_step_of_a_job_without_a_launcher_speaks(monkeypatch, tmp_path):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setenv("SLURM_PROCID", "3")  # srun --multi-prog: each is a training of its own
+    assert "there is no checkpoint" in message_of("train", CONFIG, "--work-dir", tmp_path, "--resume", "nowhere.pth")
+
+
+@pytest.mark.parametrize(
+    "config, expected",
+    [
+        ({}, dict(broadcast_buffers=False, find_unused_parameters=False)),
+        (dict(find_unused_parameters=True), dict(broadcast_buffers=False, find_unused_parameters=True)),
+        (
+            dict(model_wrapper_cfg=dict(type="MMDistributedDataParallel", static_graph=True)),
+            dict(static_graph=True),
+        ),
+        (dict(model_wrapper_cfg=dict(find_unused_parameters=True)), dict(find_unused_parameters=True)),
+        (dict(model_wrapper_cfg=dict(type=MMDistributedDataParallel)), dict(type=MMDistributedDataParallel)),
+    ],
+)
+def test_wrapper_of_processes_on_cpus_has_what_the_config_says_and_no_gpu(config, expected):
+    found = common._wrapper_on_cpus(Config(config))
+    assert found == {"type": "MMDistributedDataParallel", "device_ids": None, **expected}
+
+
+def test_wrapper_that_takes_no_device_gets_none():
+    given = dict(type="MMFullyShardedDataParallel", use_orig_params=True)
+    assert common._wrapper_on_cpus(Config(dict(model_wrapper_cfg=given))) == given
+
+
+# tools/test.py --------------------------------------------------------------------------------------------------------
+
+
+def evaluate(data, checkpoint, config, *options):
+    changes = [f"{key}={value}" for key, value in options_of(data).items()]
+    done = call("test", config, checkpoint, *options, "--cfg-options", *changes)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_config_of_the_training_is_kept_and_the_checkpoint_read_once(data, checkpoint, tmp_path, monkeypatch):
+    mine = tmp_path / "mine.py"
+    mine.write_text(f"_base_ = '{ROOT / CONFIG}'\n", encoding="utf-8")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/mine.py").write_text("the training's", encoding="utf-8")
+    reads, read = [], checkpoints._load
+    monkeypatch.setattr(checkpoints, "_load", lambda *args: reads.append(args) or read(*args))
+    evaluate(data, checkpoint, mine, "--work-dir", tmp_path / "work")
+    assert len(reads) == 1 and checkpoints._kept == {}
+    assert (tmp_path / "work/mine.py").read_text(encoding="utf-8") == "the training's"
+    assert "data_root" in (tmp_path / "work/mine_test.py").read_text(encoding="utf-8")
+
+
+def test_config_without_a_file_gets_a_name():
+    cfg = Config(dict())
+    keep_config_of_training(cfg)
+    assert os.path.basename(cfg.filename) == "config_test.py"
+
+
+@pytest.mark.parametrize("kind", ["detector", "classifier"])
+def test_pictures_of_images_with_one_name_lie_in_folders(kind, data, checkpoint, tmp_path):
+    root = shutil.copytree(data, tmp_path / "shapes")
+    path = root / "annotations/val.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for k, image in enumerate(content["images"]):
+        name = f"cam{k % 2}/{'deep/' * (k == 3)}0001.jpg" if k != 2 else "cam0/0002.jpg"
+        (root / "val" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "val" / image["file_name"]).rename(root / "val" / name)
+        image["file_name"] = name
+    path.write_text(json.dumps(content), encoding="utf-8")
+    config = CONFIG
+    if kind == "classifier":
+        from mmpretrain.registry import MODELS as CLASSIFIERS
+
+        config, checkpoint = "configs/shapes/classifier_r18_bce_shapes.py", tmp_path / "b.pth"
+        with DefaultScope.overwrite_default_scope("mmpretrain"):
+            model = CLASSIFIERS.build(Config.fromfile(config).model)
+        torch.save(dict(state_dict=model.state_dict()), checkpoint)
+    changes = {key: value for key, value in options_of(root).items() if kind == "detector" or "evaluator" not in key}
+    options = [f"{key}={value}" for key, value in changes.items()]
+    shown = tmp_path / "shown"
+    done = call(
+        "test", config, checkpoint, "--work-dir", tmp_path / "w", "--show-dir", shown, "--cfg-options", *options
+    )
+    assert done.returncode == 0, done.stderr
+    found = sorted(file.relative_to(shown).as_posix().split(".jpg")[0] for file in shown.rglob("*") if file.is_file())
+    assert found == ["cam0/0001", "cam0/0002", "cam1/0001", "cam1/deep/0001"]
