@@ -75,4 +75,4 @@ def test_every_image_is_judged_by_a_model_that_has_not_seen_it(kind, data, start
     assert applied.returncode == 0, applied.stderr
     assert len(scripts) == before  # nothing is trained or predicted again
     other = message_of("audit_labels", *arguments, "--cfg-options", *options, "train_cfg.max_epochs=2")
-    assert "predictions of another training" in other and "--out" in other
+    assert "predictions of something else: config train_cfg.max_epochs: 1 there, 2 now" in other and "--out" in other
