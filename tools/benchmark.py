@@ -1,4 +1,4 @@
-"""Compare losses by a plan: python tools/benchmark.py experiments/plans/shapes_detection.py."""
+"""Compare losses by a plan: python tools/benchmark.py benchmarks/plans/coco_folder.py."""
 
 from asl_mmdet.cli.benchmark import main
 

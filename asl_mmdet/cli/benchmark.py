@@ -1,4 +1,4 @@
-"""Compare losses by a plan: python tools/benchmark.py experiments/plans/shapes_detection.py.
+"""Compare losses by a plan: python tools/benchmark.py benchmarks/plans/coco_folder.py.
 
 Runs every combination of config, loss, data and seed that is not finished yet, and writes a report. It can be stopped
 at any time and started again: a finished run is kept, an unfinished one resumes from its last checkpoint. A run that

@@ -238,6 +238,12 @@ def test_added_rows_replace_those_of_the_same_runs_with_all_that_is_theirs(tmp_p
     assert rows.where(experiment="mine").runs["main"].tolist() == [40, 42, 41, 50, 51]
     assert rows.where(experiment="other").runs["main"].tolist() == [40, 42, 41, 44]
     assert set(zip(rows.classes["loss"], rows.classes["seed"], strict=True)) == {("focal", 0), ("focal", 1), ("asl", 0)}
+    lent = Rows(rows.runs.assign(also="third x"), rows.classes, rows.curves).where(experiment="mine")
+    lent.write(tmp_path / "lent")
+    Rows.of(RESULTS[:1], "third").add_to(tmp_path / "lent", ["runs"])  # has this run itself now
+    rows = Rows.read(tmp_path / "lent")
+    assert rows.runs["also"].tolist() == ["x", *["third x"] * 4, ""]
+    assert rows.where(experiment="third").runs["main"].tolist() == [42, 41, 50, 51, 40]
 
 
 def test_an_experiment_has_the_runs_of_others_that_it_counts_and_its_own_baseline():
@@ -268,7 +274,10 @@ def test_rows_are_reported_added_and_compared_by_the_command(tmp_path):
     assert "focal-0: AP 41.50 -> 41.50" in call("benchmark", "--compare", tmp_path / "a", tmp_path / "b").stdout
     done = call("benchmark", "--rows", tmp_path / "a", "--where", "loss=nothing")
     assert done.returncode == 1 and "error: loss=nothing: no run has it; there are asl, focal" in done.stderr
-    assert "No such file or directory" in call("benchmark", "--rows", tmp_path / "nowhere").stderr
+    assert (
+        f"error: there is no {tmp_path}/nowhere/runs.csv: name a"
+        in call("benchmark", "--rows", tmp_path / "nowhere").stderr
+    )
 
 
 def test_conditions_are_read_from_the_config_and_its_annotations(tmp_path):
