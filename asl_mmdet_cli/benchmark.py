@@ -6,7 +6,7 @@ run that fails is reported with its log and does not stop the others. The rows o
 report; --rows benchmarks --where experiment=NAME reports those of an experiment again.
 
 Example:
-    python tools/benchmark.py experiments/plans/shapes_detection.py --dry-run
+    python tools/benchmark.py benchmarks/plans/coco_folder.py --dry-run
 """
 
 import argparse

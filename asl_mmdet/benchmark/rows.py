@@ -72,6 +72,10 @@ class Rows:
         Raises:
             FileNotFoundError: If there is no ``runs.csv``.
         """
+        if not (folder / "runs.csv").is_file():
+            raise FileNotFoundError(
+                f"there is no {folder / 'runs.csv'}: name a folder that has rows, such as benchmarks"
+            )
         empty = cls.of([], "")
         classes, curves = folder / "classes.csv", folder / "curves.csv"
         return cls(
@@ -81,15 +85,20 @@ class Rows:
         )
 
     def write(self, folder: Path) -> None:
-        """Write the tables that have rows."""
+        """Write the tables that have rows, and remove a file of one that has none."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in vars(self).items():
+            path = folder / f"{name}.csv"
             if len(table):
                 shown = table.drop(columns=["main", "difference"], errors="ignore").convert_dtypes()
-                shown.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+                shown.to_csv(path, index=False, lineterminator="\n")
+            else:
+                path.unlink(missing_ok=True)
 
     def add_to(self, folder: Path, tables: Sequence[str]) -> None:
         """Add the rows to those of a folder. Runs of the same names there are replaced, with all that is theirs.
+
+        Where an experiment counted such a run of another, it does no more.
 
         Args:
             folder: Where the files are, or will be.
@@ -100,6 +109,10 @@ class Rows:
         if (folder / "runs.csv").is_file():
             for name, old in vars(Rows.read(folder)).items():
                 kept = old[~pd.MultiIndex.from_frame(old[NAME]).isin(new)]
+                if name == "runs":
+                    runs = kept[["also", *NAME[1:]]].itertuples(index=False)
+                    also = [" ".join(one for one in names.split() if (one, *run) not in new) for names, *run in runs]
+                    kept = kept.assign(also=also)
                 merged[name] = pd.concat([table for table in (kept, merged[name]) if len(table)] or [kept])
         Rows(_ordered(merged["runs"]), merged["classes"], merged["curves"]).write(folder)
 

@@ -14,7 +14,7 @@ import pytest
 from asl_mmdet.benchmark import Plan
 from asl_mmdet.benchmark.environment import parameters
 from asl_mmdet.benchmark.report import tables_of
-from asl_mmdet.benchmark.rows import AFTER, BEFORE, NAME, Rows, metrics_of
+from asl_mmdet.benchmark.rows import AFTER, BEFORE, NAME, TABLES, Rows, metrics_of
 from asl_mmdet.drop_boxes import PROTOCOLS
 from asl_mmdet.losses.presets import PRESETS
 from docs_build import results, values
@@ -57,6 +57,12 @@ def test_a_run_has_all_of_its_columns_and_their_types(rows):
     assert pd.api.types.is_integer_dtype(rows.runs["seed"])
     assert rows.runs["date"].str.fullmatch(r"20\d\d-\d\d-\d\d").all()
     assert rows.runs["commit"].str.fullmatch("[0-9a-f]*").all()
+
+
+def test_files_stay_as_they_are_when_they_are_written_again(rows, tmp_path):
+    rows.write(tmp_path)
+    for name in TABLES:
+        assert (tmp_path / f"{name}.csv").read_bytes() == (BENCHMARKS / f"{name}.csv").read_bytes()
 
 
 def test_a_share_that_is_missing_names_its_protocol(rows):
