@@ -1,4 +1,4 @@
-"""The plans in benchmarks/plans."""
+"""The plans in benchmarks/plans and experiments/plans."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from asl_mmdet.benchmark import Plan
 
-PLANS = sorted((Path(__file__).parents[2] / "benchmarks" / "plans").glob("*.py"))
+PLANS = sorted(Path(__file__).parents[2].glob("*/plans/*.py"))
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
