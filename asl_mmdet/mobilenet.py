@@ -3,7 +3,9 @@
 import copy
 import itertools
 import warnings
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from mmcv.cnn import ConvModule
@@ -35,37 +37,36 @@ class FastMobileNetV2(MobileNetV2):
     - other convolutions in front of a BatchNorm in evaluation mode, as with ``norm_eval=True`` also in training, have
       their weights scaled instead of their maps (https://arxiv.org/abs/2305.11624, mmcv's ``efficient_conv_bn_eval``);
     - the outputs are in channels-last memory, and so is what the neck and the head compute from them;
-    - layers after the last of ``out_indices`` do not run.
+    - layers after the last of ``out_indices`` do not run, unless their BatchNorm counts statistics.
 
     Where PyTorch cannot make the graph, a warning says so, and the frozen layers run one by one. All is as in
     ``MobileNetV2`` on an accelerator, in mixed precision, with ``with_cp=True``, where the images have a gradient, and
     while a model is exported or compiled.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._frozen = _FrozenLayers()
-        self._convs = [module for module in self.modules() if isinstance(module, ConvModule)]
-        self._scales_weights = False
+    _scales_weights = False
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """The maps of ``out_indices`` for images (N, 3, H, W)."""
         fast = _is_ordinary(x) and not self.with_cp
         if fast != self._scales_weights:
             self._scales_weights = fast
-            for conv in self._convs:
-                conv.turn_on_efficient_conv_bn_eval(fast)
+            for module in self.modules():
+                if isinstance(module, ConvModule):
+                    module.turn_on_efficient_conv_bn_eval(fast)
         return self._fast_forward(x) if fast else super().forward(x)
 
     def _fast_forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        wanted = [i + 1 for i in self.out_indices]  # counted from conv1, the layer 0
-        layers = [self.conv1, *(getattr(self, name) for name in self.layers)][: max(wanted) + 1]
+        layers = [self.conv1, *(getattr(self, name) for name in self.layers)]
+        wanted = {i + 1 for i in self.out_indices}
+        while layers and len(layers) - 1 not in wanted and not _has_side_effects(layers[-1]):
+            del layers[-1]
         frozen = list(itertools.takewhile(_is_frozen, layers))
         maps = {}
         if frozen:
             last = len(frozen) - 1
-            kept = sorted({last, *wanted} & set(range(len(frozen))))
-            maps = dict(zip(kept, self._frozen(frozen, kept, x), strict=True))
+            kept = sorted({last, *wanted.intersection(range(last))})
+            maps = dict(zip(kept, _run_frozen(self, frozen, kept, x), strict=True))
             x = maps[last]
         x = x.contiguous(memory_format=torch.channels_last)
         for i in range(len(frozen), len(layers)):
@@ -86,41 +87,46 @@ def _is_ordinary(x: Tensor) -> bool:
     )
 
 
-def _is_frozen(layer: nn.Module) -> bool:
-    """Whether a layer is the same function in every step, unless its weights are written to, and is alone to see it."""
-    if any(parameter.requires_grad for parameter in layer.parameters()):
-        return False
-    return not any(
+def _has_side_effects(layer: nn.Module) -> bool:
+    """Whether a layer does more than to give a map: BatchNorm in training counts, and hooks are called."""
+    return any(
         (isinstance(module, _BatchNorm) and module.training) or module._forward_hooks or module._forward_pre_hooks
         for module in layer.modules()
     )
 
 
-class _FrozenLayers:
-    """Frozen layers as one TorchScript graph, which is made when their tensors are not those of the last graph.
+def _is_frozen(layer: nn.Module) -> bool:
+    """Whether a layer is the same function in every step, as long as nobody writes to its weights."""
+    return not any(parameter.requires_grad for parameter in layer.parameters()) and not _has_side_effects(layer)
 
-    A deep copy has none at first, as what is unpickled: its layers are others.
-    """
 
-    def __init__(self) -> None:
-        self._graph: Any = None
-        self._kept: list[int] = []
-        self._seen: list[Tensor] = []
+@dataclass(frozen=True)
+class _Graph:
+    """What runs in place of frozen layers, while their weights are those that it was made from."""
 
-    def __call__(self, layers: list[nn.Module], kept: list[int], x: Tensor) -> tuple[Tensor, ...]:
-        """The maps after the layers ``kept``, without a gradient."""
-        tensors = [tensor for layer in layers for tensor in itertools.chain(layer.parameters(), layer.buffers())]
-        with torch.no_grad():
-            if kept != self._kept or not self._has_seen(tensors):
-                self._kept, self._seen = kept, [tensor.clone() for tensor in tensors]
-                self._graph = _optimized(_Chain(layers, kept), x)
-            return self._graph(x)
+    kept: list[int]
+    weights: list[Tensor]
+    run: Callable[[Tensor], tuple[Tensor, ...]]
 
-    def _has_seen(self, tensors: list[Tensor]) -> bool:
-        return len(tensors) == len(self._seen) and all(map(torch.equal, tensors, self._seen))
+    def fits(self, kept: list[int], weights: list[Tensor]) -> bool:
+        """Whether the layers are still the same, however they may have been written to."""
+        is_same = kept == self.kept and len(weights) == len(self.weights)
+        return is_same and all(map(torch.equal, weights, self.weights))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _FrozenLayers, ()
+
+# Not in the module: a copy of it has other weights, and what pickles, traces or compares it need not know.
+_graphs: WeakKeyDictionary[nn.Module, _Graph] = WeakKeyDictionary()
+
+
+@torch.no_grad()
+def _run_frozen(backbone: nn.Module, layers: list[nn.Module], kept: list[int], x: Tensor) -> tuple[Tensor, ...]:
+    """The maps after those layers that are at the places ``kept``."""
+    weights = [tensor for layer in layers for tensor in itertools.chain(layer.parameters(), layer.buffers())]
+    graph = _graphs.get(backbone)
+    if graph is None or not graph.fits(kept, weights):
+        run = _optimized(_Chain(layers, kept), x)
+        graph = _graphs[backbone] = _Graph(kept, [weight.clone() for weight in weights], run)
+    return graph.run(x)
 
 
 class _Chain(nn.Module):
@@ -140,7 +146,7 @@ class _Chain(nn.Module):
         return tuple(maps[i] for i in self._kept)
 
 
-def _optimized(chain: _Chain, x: Tensor) -> Any:
+def _optimized(chain: _Chain, x: Tensor) -> Callable[[Tensor], tuple[Tensor, ...]]:
     """A graph for inference with a copy of the weights, or the layers themselves where PyTorch makes none."""
     try:
         with warnings.catch_warnings():
