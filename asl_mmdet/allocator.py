@@ -1,4 +1,4 @@
-"""The memory allocator of a training on a CPU."""
+"""The memory allocator of a training or a prediction on a CPU."""
 
 import ctypes
 import os

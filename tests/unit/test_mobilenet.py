@@ -49,9 +49,8 @@ def outputs_and_gradients(backbone, x):
     loss = sum((map * torch.randn(map.shape, generator=generator).to(map)).sum() for map in maps)
     if loss.requires_grad:
         loss.backward()
-    return [map.detach() for map in maps], {
-        name: p.grad for name, p in backbone.named_parameters() if p.grad is not None
-    }
+    grads = {name: p.grad for name, p in backbone.named_parameters() if p.grad is not None}
+    return [map.detach() for map in maps], grads
 
 
 def relative_error(found, exact):
@@ -202,13 +201,18 @@ def in_bfloat16(backbone):
         return backbone(images())
 
 
+def traced(backbone):
+    backbone.eval()
+    return torch.jit.trace(backbone, images(), check_trace=False)(images(1))
+
+
 @pytest.mark.parametrize(
     "call",
     [
         of_images,
         in_bfloat16,
         lambda backbone: backbone.double()(images().double()),
-        lambda backbone: torch.jit.trace(backbone.eval(), images(), check_trace=False)(images(1)),
+        traced,
     ],
     ids=["gradient of the images", "bfloat16", "float64", "traced"],
 )
@@ -229,7 +233,7 @@ class Toy(BaseModel):
     def __init__(self, kind):
         super().__init__()
         self.backbone = mobilenet(kind)
-        self.head = nn.Linear(self.backbone.out_channel // 4, 1)
+        self.head = nn.Linear(160, 1)
         nn.init.constant_(self.head.weight, 0.1)
 
     def forward(self, inputs, mode="tensor"):
