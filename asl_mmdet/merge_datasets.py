@@ -30,7 +30,7 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
 
     Raises:
         ValueError: If a file lacks a list or a key, or uses an id or a name twice; an annotation is of no image or
-            category; names differ in case or blanks alone, or have other keypoints; or two images have one
+            category; names differ only in case or blanks, or have other keypoints; or two images have one
             ``file_name``. It says where.
 
     Example:

@@ -1,4 +1,4 @@
-"""Mend what can be mended in a COCO-format file: python tools/fix_annotations.py IN.json OUT.json."""
+"""Fix what can be fixed in a COCO-format file: python tools/fix_annotations.py IN.json OUT.json."""
 
 from asl_mmdet.cli.fix_annotations import main
 

@@ -1,4 +1,4 @@
-"""Mend what can be mended in a COCO-format file: python tools/fix_annotations.py IN.json OUT.json."""
+"""Fix what can be fixed in a COCO-format file: python tools/fix_annotations.py IN.json OUT.json."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ from asl_mmdet.fix_annotations import fix_annotations
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     command = argparse.ArgumentParser(
-        description="Mend a COCO-format annotation file: ids, iscrowd, areas, its encoding, categories of one name."
+        description="Fix a COCO-format annotation file: ids, iscrowd, areas, its encoding, categories of one name."
     )
     command.add_argument("annotations", type=Path, metavar="IN.json", help="the file to read; it is not changed")
     command.add_argument("out", type=Path, metavar="OUT.json", help="the file to write; it must not exist")
