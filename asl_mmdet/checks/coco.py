@@ -13,7 +13,6 @@ from asl_mmdet.checks.class_rules import CLASS_RULES, LABEL_RULES, ORDER_RULES, 
 from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, ImageFile, class_of, kind_of
 from asl_mmdet.checks.finding import Finding, Findings
 from asl_mmdet.checks.set_rules import (
-    ENCODING_RULES,
     FILE_RULES,
     FORM_RULES,
     OBJECT_RULES,
@@ -108,12 +107,11 @@ def _reference(cfg: Config) -> Reference | None:
 def _open(dataset: ConfigDict, findings: Findings, num_classes: int | None, is_evaluated: bool) -> CocoSet | None:
     """The data set, if its file can be read."""
     file = AnnotationFile(os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file"))))
-    if findings.apply_first(FILE_RULES, file):
+    if kind_of(dataset) == "CocoMultiLabel":  # which this project reads
+        file.foreign_encoding = ""
+    if findings.apply_first(FILE_RULES, file) and not file.foreign_encoding:
         return None
-    coco = CocoSet(dataset, file, num_classes, is_evaluated)
-    if coco.kind != "CocoMultiLabel":  # which is read by this project
-        findings.apply(ENCODING_RULES, file)
-    return coco
+    return None if file.missing_lists() else CocoSet(dataset, file, num_classes, is_evaluated)
 
 
 def _reads_masks(cfg: Config, split: str, dataset: ConfigDict) -> bool:
