@@ -40,10 +40,10 @@ if not _missing:
     mmcv_ops.install_fallback()
 
     from asl_mmdet import checkpoints, hooks, losses, optim, packaged_weights, thresholds  # noqa: F401
-    from asl_mmdet.coco_evaluation import mend_metrics
+    from asl_mmdet.coco_evaluation import patch_metrics
     from asl_mmdet.hooks.automatic import add_to_runners
 
     if checkpoints.loader_is_broken():
         checkpoints.only_weights()
     add_to_runners()
-    mend_metrics()
+    patch_metrics()

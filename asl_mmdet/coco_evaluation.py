@@ -1,4 +1,4 @@
-"""COCO's evaluation, without the numbers that are wrong by an id.
+"""COCO's evaluation, right whatever the ids of an annotation file are.
 
 pycocotools and its relatives keep the id of the annotation that a detection matched, and take 0 for "none": the object
 with the id 0 counts as never found. They sort the ids of images and categories by NumPy, which makes floats of whole
@@ -18,26 +18,26 @@ from asl_mmdet.errors import UserError
 _LARGEST = 2**53  # a float64 holds every whole number up to it
 
 
-def mend_metrics() -> None:
-    """Have every metric of MMEngine that evaluates by a COCO or LVIS object do it right; others stay as they are."""
+def patch_metrics() -> None:
+    """Have every metric of MMEngine that evaluates with a COCO or LVIS object prepare it; others stay as they are."""
     evaluate = BaseMetric.evaluate
 
     @functools.wraps(evaluate)
     def with_sound_ids(self: BaseMetric, size: int) -> dict[str, Any]:
-        _mend_metric(self)
+        _prepare(self)
         return evaluate(self, size)
 
     BaseMetric.evaluate = with_sound_ids
 
 
-def _mend_metric(metric: Any) -> None:
+def _prepare(metric: Any) -> None:
     coco: Any = getattr(metric, "_coco_api", None)
     lvis: Any = getattr(metric, "_lvis_api", None)
     api = coco or lvis
     if api is None or _is_panoptic(api):
         return
     try:
-        mend_annotations(api)
+        make_evaluable(api)
         if getattr(metric, "img_ids", api) is None:  # as before the first evaluation
             metric.img_ids = exact("images", list(api.imgs))
         if getattr(metric, "cat_ids", api) is None:
@@ -53,7 +53,7 @@ def _is_panoptic(api: Any) -> bool:
     return bool(annotations) and "segments_info" in annotations[0]
 
 
-def mend_annotations(api: Any) -> Any:
+def make_evaluable(api: Any) -> Any:
     """Make the annotations of a COCO or LVIS object ones that its evaluation counts right.
 
     They are numbered anew, from 1, where one has no id that can be counted by; nothing but the matching looks at these

@@ -9,6 +9,7 @@ from typing import Any
 
 from asl_mmdet.errors import UserError
 
+TO_UTF8 = "Save it as UTF-8 without a byte order mark: python tools/fix_annotations.py {} OUT.json does."
 RENUMBER = "python tools/fix_annotations.py {} OUT.json renumbers them."
 LVIS_URL = "http://images.cocodataset.org/"  # what MMDetection takes off an address
 _MARKS = {

@@ -1,4 +1,4 @@
-"""Mend a COCO-format file where there is one way only to do so: ids, flags, areas, and the order of its categories."""
+"""Fix a COCO-format file where there is only one way to do so: ids, flags, areas, and the order of its categories."""
 
 import os
 from collections import Counter

@@ -30,9 +30,9 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
         ``images``, ``annotations`` and ``categories``, and ``info`` and ``licenses`` where a file has them.
 
     Raises:
-        UserError: If a file lacks a list or a key, or uses an id or a name twice; an annotation is of no image or
+            UserError: If a file lacks a list or a key, or uses an id or a name twice; an annotation is of no image or
             category; names differ in case or blanks alone, or have other keypoints; or two images have one
-            ``file_name``. It says where.
+                ``file_name``. It says where.
 
     Example:
         >>> a = dict(images=[dict(id=5, file_name="a.jpg")], annotations=[], categories=[dict(id=3, name="cat")])

@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.boxes import Array
 from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
-from asl_mmdet.coco_format import RENUMBER, check_ids, is_id
+from asl_mmdet.coco_format import RENUMBER, TO_UTF8, check_ids, is_id
 from asl_mmdet.config_tree import find_datasets, shown_type
 from asl_mmdet.errors import UserError
 from asl_mmdet.task import MULTI_LABEL, task_of
@@ -52,6 +52,8 @@ class Labels:
         file = AnnotationFile(self.path)
         if file.error is not None:
             raise UserError(f"{self.path} cannot be read: {file.error}")
+        if file.foreign_encoding and not self.is_tags:  # tags are read by this project
+            raise UserError(f"{self.path} is in {file.foreign_encoding}. {TO_UTF8.format(self.path)}")
         if missing := file.missing_lists():
             raise UserError(f"{self.path} has no list {', '.join(missing)}: it must be in COCO format")
         self.content: dict[str, Any] = file.content

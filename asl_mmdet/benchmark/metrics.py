@@ -11,7 +11,7 @@ import torch
 from mmengine import load
 from mmengine.config import Config
 
-from asl_mmdet.coco_evaluation import mend_annotations
+from asl_mmdet.coco_evaluation import make_evaluable
 from asl_mmdet.config_tree import find_datasets
 from asl_mmdet.errors import UserError
 from asl_mmdet.label_counts import count_labels
@@ -102,12 +102,12 @@ def _read_coco(path: str) -> tuple[Any, Any]:
     try:
         from faster_coco_eval import COCO, COCOeval_faster
 
-        return mend_annotations(COCO(path)), COCOeval_faster
+        return make_evaluable(COCO(path)), COCOeval_faster
     except ImportError:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
 
-        return mend_annotations(COCO(path)), COCOeval
+        return make_evaluable(COCO(path)), COCOeval
 
 
 def multilabel_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ CLASS_RULES: list[Rule[CocoSet]] = [
     Rule(
         "D215",
         "warning",
-        "category names that differ in case or white space alone",
+        "category names that differ only in case or white space",
         "They are different classes.",
         "Write them alike and join them, unless that is what you want.",
         _look_alike,

@@ -17,7 +17,6 @@ from asl_mmdet.checks.heads import class_counts
 from asl_mmdet.checks.image_rules import FILTER_RULES, IMAGE_RULES, PIXEL_RULES, AnnotatedImage, left_out
 from asl_mmdet.checks.resizing import left_by
 from asl_mmdet.checks.set_rules import (
-    ENCODING_RULES,
     FILE_RULES,
     FORM_RULES,
     OBJECT_RULES,
@@ -113,12 +112,11 @@ def _reference(cfg: Config) -> Reference | None:
 def _open(dataset: ConfigDict, findings: Findings, class_counts: dict[str, Any], is_evaluated: bool) -> CocoSet | None:
     """The data set, if its file can be read."""
     file = AnnotationFile(os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file"))))
-    if findings.apply_first(FILE_RULES, file):
+    if kind_of(dataset) == "CocoMultiLabel":  # which this project reads
+        file.foreign_encoding = ""
+    if findings.apply_first(FILE_RULES, file) and not file.foreign_encoding:
         return None
-    coco = CocoSet(dataset, file, class_counts, is_evaluated)
-    if coco.kind != "CocoMultiLabel":  # which is read by this project
-        findings.apply(ENCODING_RULES, file)
-    return coco
+    return None if file.missing_lists() else CocoSet(dataset, file, class_counts, is_evaluated)
 
 
 def _reads_masks(cfg: Config, split: str, dataset: ConfigDict) -> bool:

@@ -44,13 +44,18 @@ class AnnotationFile:
         self.path = path
         self.content: Any = None
         self.error: OSError | ValueError | None = None
-        self.foreign_encoding = ""
+        self.foreign_encoding = ""  # that MMDetection does not read
         try:
             content = Path(path).read_bytes()
             self.content = parse_json(content)
             self.foreign_encoding = foreign_encoding(content)
         except (OSError, ValueError) as error:  # ValueError: of JSON or of the encoding
             self.error = error
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether MMDetection can read it."""
+        return not self.error and not self.foreign_encoding
 
     def missing_lists(self) -> list[str]:
         """The lists of COCO's format that the file does not have."""

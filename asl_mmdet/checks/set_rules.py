@@ -9,7 +9,7 @@ from asl_mmdet.checks.box_form import BoxForm
 from asl_mmdet.checks.class_rules import folded, unused_class
 from asl_mmdet.checks.coco_set import KNOWN_CLASSES, AnnotationFile, CocoSet, Entry, has_size
 from asl_mmdet.checks.finding import FAILS, Rule
-from asl_mmdet.coco_format import RENUMBER, is_id
+from asl_mmdet.coco_format import RENUMBER, TO_UTF8, is_id
 from asl_mmdet.known_categories import known_categories
 
 IGNORED = "Write iscrowd=0 for single objects: 1 is for regions of many. CVAT writes 1 for every brush mask."
@@ -101,10 +101,10 @@ FILE_RULES: list[Rule[AnnotationFile]] = [
     Rule(
         "D102",
         "error",
-        "annotation file is not valid JSON, or is truncated",
+        "annotation file is not valid JSON in UTF-8, or is truncated",
         FAILS,
-        "Copy or export it again.",
-        lambda file: [f"{file.path}: {file.error}"] if file.error else (),
+        lambda file: TO_UTF8.format(file.path) if file.foreign_encoding else "Copy or export it again.",
+        lambda file: [f"{file.path}: {file.error or file.foreign_encoding}"] if not file.is_plain else (),
     ),
     Rule(
         "D103",
@@ -115,24 +115,12 @@ FILE_RULES: list[Rule[AnnotationFile]] = [
         lambda file: file.missing_lists(),
     ),
     Rule(
-        "D106",
+        "D105",
         "error",
         "annotation file of another task",
         "It has no boxes.",
         "Name the file of instances, such as instances_train2017.json.",
         _other_format,
-    ),
-]
-ENCODING_RULES: list[Rule[AnnotationFile]] = [
-    Rule(
-        "D105",
-        "error",
-        "annotation file is not plain UTF-8",
-        "MMDetection cannot read it.",
-        lambda file: (
-            f"Save it as UTF-8 without a byte order mark: python tools/fix_annotations.py {file.path} OUT.json."
-        ),
-        lambda file: [f"{file.path}: {file.foreign_encoding}"] if file.foreign_encoding else (),
     ),
 ]
 SET_RULES: list[Rule[CocoSet]] = [

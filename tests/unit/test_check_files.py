@@ -33,7 +33,7 @@ def captions(content):
 def test_files_of_other_tasks_are_called_so(change, what, root):
     edit(root, change)
     (finding,) = found_in(root)
-    assert finding.code == "D106" and what in str(finding) and "instances" in str(finding)
+    assert finding.code == "D105" and what in str(finding) and "instances" in str(finding)
 
 
 def test_panoptic_data_sets_are_left_to_mmdetection(root):
@@ -51,7 +51,7 @@ def test_an_encoding_that_mmdetection_does_not_read_is_an_error(encoding, root, 
     path = root / "annotations/train.json"
     path.write_bytes(path.read_text().encode(encoding))
     (finding,) = found_in(root)
-    assert finding.code == "D105" and finding.is_error and "UTF" in str(finding)
+    assert finding.code == "D102" and finding.is_error and "UTF" in str(finding)
     assert call("fix_annotations", path, tmp_path / "fixed.json").returncode == 0
     shutil.move(tmp_path / "fixed.json", path)
     assert codes(root) == set()

@@ -121,7 +121,7 @@ DEFECTS = {
         lambda p: (p.path.unlink(), setattr(p, "content", None)),
         r"error: D101 annotation file cannot be opened: 1 \(.*/train.json: No such file",
     ),
-    "not json": (no_json, "error: D102 annotation file is not valid JSON, or is truncated: 1 .*/train.json: "),
+    "not json": (no_json, "error: D102 annotation file is not valid JSON in UTF-8, or is truncated: 1 .*/train.json: "),
     "a list": (lambda p: setattr(p, "content", []), r"error: D103 .*: 3 \(annotations, categories, images\)"),
     "no categories": (lambda p: p.content.pop("categories"), r"error: D103 list missing .*: 1 \(categories\)"),
     "no images": (lambda p: p.images.clear(), r"error: D104 empty list .*: 1 \(images\)"),

@@ -1,4 +1,4 @@
-"""What is mended in an annotation file, what is refused, and what stays as it is."""
+"""What is fixed in an annotation file, what is refused, and what stays as it is."""
 
 import json
 

@@ -115,6 +115,10 @@ def test_images_are_split_by_any_ids(good):
 
 def labels_of(content, folder):
     (folder / "train.json").write_text(json.dumps(content))
+    return labels_in(folder)
+
+
+def labels_in(folder):
     cfg = Config.fromfile("configs/shapes/atss_r18_asl_shapes.py")
     dataset = dict(data_root=f"{folder}/", ann_file="train.json", metainfo=dict(classes=("cat", "dog")))
     cfg.train_dataloader.dataset.update(dataset)
@@ -158,6 +162,10 @@ def test_every_command_reads_json_in_every_encoding(encoding, tmp_path):
         path.write_bytes(json.dumps(content, ensure_ascii=False).replace(".jpg", f"{path.stem}.jpg").encode(encoding))
     assert call("drop_boxes", paths[0], tmp_path / "half.json").returncode == 0
     assert call("merge_datasets", *paths, tmp_path / "both.json").returncode == 0
+    if encoding != "utf-8":
+        (tmp_path / "train.json").write_bytes(paths[0].read_bytes())
+        with pytest.raises(ValueError, match=r"train.json is in UTF-.*tools/fix_annotations.py"):
+            labels_in(tmp_path)
     assert len(Ids(paths[0], ("größe 猫",)).images) == IMAGES
     from asl_mmdet.multilabel import CocoMultiLabel
 
