@@ -50,7 +50,8 @@ def _none_left(coco: CocoSet) -> Iterator[str]:
     options = _filter_of(coco)
     if not options or not coco.image_paths:
         return
-    labelled = {a["image_id"] for a in coco.annotations if a.get("category_id") in coco.used and is_id(a["image_id"])}
+    named = [a for a in coco.annotations if is_id(a.get("image_id")) and is_id(a.get("category_id"))]
+    labelled = {a["image_id"] for a in named if a["category_id"] in coco.used}
     small = set(left_out(coco))
     left = [number for number in coco.image_paths if number in labelled or not options.get("filter_empty_gt")]
     if all(coco.image_paths[number] in small for number in left):

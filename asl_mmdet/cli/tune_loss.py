@@ -32,6 +32,7 @@ def main(args: argparse.Namespace) -> None:
         (key, node), task = loss_node(cfg), task_of(cfg)
         own = node.to_dict()
         check_data(cfg, "train")
+        train_node(cfg)
         refuse_another(out, cfg, args)
         held_out = use_parts(cfg, out / "parts", args.val_share, args.seeds[0])
         if problems := write_base(cfg, trainer):

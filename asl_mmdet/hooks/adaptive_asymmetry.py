@@ -28,12 +28,12 @@ class AdaptiveAsymmetryHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Find the losses."""
         self.losses = stepping_losses(unwrapped_model(runner))
-        self.intervals = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)] or [1]
         if not self.losses:
             raise ValueError(
                 "AdaptiveAsymmetryHook finds no AdaptiveAsymmetricLoss or MissingRateLoss in the model: use one, or "
                 "drop the hook"
             )
+        self.intervals = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)] or [1]
 
     def after_train_iter(self, runner: Runner, batch_idx: int = 0, *args: Any, **kwargs: Any) -> None:
         """Step, and log where it led."""

@@ -26,4 +26,4 @@ def test_config_of_a_copy_in_projects_finds_the_loss_of_that_copy(tmp_path):
     command = [sys.executable, "-c", BUILD]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["asl_mmdet.losses.asymmetric_loss"]
+    assert done.stdout.split() == ["asl_mmdet.losses.asymmetric"]

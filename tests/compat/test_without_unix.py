@@ -53,7 +53,7 @@ def test_training_audit_and_thresholds_run(tmp_path):
     (tmp_path / config).write_text(f"{base}custom_hooks = [dict(type='PeakMemoryHook')]\n", encoding="utf-8")
     code = f"""
 from asl_mmdet_cli import run
-import mmdet.models, platform
+import asl_mmdet, mmdet.models, platform
 platform.system = lambda: "Windows"  # MMEngine asks before it imports resource
 options = ["--cfg-options", *{keys!r}]
 run("train", [{config!r}, "--work-dir", "work", *options])
