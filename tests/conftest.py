@@ -85,6 +85,15 @@ def _stop_torch_server():
 
 
 @pytest.fixture(autouse=True)
+def _no_visualizer_of_before():
+    """Two runs of the same second have one name, by which MMEngine would find the visualizer of the first."""
+    yield
+    if module := sys.modules.get("mmengine.visualization"):
+        for kind in (module.Visualizer, *module.Visualizer.__subclasses__()):
+            kind._instance_dict.clear()
+
+
+@pytest.fixture(autouse=True)
 def _return_memory():
     """Give what a large model took back to the system: two workers run beside trainings."""
     yield

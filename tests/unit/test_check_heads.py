@@ -109,7 +109,7 @@ def test_all_wrong_heads_are_named(tmp_path):
 def test_panoptic_head_counts_things():
     model = dict(type="PanopticFPN", roi_head=dict(bbox_head=BOX), semantic_head=dict(num_things_classes=3))
     meta = dict(classes=("a", "b", "c", "sky"), thing_classes=("a", "b", "c"), stuff_classes=("sky",))
-    loader = dict(dataset=dict(type="CocoPanopticDataset", metainfo=meta))
+    loader = dict(dataset=dict(type="CocoPanopticDataset", ann_file="a.json", metainfo=meta))
 
     def of_things(model):
         return [one for one in check_config(Config(dict(model=model, train_dataloader=loader))) if one.code == "C109"]

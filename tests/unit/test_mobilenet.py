@@ -257,6 +257,7 @@ def train(kind, work_dir, epochs, resume=False):
         resume=resume,
         experiment_name=f"{work_dir.name}{epochs}{resume}",
         default_scope="mmengine",
+        randomness=dict(seed=0),
     )
     try:
         runner.train()
