@@ -65,6 +65,7 @@ data/shapes: | .venv/.installed
 	@echo "Installing into .venv (several minutes the first time) ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet $(PINS) --editable '.[full,dev]'
+	$(BIN)/python -c "import yapf.yapflib.yapf_api"  # it writes its grammar once, which two processes at a time would damage
 	@touch $@
 
 clean:

@@ -20,6 +20,7 @@ def test_stack(session: nox.Session, packages: tuple[str, ...], *pins: str) -> N
     """Install the packages beside ours, as a user has them, and run the fast tests and a training of each kind."""
     session.install(*pins, "torch", "torchvision", *packages, *OPTIONAL, "--editable", ".[test]")
     chosen = session.posargs or ("-m", "not slow or every_stack")
+    session.run("python", "-c", "import yapf.yapflib.yapf_api")  # it writes its grammar once, not in two processes
     session.run("python", "-m", "pytest", "--numprocesses", "2", "--dist", "loadfile", *chosen)
 
 
