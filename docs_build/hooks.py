@@ -28,6 +28,7 @@ BUILDERS: dict[str, Callable[..., str]] = {
     "runs": results.runs,
     "micro": results.micro,
     "loss": results.loss,
+    "states": results.states,
 }
 
 
