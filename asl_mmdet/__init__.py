@@ -2,9 +2,9 @@
 
 Importing the package, which a config does with ``custom_imports = dict(imports=['asl_mmdet'])``, registers
 the losses of :mod:`asl_mmdet.losses` with MMDetection, and the hooks of :mod:`asl_mmdet.hooks` and the wrapper of
-:mod:`asl_mmdet.optim` with MMEngine, whose ``Runner`` then adds the hooks that the losses need.
-COCO's evaluation is right whatever the ids of an annotation file are (:mod:`asl_mmdet.coco_evaluation`).
-Where mmcv was installed without its compiled ops, torchvision's are the fallback (:mod:`asl_mmdet.mmcv_ops`).
+:mod:`asl_mmdet.compat.optim` with MMEngine, whose ``Runner`` then adds the hooks that the losses need.
+COCO's evaluation is right whatever the ids of an annotation file are (:mod:`asl_mmdet.coco.evaluation`).
+Where mmcv was installed without its compiled ops, torchvision's are the fallback (:mod:`asl_mmdet.compat.mmcv_ops`).
 
 Where MMDetection or what it needs is missing, nothing is registered, and the pure functions of
 :mod:`asl_mmdet.losses.functional` can be used: they need torch alone. Beside a part of OpenMMLab's packages that is
@@ -14,7 +14,7 @@ said, since a config may be read there.
 import warnings
 from importlib.util import find_spec
 
-from asl_mmdet import stack
+from asl_mmdet.compat import stack
 
 __version__ = "0.2.0"
 
@@ -35,12 +35,13 @@ if _clashes := stack.clashes():
     )
 
 if not _missing:
-    from asl_mmdet import mmcv_ops  # first of all: what is imported next needs mmcv.ops
+    from asl_mmdet.compat import mmcv_ops  # first of all: what is imported next needs mmcv.ops
 
     mmcv_ops.install_fallback()
 
-    from asl_mmdet import checkpoints, hooks, losses, optim, packaged_weights, thresholds  # noqa: F401
-    from asl_mmdet.coco_evaluation import patch_metrics
+    from asl_mmdet import hooks, losses, thresholds  # noqa: F401
+    from asl_mmdet.coco.evaluation import patch_metrics
+    from asl_mmdet.compat import checkpoints, optim, packaged_weights  # noqa: F401
     from asl_mmdet.hooks.automatic import add_to_runners
 
     if checkpoints.loader_is_broken():

@@ -1,8 +1,8 @@
 """Run a script of MMDetection where mmcv has no compiled ops: python -m asl_mmdet.run SCRIPT ARGS.
 
 MMDetection's scripts import its models before they read a config, and with it the line that imports ``asl_mmdet``.
-Here the package comes first, and with it the fallback of :mod:`asl_mmdet.mmcv_ops`, its losses and its hooks. Where
-mmcv has its ops, the script runs as ``python SCRIPT ARGS`` would.
+Here the package comes first, and with it the fallback of :mod:`asl_mmdet.compat.mmcv_ops`, its losses and its hooks.
+Where mmcv has its ops, the script runs as ``python SCRIPT ARGS`` would.
 """
 
 import argparse

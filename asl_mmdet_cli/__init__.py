@@ -72,7 +72,7 @@ def run(name: str, argv: Sequence[str] | None = None, prog: str | None = None) -
     with without_foreign_line():
         work = importlib.import_module(f"asl_mmdet.cli.{name}")
         if name in KEEP_MEMORY:
-            from asl_mmdet.allocator import keep_memory
+            from asl_mmdet.compat.allocator import keep_memory
 
             keep_memory()  # not in main(): it lasts as long as the process
         work.main(args)

@@ -26,8 +26,8 @@ import numpy as np
 from no_box import NO_BOX, best_iou
 from tables import append_csv
 
-from asl_mmdet.boxes import corners, overlaps
 from asl_mmdet.cli.common import fail
+from asl_mmdet.coco.boxes import corners, overlaps
 
 try:
     from cleanlab.object_detection.rank import compute_overlooked_box_scores

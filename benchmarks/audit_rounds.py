@@ -27,12 +27,12 @@ from no_box import NO_BOX, best_iou
 from asl_mmdet.audit.findings import Limits
 from asl_mmdet.benchmark import Run
 from asl_mmdet.benchmark.environment import conditions, environment
-from asl_mmdet.benchmark.execute import Job, run_jobs
 from asl_mmdet.benchmark.metrics import collect
-from asl_mmdet.boxes import corners
-from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.cli import audit_labels
 from asl_mmdet.cli.common import fail
+from asl_mmdet.coco.boxes import corners
+from asl_mmdet.compat.checkpoints import last_checkpoint
+from asl_mmdet.runs.jobs import Job, run_jobs
 from asl_mmdet_cli import parse
 
 

@@ -21,8 +21,8 @@ from mmengine.structures import InstanceData
 from tables import Measurement, allocator, write_micro
 from torch import nn
 
-from asl_mmdet.allocator import keep_memory
 from asl_mmdet.cli.common import need_config
+from asl_mmdet.compat.allocator import keep_memory
 
 CONFIGS = [f"configs/{name}_r50_asl.py" for name in ("atss", "fcos", "retinanet")]
 FOCAL = dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0)

@@ -27,9 +27,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.runner import LogProcessor, Runner
 from tables import allocator, append_csv
 
-from asl_mmdet.allocator import keep_memory
 from asl_mmdet.checks.preflight import check_data
 from asl_mmdet.cli.common import need_config, stop_on
+from asl_mmdet.compat.allocator import keep_memory
 from asl_mmdet.hooks import ProbabilityGapHook
 
 

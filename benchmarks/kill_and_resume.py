@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.cli.common import fail, need_config
-from asl_mmdet.logs import read_log
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
+from asl_mmdet.compat.checkpoints import load_checkpoint
+from asl_mmdet.runs.logs import read_log
 
 ROOT = Path(__file__).parents[1]
 PHASES = {  # what the log says right before

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from asl_mmdet.boxes import Array, overlaps
+from asl_mmdet.coco.boxes import Array, overlaps
 
 NO_BOX = 0.2  # IoU: what overlaps every annotation by less lies where there is none
 

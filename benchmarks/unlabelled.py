@@ -30,8 +30,8 @@ from tables import append_csv
 from asl_mmdet.audit.labels import Image, Labels
 from asl_mmdet.audit.page import SIDE, crop_of
 from asl_mmdet.benchmark.metrics import detection_metrics
-from asl_mmdet.boxes import corners
 from asl_mmdet.cli.common import fail
+from asl_mmdet.coco.boxes import corners
 
 COLUMNS, NUMBER = 6, 30  # of the crops
 

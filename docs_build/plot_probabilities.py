@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from asl_mmdet.cli.report import plot_probabilities
-from asl_mmdet.logs import read_log
+from asl_mmdet.runs.logs import read_log
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ from mmengine.config import Config
 
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.missing_share import join, missing_share, places_of
-from asl_mmdet.boxes import corners
-from asl_mmdet.drop_boxes import drop_boxes
+from asl_mmdet.coco.boxes import corners
+from asl_mmdet.coco.drop_boxes import drop_boxes
 
 LEAST_SCORE = 0.01  # as tools/tune_thresholds.py predicts
 

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_datasets
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
 
 CONFIG = Path(__file__).parents[1] / "configs/shapes/atss_r18_asl_shapes.py"
 NAMES = ("circle", "square", "star")

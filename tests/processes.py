@@ -81,12 +81,12 @@ def python(*args, cwd=ROOT, **env):
 
 
 def fork_trainings(monkeypatch, really=None):
-    """Have what starts trainings by :class:`asl_mmdet.benchmark.processes.Processes` fork them.
+    """Have what starts trainings by :class:`asl_mmdet.runs.processes.Processes` fork them.
 
     A command that has an argument ending in ``really`` is started as ever. The class itself, with its groups and locks,
     is tested in ``test_benchmark_processes.py``.
     """
-    from asl_mmdet.benchmark.processes import Processes
+    from asl_mmdet.runs.processes import Processes
 
     start = Processes.run
 

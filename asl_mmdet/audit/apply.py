@@ -8,8 +8,8 @@ from mmengine.config import Config
 from asl_mmdet.audit.files import Row
 from asl_mmdet.audit.findings import REGION_SHARE, Limits
 from asl_mmdet.audit.labels import Labels
-from asl_mmdet.boxes import corners, overlaps
-from asl_mmdet.config_tree import find_typed_blocks, type_name
+from asl_mmdet.coco.boxes import corners, overlaps
+from asl_mmdet.config.tree import find_typed_blocks, type_name
 from asl_mmdet.errors import UserError
 
 SOURCE = "audit_labels"

@@ -7,7 +7,7 @@ from typing import Any
 
 from asl_mmdet.audit.findings import LabelFinding
 from asl_mmdet.audit.labels import Image, Labels
-from asl_mmdet.coco_format import read_json
+from asl_mmdet.coco.format import read_json
 from asl_mmdet.errors import UserError
 
 Row = dict[str, Any]

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from asl_mmdet.boxes import Array, overlaps
+from asl_mmdet.coco.boxes import Array, overlaps
 from asl_mmdet.errors import UserError
 
 KINDS = ("missing", "wrong_class", "badly_placed", "doubted")

@@ -18,11 +18,11 @@ from mmengine.config import Config
 
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import Prediction, id_of, image_ids, plain, test_on_training_images
-from asl_mmdet.benchmark.execute import Job, run_jobs
-from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.config.task import build_dataset
+from asl_mmdet.config.tree import find_blocks, find_datasets
 from asl_mmdet.errors import UserError
-from asl_mmdet.run_key import Key, key_of
-from asl_mmdet.task import build_dataset
+from asl_mmdet.runs.jobs import Job, run_jobs
+from asl_mmdet.runs.key import Key, key_of
 
 
 def split(classes: Mapping[int, set[int]], folds: int, seed: int = 0) -> list[list[int]]:

@@ -8,12 +8,12 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 
 from asl_mmdet.audit.findings import Boxes
-from asl_mmdet.boxes import Array
-from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
-from asl_mmdet.coco_format import RENUMBER, TO_UTF8, check_ids, is_id
-from asl_mmdet.config_tree import find_datasets, shown_type
+from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_number, kind_of
+from asl_mmdet.coco.boxes import Array
+from asl_mmdet.coco.format import RENUMBER, TO_UTF8, check_ids, is_id
+from asl_mmdet.config.task import MULTI_LABEL, task_of
+from asl_mmdet.config.tree import find_datasets, shown_type
 from asl_mmdet.errors import UserError
-from asl_mmdet.task import MULTI_LABEL, task_of
 
 
 @dataclass(frozen=True)

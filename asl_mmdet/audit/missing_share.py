@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asl_mmdet.audit.findings import REGION_SHARE, Boxes, Limits
-from asl_mmdet.boxes import Array, overlaps
+from asl_mmdet.coco.boxes import Array, overlaps
 from asl_mmdet.errors import UserError
 
 WINDOWS = (1.0, 0.75, 0.5, 0.35, 0.25)  # parts of the number of objects that the line goes through; the first that fits

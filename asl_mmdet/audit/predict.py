@@ -16,9 +16,9 @@ from mmengine.utils import ProgressBar
 from torch.utils.data import Subset
 
 from asl_mmdet.audit.labels import Labels
-from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.config.tree import find_datasets
 from asl_mmdet.errors import UserError
-from asl_mmdet.run_key import Key, differences, digest_of, flattened, versions
+from asl_mmdet.runs.key import Key, differences, digest_of, flattened, versions
 
 _WORKERS = ("num_workers", "persistent_workers", "pin_memory", "prefetch_factor")
 _FOR_LABELS = ("ann_file", "filter_cfg", "test_mode")  # the images and ids that they give are compared instead

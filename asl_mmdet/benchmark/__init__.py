@@ -6,7 +6,7 @@ jinja2, the extra ``benchmark``; they are not imported here.
 """
 
 from asl_mmdet.benchmark.environment import PACKAGES, ROOT, environment
-from asl_mmdet.benchmark.execute import TOOLS, differing, refusal, run_plan
+from asl_mmdet.benchmark.execute import differing, run_plan
 from asl_mmdet.benchmark.metrics import (
     COCO_STATS,
     collect,
@@ -15,6 +15,7 @@ from asl_mmdet.benchmark.metrics import (
     thirds,
 )
 from asl_mmdet.benchmark.plan import Plan, Run
+from asl_mmdet.runs.jobs import TOOLS, refusal
 
 __all__ = [
     "COCO_STATS",

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from asl_mmdet import __version__, stack
-from asl_mmdet.coco_format import read_json
-from asl_mmdet.config_tree import find_datasets, type_name
-from asl_mmdet.task import loss_node
+from asl_mmdet import __version__
+from asl_mmdet.coco.format import read_json
+from asl_mmdet.compat import stack
+from asl_mmdet.config.task import loss_node
+from asl_mmdet.config.tree import find_datasets, type_name
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (

@@ -11,12 +11,12 @@ import torch
 from mmengine import load
 from mmengine.config import Config
 
-from asl_mmdet.coco_evaluation import make_evaluable
-from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.coco.evaluation import make_evaluable
+from asl_mmdet.coco.label_counts import count_labels
+from asl_mmdet.config.task import DETECTION, build_dataset, task_of
+from asl_mmdet.config.tree import find_datasets
 from asl_mmdet.errors import UserError
-from asl_mmdet.label_counts import count_labels
-from asl_mmdet.logs import Rows, read_log
-from asl_mmdet.task import DETECTION, build_dataset, task_of
+from asl_mmdet.runs.logs import Rows, read_log
 from asl_mmdet.thresholds.calibration import calibration_error
 from asl_mmdet.thresholds.choose import Settings, cross_fit, f_score
 from asl_mmdet.thresholds.matching import match_detections, match_labels

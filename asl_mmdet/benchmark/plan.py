@@ -11,10 +11,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from asl_mmdet.config_tree import add_hooks, find_blocks, find_datasets, require, type_name
+from asl_mmdet.config.task import DETECTION, set_loss, task_of
+from asl_mmdet.config.tree import add_hooks, find_blocks, find_datasets, require, type_name
 from asl_mmdet.errors import UserError
 from asl_mmdet.losses.presets import PRESETS
-from asl_mmdet.task import DETECTION, set_loss, task_of
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from asl_mmdet.checks.coco_set import Annotation
+from asl_mmdet.coco.annotation_file import Annotation
 
 _MANY, _SHARE = 3, 0.05  # boxes that one does not take for corners by chance, if that is this part of all
 _FEW = 5  # boxes that say nothing by their places

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from asl_mmdet.checks.coco_set import KNOWN_CLASSES, CocoSet
 from asl_mmdet.checks.finding import EXAMPLES, FAILS, Rule
+from asl_mmdet.coco.annotation_file import KNOWN_CLASSES, CocoSet
+from asl_mmdet.coco.format import folded
 
 FIX_LIKE = "python tools/fix_annotations.py {} OUT.json --like {} writes the file so."
 
@@ -30,11 +31,6 @@ def _nameless(coco: CocoSet) -> Iterator[str]:
     for entry in coco.categories:
         if not isinstance(entry.get("name"), str) or not entry["name"]:
             yield f"id {entry.get('id')}: name={entry.get('name')!r}"
-
-
-def folded(name: Any) -> str:
-    """A name without the differences that people do not see: of case and of white space."""
-    return " ".join(str(name).casefold().split())
 
 
 def _look_alike(coco: CocoSet) -> Iterator[str]:

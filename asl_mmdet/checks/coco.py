@@ -11,7 +11,6 @@ from mmengine.config import Config, ConfigDict
 from asl_mmdet.checks import item_rules
 from asl_mmdet.checks.box_form import BoxForm
 from asl_mmdet.checks.class_rules import CLASS_RULES, LABEL_RULES, ORDER_RULES, Compared, Reference
-from asl_mmdet.checks.coco_set import Annotation, AnnotationFile, CocoSet, class_of, kind_of
 from asl_mmdet.checks.finding import Finding, Findings
 from asl_mmdet.checks.heads import class_counts
 from asl_mmdet.checks.image_rules import FILTER_RULES, IMAGE_RULES, PIXEL_RULES, AnnotatedImage, left_out
@@ -24,9 +23,10 @@ from asl_mmdet.checks.set_rules import (
     SHARED_RULES,
     Shared,
 )
-from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks
-from asl_mmdet.file_names import FileFinder
-from asl_mmdet.image_files import Loading
+from asl_mmdet.coco.annotation_file import Annotation, AnnotationFile, CocoSet, class_of, kind_of
+from asl_mmdet.coco.file_names import FileFinder
+from asl_mmdet.coco.image_files import Loading
+from asl_mmdet.config.tree import find_blocks, find_datasets, find_typed_blocks
 
 SPLITS = ("train", "val", "test")
 

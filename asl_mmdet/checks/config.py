@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
 
-from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.checks.dropped_keys import dropped_keys
 from asl_mmdet.checks.finding import FAILS, Finding, Findings, Rule
 from asl_mmdet.checks.heads import class_counts
 from asl_mmdet.checks.monitors import unknown_monitors
-from asl_mmdet.config_tree import (
+from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_number, kind_of
+from asl_mmdet.compat.packaged_weights import PREFIX
+from asl_mmdet.config.tree import (
     find_blocks,
     find_datasets,
     find_typed_blocks,
@@ -22,7 +23,6 @@ from asl_mmdet.config_tree import (
     type_scope,
 )
 from asl_mmdet.losses.class_weight import Scheme, check_class_weight, weights_of
-from asl_mmdet.packaged_weights import PREFIX
 
 SPLITS = ("train", "val", "test")
 _WHOLE, _NUMBER = (int,), (int, float)

@@ -9,7 +9,7 @@ from typing import Any
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from asl_mmdet.config_tree import get_key, type_name
+from asl_mmdet.config.tree import get_key, type_name
 
 
 def dropped_keys(cfg: Config, key: str) -> dict[str, tuple[Any, Any, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from asl_mmdet.config_tree import find_type
+from asl_mmdet.config.tree import find_type
 
 KEYS = ("num_classes", "num_things_classes")
 # What counts something else there: nothing, identities, regions of no class in particular, or stuff and background.

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from asl_mmdet.checks.coco_set import CocoSet, Size
 from asl_mmdet.checks.finding import FAILS, Rule
-from asl_mmdet.coco_format import is_id
-from asl_mmdet.image_files import ImageFile, Loading
+from asl_mmdet.coco.annotation_file import CocoSet, Size
+from asl_mmdet.coco.format import is_id
+from asl_mmdet.coco.image_files import ImageFile, Loading
 
 
 class AnnotatedImage(ImageFile):

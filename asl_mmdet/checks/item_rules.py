@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from asl_mmdet.checks.coco_set import Annotation, Entry, is_number
 from asl_mmdet.checks.finding import FAILS, Rule
-from asl_mmdet.coco_format import RENUMBER, is_id
+from asl_mmdet.coco.annotation_file import Annotation, Entry, is_number
+from asl_mmdet.coco.format import RENUMBER, is_id
 
 DROPPED = "MMDetection leaves it out without a warning."
 

@@ -8,7 +8,7 @@ from mmdet.registry import METRICS
 from mmengine.config import Config
 from mmengine.registry import Registry
 
-from asl_mmdet.config_tree import find_blocks, find_type, type_name, type_scope
+from asl_mmdet.config.tree import find_blocks, find_type, type_name, type_scope
 
 _AP = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
 _LVIS_AP = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf")

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from mmengine.config import Config, ConfigDict
 from torch import Tensor, nn
 
-from asl_mmdet.checkpoints import find_resumable, load_checkpoint, load_weights, weights_of
 from asl_mmdet.checks.finding import Finding, Rule, check
-from asl_mmdet.config_tree import find_blocks, find_datasets, shown_type, type_name
+from asl_mmdet.compat.checkpoints import find_resumable, load_checkpoint, load_weights, weights_of
+from asl_mmdet.config.task import loss_nodes
+from asl_mmdet.config.tree import find_blocks, find_datasets, shown_type, type_name
 from asl_mmdet.errors import UserError
-from asl_mmdet.task import loss_nodes
 
 VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's VOC reads below its data_root
 NO_START = "Training and evaluation cannot start."

@@ -5,7 +5,7 @@ from typing import Any
 
 import mmcv
 
-from asl_mmdet.config_tree import type_name
+from asl_mmdet.config.tree import type_name
 
 Size = tuple[float, float]  # width, height
 _BEFORE = ("FilterAnnotations", "LoadAnnotations", "LoadEmptyAnnotations", "LoadImageFromFile", "LoadProposals")

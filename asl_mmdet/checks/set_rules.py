@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from asl_mmdet.checks.box_form import BoxForm
-from asl_mmdet.checks.class_rules import folded, unused_class
-from asl_mmdet.checks.coco_set import KNOWN_CLASSES, AnnotationFile, CocoSet, Entry, has_size
+from asl_mmdet.checks.class_rules import unused_class
 from asl_mmdet.checks.finding import FAILS, Rule
-from asl_mmdet.coco_format import RENUMBER, TO_UTF8, is_id
-from asl_mmdet.known_categories import known_categories
+from asl_mmdet.coco.annotation_file import KNOWN_CLASSES, AnnotationFile, CocoSet, Entry, has_size
+from asl_mmdet.coco.format import RENUMBER, TO_UTF8, folded, is_id
+from asl_mmdet.coco.known_categories import known_categories
 
 IGNORED = "Write iscrowd=0 for single objects: 1 is for regions of many. CVAT writes 1 for every brush mask."
 BAD_ID = "MMDetection and COCO's evaluation fail on it, or take other numbers for it."

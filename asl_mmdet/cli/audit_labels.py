@@ -23,13 +23,13 @@ from asl_mmdet.audit.folds import Folds
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import Prediction, PredictionFile, predict, source_of, test_on_training_images
 from asl_mmdet.audit.share_report import describe_missing_share
-from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.checks import check_labels, preflight
 from asl_mmdet.cli.common import check_data, fail, load_config, need, stop_on, tell
-from asl_mmdet.cli.test import add_test_time_augmentation, runner_of
-from asl_mmdet.config_tree import find_blocks, find_datasets
+from asl_mmdet.cli.inference import add_test_time_augmentation, runner_of
+from asl_mmdet.compat.checkpoints import load_checkpoint
+from asl_mmdet.config.tree import find_blocks, find_datasets
 from asl_mmdet.errors import UserError
-from asl_mmdet.locks import locked
+from asl_mmdet.runs.locks import locked
 
 PREDICTIONS = "predictions.jsonl"
 

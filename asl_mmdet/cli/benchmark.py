@@ -14,9 +14,9 @@ from mmengine.config import Config
 
 from asl_mmdet.benchmark import Plan, Run, differing, refusal, run_plan
 from asl_mmdet.cli.common import check_data, fail, tell
+from asl_mmdet.config.task import DETECTION, task_of
 from asl_mmdet.errors import UserError
-from asl_mmdet.task import DETECTION, task_of
-from asl_mmdet.visualization import draw_detections
+from asl_mmdet.runs.pictures import draw_detections
 
 try:
     from asl_mmdet.benchmark.report import report_each, write_report

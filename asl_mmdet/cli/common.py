@@ -14,12 +14,12 @@ from mmengine.device import get_device
 from mmengine.registry import MODEL_WRAPPERS, RUNNERS
 from mmengine.runner import Runner
 
-from asl_mmdet.checkpoints import only_weights
 from asl_mmdet.checks import Finding, check_datasets, preflight
 from asl_mmdet.checks.finding import without
-from asl_mmdet.config_tree import find_type, require
+from asl_mmdet.compat.checkpoints import only_weights
+from asl_mmdet.compat.stack import DISTRIBUTIONS, not_found
+from asl_mmdet.config.tree import find_type, require
 from asl_mmdet.errors import UserError
-from asl_mmdet.stack import DISTRIBUTIONS, not_found
 from asl_mmdet_cli.messages import fail, is_first_process, need_config, tell
 
 

@@ -17,8 +17,8 @@ from timm.layers import ConvNormAct
 from timm.models.tresnet import checkpoint_filter_fn
 from torch import Tensor, nn
 
-from asl_mmdet.checkpoints import load_checkpoint
 from asl_mmdet.cli.common import fail
+from asl_mmdet.compat.checkpoints import load_checkpoint
 from asl_mmdet.errors import UserError
 
 MODELS = ("tresnet_m", "tresnet_l", "tresnet_xl", "tresnet_v2_l")

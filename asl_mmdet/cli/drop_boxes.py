@@ -5,8 +5,8 @@ import json
 from collections import Counter
 
 from asl_mmdet.cli.common import fail
-from asl_mmdet.coco_format import read_json
-from asl_mmdet.drop_boxes import drop_boxes
+from asl_mmdet.coco.drop_boxes import drop_boxes
+from asl_mmdet.coco.format import read_json
 from asl_mmdet.errors import UserError
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from asl_mmdet.cli.common import fail
-from asl_mmdet.coco_format import read_json
+from asl_mmdet.coco.fix_annotations import fix_annotations
+from asl_mmdet.coco.format import read_json
 from asl_mmdet.errors import UserError
-from asl_mmdet.fix_annotations import fix_annotations
 
 
 def main(args: argparse.Namespace) -> None:

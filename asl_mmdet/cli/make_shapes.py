@@ -5,9 +5,9 @@ import shutil
 import time
 
 from asl_mmdet.cli.common import fail
-from asl_mmdet.coco_format import read_json
+from asl_mmdet.coco.format import read_json
+from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.errors import UserError
-from asl_mmdet.shapes import make_shapes
 
 
 def main(args: argparse.Namespace) -> None:

@@ -4,9 +4,9 @@ import argparse
 import json
 
 from asl_mmdet.cli.common import fail
-from asl_mmdet.coco_format import read_json
+from asl_mmdet.coco.format import read_json
+from asl_mmdet.coco.merge_datasets import counts, left_out, merge
 from asl_mmdet.errors import UserError
-from asl_mmdet.merge_datasets import counts, left_out, merge
 
 
 def main(args: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from asl_mmdet.cli.common import fail, load_config, need, stop_on, tell
 from asl_mmdet.deploy.detector import Detector, load_detector
 from asl_mmdet.deploy.folder import DOUBT, CocoResult, Failed, Ids, find_images, predict_images
 from asl_mmdet.errors import UserError
-from asl_mmdet.locks import signals_end_the_program
+from asl_mmdet.runs.locks import signals_end_the_program
 
 
 def main(args: argparse.Namespace) -> None:

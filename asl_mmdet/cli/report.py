@@ -12,13 +12,13 @@ import mmcv
 from matplotlib.figure import Figure
 from mmengine import Config, load
 
-from asl_mmdet.checkpoints import last_checkpoint
 from asl_mmdet.cli.common import fail
-from asl_mmdet.config_tree import require, type_name
+from asl_mmdet.compat.checkpoints import last_checkpoint
+from asl_mmdet.config.task import DETECTION, Task, loss_nodes, task_of
+from asl_mmdet.config.tree import require, type_name
 from asl_mmdet.errors import UserError
-from asl_mmdet.logs import Rows, read_log
-from asl_mmdet.task import DETECTION, Task, loss_nodes, task_of
-from asl_mmdet.visualization import draw_detections
+from asl_mmdet.runs.logs import Rows, read_log
+from asl_mmdet.runs.pictures import draw_detections
 
 
 def plot_curve(train: Rows, val: Rows, task: Task, title: str, path: Path) -> None:

@@ -4,34 +4,25 @@ import argparse
 import functools
 import os
 from collections.abc import Callable
-from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
-from mmdet.evaluation import DumpDetResults
-from mmengine.config import Config, ConfigDict
-from mmengine.evaluator import DumpResults
-from mmengine.model import BaseTTAModel
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from asl_mmdet.checks import preflight
 from asl_mmdet.cli.common import (
-    build_runner,
     check_data,
     check_test_set,
     end_processes,
     fail,
     load_config,
     stop_on,
-    tell,
 )
-from asl_mmdet.config_tree import find_blocks, type_name
-from asl_mmdet.errors import UserError
-from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
-from asl_mmdet.thresholds import ThresholdFile
-from asl_mmdet.thresholds.model import wrap_model
-from asl_mmdet.visualization import plain_text
+from asl_mmdet.cli.inference import add_test_time_augmentation, dump_to, runner_of, use_thresholds
+from asl_mmdet.config.task import MULTI_LABEL, task_of
+from asl_mmdet.config.tree import find_blocks
+from asl_mmdet.runs.pictures import plain_text
 
 
 def main(args: argparse.Namespace) -> None:
@@ -107,72 +98,3 @@ def _is_evaluated(cfg: Config) -> bool:
     """Whether an evaluator compares the predictions with something, rather than write them down."""
     blocks = [block for _, block in find_blocks(cfg, "test_evaluator")]
     return not blocks or not all(block.get("format_only") for block in blocks)
-
-
-def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) -> Runner:
-    """The runner that tests a checkpoint, or an error if the checkpoint is of another model.
-
-    Args:
-        cfg: The config.
-        checkpoint: The file.
-        backbone: The model's block of that name, where the model is wrapped.
-    """
-    keep_config_of_training(cfg)
-    cfg.load_from = checkpoint
-    backbone = cfg.model.get("backbone", {}) if backbone is None else backbone
-    if backbone.get("pretrained") is True:  # timm would download weights that the checkpoint then replaces
-        backbone.pretrained = False
-    runner = build_runner(cfg)
-    model = getattr(runner.model, "module", runner.model)  # without DistributedDataParallel
-    stop_on(preflight.check_checkpoint(checkpoint, model.module if isinstance(model, BaseTTAModel) else model))
-    return runner
-
-
-def keep_config_of_training(cfg: Config) -> None:
-    """Have the runner write its config as ``<name>_test.py``: in the folder of the run it would replace the run's."""
-    path = Path(cfg.filename or "config.py")
-    object.__setattr__(cfg, "_filename", str(path.with_name(f"{path.stem}_test{path.suffix}")))
-
-
-def dump_to(path: str | Path, cfg: Config) -> DumpResults:
-    """The metric that writes the predictions of the config's task."""
-    return (DumpResults if task_of(cfg) is MULTI_LABEL else DumpDetResults)(out_file_path=str(path))
-
-
-def use_thresholds(cfg: Config, path: str) -> None:
-    """Have the model cut its predictions by a thresholds file that is for the classes of the test set."""
-    if type_name(cfg.model.type) == "WithThresholds":
-        fail(f"--thresholds {path}: the config has model.thresholds={cfg.model.thresholds!r} already; leave one out")
-    classes = build_dataset(cfg, cfg.test_dataloader.dataset).metainfo["classes"]
-    try:
-        content = ThresholdFile.read(path)
-        if content.task != task_of(cfg).name:
-            raise UserError(f"task={content.task!r}: the config is for {task_of(cfg).name}")
-        content.check_classes(classes, "the test set")
-    except UserError as error:
-        fail(f"--thresholds {path}: {error}")
-    wrap_model(cfg.model, path)
-    if content.task == DETECTION.name:
-        tell("--thresholds: AP needs the detections below the thresholds too, so it is lower than without them")
-
-
-def add_test_time_augmentation(cfg: Config) -> None:
-    """The config's own ``tta_model`` and ``tta_pipeline``, or the libraries' defaults: both ways round, merged."""
-    if "tta_model" not in cfg and task_of(cfg) is MULTI_LABEL:
-        cfg.tta_model = dict(type="AverageClsScoreTTA")
-    elif "tta_model" not in cfg:
-        nms = dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100)
-        cfg.tta_model = dict(type="DetTTAModel", tta_cfg=nms)
-    if "tta_pipeline" not in cfg:
-        dataset = cfg.test_dataloader.dataset
-        while "dataset" in dataset:
-            dataset = dataset.dataset
-        keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
-        flips = [dict(type="RandomFlip", prob=1.0), dict(type="RandomFlip", prob=0.0)]
-        cfg.tta_pipeline = deepcopy(dataset.pipeline)
-        pack = cfg.tta_pipeline[-1]
-        if type_name(pack.type) == "PackDetInputs":
-            pack.meta_keys = keys
-        cfg.tta_pipeline[-1] = dict(type="TestTimeAug", transforms=[flips, [pack]])
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline

@@ -19,8 +19,8 @@ from asl_mmdet.cli.common import (
     stop_on,
     tell,
 )
-from asl_mmdet.config_tree import add_hooks, type_name
-from asl_mmdet.visualization import plain_text
+from asl_mmdet.config.tree import add_hooks, type_name
+from asl_mmdet.runs.pictures import plain_text
 
 
 def main(args: argparse.Namespace) -> None:

@@ -12,11 +12,11 @@ from mmengine.config import Config
 
 from asl_mmdet.benchmark import Plan, run_plan
 from asl_mmdet.cli.common import check_data, fail, load_config, need, tell
-from asl_mmdet.coco_format import read_json
-from asl_mmdet.config_tree import find_datasets
+from asl_mmdet.coco.format import read_json
+from asl_mmdet.config.task import loss_node, task_of
+from asl_mmdet.config.tree import find_datasets
 from asl_mmdet.errors import UserError
-from asl_mmdet.run_key import KEY, differences, key_of, read_key, write_key
-from asl_mmdet.task import loss_node, task_of
+from asl_mmdet.runs.key import KEY, differences, key_of, read_key, write_key
 from asl_mmdet.tuning import OWN, Tried, block_of, search, split_annotations
 from asl_mmdet.tuning.report import table_of, write_best, write_csv
 from asl_mmdet.tuning.search import DATABASE

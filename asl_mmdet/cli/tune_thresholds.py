@@ -26,12 +26,12 @@ from asl_mmdet.cli.common import (
     stop_on,
     tell,
 )
-from asl_mmdet.cli.test import dump_to, runner_of
-from asl_mmdet.config_tree import type_name
+from asl_mmdet.cli.inference import dump_to, runner_of
+from asl_mmdet.config.task import DETECTION, MULTI_LABEL, build_dataset, task_of
+from asl_mmdet.config.tree import type_name
 from asl_mmdet.errors import UserError
-from asl_mmdet.locks import locked
-from asl_mmdet.run_key import KEY, digest_of, key_of, read_key, write_key
-from asl_mmdet.task import DETECTION, MULTI_LABEL, build_dataset, task_of
+from asl_mmdet.runs.key import KEY, digest_of, key_of, read_key, write_key
+from asl_mmdet.runs.locks import locked
 from asl_mmdet.thresholds.calibration import errors_of
 from asl_mmdet.thresholds.choose import CrossFitted, Objective, Settings, calibrated, counts, cross_fit, f_score, fit
 from asl_mmdet.thresholds.file import ThresholdFile

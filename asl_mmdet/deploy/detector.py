@@ -10,11 +10,11 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope
 
-from asl_mmdet.checkpoints import load_checkpoint, load_weights, weights_of
 from asl_mmdet.checks.heads import class_counts
-from asl_mmdet.config_tree import find_datasets, find_type, type_name
+from asl_mmdet.compat.checkpoints import load_checkpoint, load_weights, weights_of
+from asl_mmdet.config.task import DETECTION, task_of
+from asl_mmdet.config.tree import find_datasets, find_type, type_name
 from asl_mmdet.errors import UserError
-from asl_mmdet.task import DETECTION, task_of
 from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet.thresholds.model import wrap_model
 

@@ -15,11 +15,11 @@ from mmengine.registry import DefaultScope
 from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
 
-from asl_mmdet.coco_format import file_of, is_id, read_json
-from asl_mmdet.config_tree import type_name
+from asl_mmdet.coco.format import file_of, is_id, read_json
+from asl_mmdet.coco.image_files import DARK, SUFFIXES, ImageFile, Loading, opens_with_pillow
+from asl_mmdet.config.tree import type_name
 from asl_mmdet.deploy.detector import Detector
 from asl_mmdet.errors import UserError
-from asl_mmdet.image_files import DARK, SUFFIXES, ImageFile, Loading, opens_with_pillow
 
 # Folders that systems and programs make: of a Mac's archives, of Synology's thumbnails, of Windows' deleted files.
 SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")

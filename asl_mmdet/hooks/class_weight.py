@@ -8,8 +8,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
+from asl_mmdet.coco.label_counts import count_labels
 from asl_mmdet.hooks._common import unwrapped_model
-from asl_mmdet.label_counts import count_labels
 from asl_mmdet.losses import AsymmetricLoss
 
 _SHOWN = 30  # so many classes are logged

@@ -10,10 +10,10 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from asl_mmdet.config_tree import find_typed_blocks, shown_type, type_name
+from asl_mmdet.config.tree import find_typed_blocks, shown_type, type_name
 from asl_mmdet.hooks._common import unwrapped_model
+from asl_mmdet.hooks.masked_scores import MaskedScores, mark, unmark
 from asl_mmdet.losses import AsymmetricLoss
-from asl_mmdet.marked_scores import MarkedScores, mark, unmark
 
 META_KEY = "known_classes"  # of a data sample's metainfo: the indices of the classes, sorted
 
@@ -56,8 +56,8 @@ class KnownClassesHook(Hook):
     whose classification loss is a sigmoid a class, with any such loss.
 
     In ``loss_by_feat`` the head's scores carry the mask of the unknown classes along, however they are permuted,
-    reshaped, joined or picked (:class:`~asl_mmdet.marked_scores.MarkedScores`); the loss finds it there, beside
-    the labels. Nothing in it waits for the accelerator.
+    reshaped, joined or picked (:class:`~asl_mmdet.hooks.masked_scores.MaskedScores`); the loss finds it there,
+    beside the labels. Nothing in it waits for the accelerator.
 
     Raises:
         ValueError: When training starts, if the head or its loss is another one, images are mixed or the model is
@@ -110,7 +110,7 @@ class KnownClassesHook(Hook):
         bound = inspect.signature(loss.forward).bind(*args, **kwargs)
         pred_name, target_name = list(bound.arguments)[:2]
         pred: Any = bound.arguments[pred_name]
-        if not isinstance(pred, MarkedScores):
+        if not isinstance(pred, MaskedScores):
             raise RuntimeError(
                 f"KnownClassesHook: {type(self.head).__name__}.loss_by_feat computes with its scores before it calls "
                 f"loss_cls, so that it cannot be told which are of unknown classes. {_INSTEAD}"

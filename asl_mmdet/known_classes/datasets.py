@@ -7,16 +7,16 @@ from mmdet.datasets import CocoDataset, LVISV1Dataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
+from asl_mmdet.coco.known_categories import known_categories
 from asl_mmdet.errors import UserError
 from asl_mmdet.hooks.known_classes import META_KEY
-from asl_mmdet.known_categories import known_categories
 
 
 class KnownClassesMixin:
     """Gives the data samples of a ``CocoDataset`` the meta key ``known_classes``; put it before the data set's class.
 
     The value is a tuple of class indices: those that the image was labelled for, by
-    :func:`asl_mmdet.known_categories.known_categories`. The data set sets it after the pipeline, so
+    :func:`asl_mmdet.coco.known_categories.known_categories`. The data set sets it after the pipeline, so
     ``PackDetInputs`` needs no ``meta_keys`` for it.
 
     Labels go by the names in ``metainfo.classes``, in any order. A class that the file does not have is unknown in all

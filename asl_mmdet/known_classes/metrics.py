@@ -7,7 +7,7 @@ import numpy as np
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 
-from asl_mmdet.coco_evaluation import exact
+from asl_mmdet.coco.evaluation import exact
 from asl_mmdet.errors import UserError
 from asl_mmdet.hooks.known_classes import META_KEY
 

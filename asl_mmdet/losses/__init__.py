@@ -6,7 +6,7 @@ classes.
 
 from typing import NoReturn
 
-from asl_mmdet import stack
+from asl_mmdet.compat import stack
 from asl_mmdet.losses.functional import asymmetric_loss, asymmetric_softmax_loss
 
 if not stack.missing():

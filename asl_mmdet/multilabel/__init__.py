@@ -5,7 +5,7 @@ Configs import it with ``custom_imports = dict(imports=['asl_mmdet.multilabel'])
 
 from importlib.util import find_spec
 
-from asl_mmdet import stack
+from asl_mmdet.compat import stack
 
 if find_spec("mmpretrain") is None:
     raise ImportError(

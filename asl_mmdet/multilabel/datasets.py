@@ -14,7 +14,7 @@ from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
 from pycocotools.coco import COCO
 
-from asl_mmdet.coco_format import is_id, read_json
+from asl_mmdet.coco.format import is_id, read_json
 from asl_mmdet.errors import UserError
 
 

@@ -10,7 +10,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.utils import require
 from torch import Tensor, nn
 
-from asl_mmdet.checkpoints import load_checkpoint
+from asl_mmdet.compat.checkpoints import load_checkpoint
 from asl_mmdet.errors import UserError
 from asl_mmdet.losses import AsymmetricLoss
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asl_mmdet.coco_format import read_json
+from asl_mmdet.coco.format import read_json
 from asl_mmdet.errors import UserError
 from asl_mmdet.thresholds.calibration import METHODS, Calibration, Isotonic, Map, Platt
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from asl_mmdet.boxes import Array, overlaps
+from asl_mmdet.coco.boxes import Array, overlaps
 from asl_mmdet.errors import UserError
 
 APPLIED = "thresholds_applied"  # a meta key of the data samples that thresholds have cut

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asl_mmdet.config.task import Task
 from asl_mmdet.errors import UserError
-from asl_mmdet.task import Task
 from asl_mmdet.tuning.space import OWN, Params, block_of, first_of, grid_of, name_of
 
 Objective = Callable[[str, dict[str, Any] | None], float]

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from asl_mmdet.config.task import DETECTION, Task
 from asl_mmdet.errors import UserError
 from asl_mmdet.losses.presets import PRESETS
-from asl_mmdet.task import DETECTION, Task
 
 FAMILIES = ("focal", "bce", "asl")
 OWN = "own"  # the loss of the config, as it is

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from asl_mmdet.logs import read_log
-from asl_mmdet.shapes import make_shapes
-from asl_mmdet.task import set_loss
+from asl_mmdet.coco.shapes import make_shapes
+from asl_mmdet.config.task import set_loss
+from asl_mmdet.runs.logs import read_log
 from gpu_steps import Rows, Settings
 from gpu_steps.timing import median_ms, peak_bytes
 

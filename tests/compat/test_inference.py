@@ -14,7 +14,7 @@ from mmengine.registry import MODELS, DefaultScope
 from pycocotools.coco import COCO
 
 from asl_mmdet import run
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.thresholds import ThresholdFile
 
 

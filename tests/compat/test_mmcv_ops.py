@@ -5,7 +5,7 @@ import torch
 from mmcv_ops_cases import CASES, GOLDEN
 from processes import python_with_torch
 
-from asl_mmdet import mmcv_ops
+from asl_mmdet.compat import mmcv_ops
 
 fallback_only = pytest.mark.skipif(not mmcv_ops.install_fallback(), reason="mmcv has its own compiled ops here")
 

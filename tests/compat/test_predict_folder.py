@@ -15,9 +15,9 @@ from PIL import Image
 from test_inference import save
 
 from asl_mmdet.cli import predict as command
+from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.deploy import folder as module
 from asl_mmdet.deploy.folder import Failed, find_images
-from asl_mmdet.shapes import make_shapes
 from asl_mmdet_cli import parse
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from processes import python_with_torch
 
-from asl_mmdet import mmcv_ops, stack
+from asl_mmdet.compat import mmcv_ops, stack
 
 ROOT = Path(__file__).parents[2]
 CLASSIC = {"mmengine": "0.10.7", "mmcv-lite": "2.1.0", "mmdet": "3.3.0"}

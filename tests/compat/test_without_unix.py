@@ -4,7 +4,7 @@ import pytest
 from commands import ROOT
 from processes import python_with_torch
 
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
 
 BLOCKED = """
 import sys
@@ -29,9 +29,9 @@ import asl_mmdet
 for module in pkgutil.walk_packages(asl_mmdet.__path__, "asl_mmdet."):
     importlib.import_module(module.name)
 from pathlib import Path
-from asl_mmdet.benchmark.processes import Processes
+from asl_mmdet.runs.processes import Processes
 from asl_mmdet.hooks.peak_memory import resident_mb
-from asl_mmdet.locks import locked, signals_end_the_program
+from asl_mmdet.runs.locks import locked, signals_end_the_program
 with locked(Path("folder")) as lock, signals_end_the_program():
     processes = Processes(lock)
     assert processes.run([sys.executable, "-c", "print('said')"], Path("log")) == 0

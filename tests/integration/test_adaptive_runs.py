@@ -9,8 +9,8 @@ import torch
 from processes import Started
 
 from asl_mmdet.cli.common import end_processes
+from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.losses import AdaptiveAsymmetricLoss, MissingRateLoss
-from asl_mmdet.shapes import make_shapes
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from processes import python_with_torch
 FAULTS = """
 import os, resource
 os.environ.update({env})
-from asl_mmdet.allocator import keep_memory
+from asl_mmdet.compat.allocator import keep_memory
 kept = keep_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):

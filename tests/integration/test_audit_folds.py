@@ -6,8 +6,8 @@ import pytest
 from commands import NO_WORKERS, call, message_of
 from processes import fork_trainings
 
-from asl_mmdet.benchmark.processes import Processes
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
+from asl_mmdet.runs.processes import Processes
 
 pytestmark = pytest.mark.slow
 CONFIGS = dict(

@@ -11,7 +11,7 @@ from processes import fork_trainings
 
 from asl_mmdet.benchmark import Plan, run_plan
 from asl_mmdet.benchmark.rows import Rows
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
 
 pytestmark = pytest.mark.slow
 RUN = "atss-asl-half-seed0"

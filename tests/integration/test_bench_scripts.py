@@ -13,7 +13,7 @@ from mmengine import dump
 from mmengine.config import Config
 from PIL import Image
 
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from processes import Started
 
-from asl_mmdet.locks import locked
+from asl_mmdet.runs.locks import locked
 
 ROOT = Path(__file__).parents[2]
 # In the place of tools/train.py: a "training" with a data worker, which both go on for ever.

@@ -20,7 +20,7 @@ from processes import stop_servers
 from torch import nn
 
 from asl_mmdet.cli.common import end_processes
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
 
 pytest.importorskip("mmpretrain")
 

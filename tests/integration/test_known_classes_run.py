@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from processes import python
 
-from asl_mmdet.logs import read_log
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
+from asl_mmdet.runs.logs import read_log
 
 pytestmark = pytest.mark.slow
 CONFIG = Path(__file__).parents[2] / "configs/shapes/atss_r18_asl_shapes.py"

@@ -18,8 +18,8 @@ from commands import call, message_of
 from mmengine import load
 from processes import Started, python
 
-from asl_mmdet.logs import read_log
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
+from asl_mmdet.runs.logs import read_log
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "configs/shapes/atss_r18_adaptive_shapes.py"  # what is resumed has a state of its own, too

@@ -9,7 +9,7 @@ from processes import fork_trainings
 
 pytest.importorskip("optuna")
 
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from asl_mmdet.audit.folds import Folds, split
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.page import chosen_for_page
 from asl_mmdet.audit.predict import PredictionFile
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
 
 CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
 

@@ -23,10 +23,10 @@ from asl_mmdet.benchmark.metrics import class_frequency, score_metrics
 from asl_mmdet.benchmark.paired import differences, interval
 from asl_mmdet.benchmark.report import write_report
 from asl_mmdet.benchmark.rows import TABLES, Rows, compare
-from asl_mmdet.drop_boxes import drop_boxes
+from asl_mmdet.coco.drop_boxes import drop_boxes
+from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.hooks import PeakMemoryHook
 from asl_mmdet.losses.presets import PRESETS
-from asl_mmdet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[2]
 PLAN = """

@@ -11,7 +11,7 @@ from mmdet.utils import register_all_modules
 
 import asl_mmdet.known_classes  # noqa: F401
 from asl_mmdet.checks import check_datasets, check_labels
-from asl_mmdet.checks.coco_set import AnnotationFile, CocoSet
+from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet
 
 
 @pytest.fixture(autouse=True, scope="module")

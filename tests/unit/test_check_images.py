@@ -12,7 +12,7 @@ from PIL import Image
 
 from asl_mmdet.checks import check_datasets
 from asl_mmdet.checks.resizing import left_by
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
 
 CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
 LOAD = dict(type="LoadImageFromFile")

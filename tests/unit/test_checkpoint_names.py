@@ -8,9 +8,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.runner.checkpoint import load_checkpoint as load_by_mmengine
 from torch import nn
 
-from asl_mmdet import checkpoints
-from asl_mmdet.checkpoints import load_checkpoint, load_weights, only_weights, weights_of
 from asl_mmdet.checks import preflight
+from asl_mmdet.compat import checkpoints
+from asl_mmdet.compat.checkpoints import load_checkpoint, load_weights, only_weights, weights_of
 
 
 def model_of(seed):

@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from asl_mmdet.checks import check_datasets
 from asl_mmdet.checks.rules import LISTS, RULES
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/shapes/atss_r18_asl_shapes.py"

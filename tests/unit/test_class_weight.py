@@ -14,8 +14,8 @@ from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, R
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
+from asl_mmdet.coco.label_counts import count_labels
 from asl_mmdet.hooks import ClassWeightHook
-from asl_mmdet.label_counts import count_labels
 from asl_mmdet.losses import AdaptiveAsymmetricLoss, AsymmetricLoss, asymmetric_loss, asymmetric_softmax_loss
 from asl_mmdet.losses.class_weight import frequency_weights
 from asl_mmdet.losses.functional import Eager

@@ -9,7 +9,7 @@ from mmdet.registry import DATASETS, METRICS
 from mmdet.utils import register_all_modules
 
 import asl_mmdet.known_classes  # noqa: F401
-from asl_mmdet.coco_evaluation import make_evaluable
+from asl_mmdet.coco.evaluation import make_evaluable
 
 RANDOM = random.Random(0)
 

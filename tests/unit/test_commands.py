@@ -17,8 +17,8 @@ from asl_mmdet.audit.findings import Limits
 from asl_mmdet.checks.rules import RULES
 from asl_mmdet.cli import train
 from asl_mmdet.cli.common import read_options
-from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
-from asl_mmdet.shapes import MAX_CLASSES, make_shapes
+from asl_mmdet.coco.drop_boxes import PROTOCOLS, drop_boxes
+from asl_mmdet.coco.shapes import MAX_CLASSES, make_shapes
 from asl_mmdet.thresholds.calibration import METHODS
 from asl_mmdet.thresholds.choose import Settings
 from asl_mmdet.tuning import FAMILIES
@@ -191,7 +191,7 @@ def test_installed_command_is_the_overview():
 
 def test_training_by_either_way_keeps_its_memory_and_other_commands_do_not(monkeypatch):
     done = []
-    monkeypatch.setattr("asl_mmdet.allocator.keep_memory", lambda: done.append("keeps"))
+    monkeypatch.setattr("asl_mmdet.compat.allocator.keep_memory", lambda: done.append("keeps"))
     monkeypatch.setattr("asl_mmdet.cli.train.main", lambda args: done.append(args.config))
     monkeypatch.setattr("asl_mmdet.cli.check_dataset.main", lambda args: done.append("checks"))
     asl_mmdet_cli.main(["train", CONFIG])

@@ -11,11 +11,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.hooks import EMAHook
 
 from asl_mmdet.audit.apply import deaf_assigners
-from asl_mmdet.config_tree import add_hooks, find_blocks, find_type, shown_type, type_name, type_scope
+from asl_mmdet.config.task import DETECTION, MULTI_LABEL, task_of
+from asl_mmdet.config.tree import add_hooks, find_blocks, find_type, shown_type, type_name, type_scope
 from asl_mmdet.deploy.detector import classes_of
 from asl_mmdet.hooks import EvaluateOnResumeHook, NonFiniteLossHook
 from asl_mmdet.losses import AsymmetricLoss
-from asl_mmdet.task import DETECTION, MULTI_LABEL, task_of
 from asl_mmdet.thresholds.model import with_thresholds
 
 

@@ -7,7 +7,7 @@ from copy import deepcopy
 import pytest
 from commands import call
 
-from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
+from asl_mmdet.coco.drop_boxes import PROTOCOLS, drop_boxes
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ assert open("raw.json").encoding.lower().replace("-", "") != "utf8"
 import numpy as np
 from asl_mmdet.audit.files import write_findings
 from asl_mmdet.benchmark import environment
-from asl_mmdet.run_key import write_key, read_key
+from asl_mmdet.runs.key import write_key, read_key
 from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet_cli import run
 

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from asl_mmdet.file_names import FileFinder
+from asl_mmdet.coco.file_names import FileFinder
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 from commands import call, message_of
 
-from asl_mmdet.fix_annotations import fix_annotations
+from asl_mmdet.coco.fix_annotations import fix_annotations
 
 
 def coco(**values):

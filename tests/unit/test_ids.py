@@ -12,10 +12,10 @@ from mmengine.config import Config
 from asl_mmdet.audit.apply import add_missing
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes
 from asl_mmdet.audit.labels import Labels
-from asl_mmdet.coco_format import is_id
+from asl_mmdet.coco.drop_boxes import PROTOCOLS, drop_boxes
+from asl_mmdet.coco.format import is_id
+from asl_mmdet.coco.merge_datasets import merge
 from asl_mmdet.deploy.folder import Ids
-from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
-from asl_mmdet.merge_datasets import merge
 from asl_mmdet.tuning.parts import split_annotations
 
 RANDOM = random.Random(3)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from asl_mmdet.image_files import ImageFile, Loading, opens_with_pillow, without_pixel_limit
+from asl_mmdet.coco.image_files import ImageFile, Loading, opens_with_pillow, without_pixel_limit
 
 NOISE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (101, 149, 3), np.uint8), (0, 0), 3)
 FLAT = np.full((101, 149, 3), (40, 90, 200), np.uint8)

@@ -12,11 +12,11 @@ from torch import nn
 
 import asl_mmdet.known_classes  # noqa: F401  (registers the data sets and the metric)
 from asl_mmdet.checks import check_datasets
-from asl_mmdet.drop_boxes import drop_boxes
+from asl_mmdet.coco.drop_boxes import drop_boxes
+from asl_mmdet.coco.known_categories import known_categories
+from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.hooks.known_classes import KnownClassesHook, unknown_classes
-from asl_mmdet.known_categories import known_categories
-from asl_mmdet.marked_scores import MarkedScores, mark
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.hooks.masked_scores import MaskedScores, mark
 
 NAMES = {1: "cat", 2: "dog", 7: "cow"}
 CLASSES = ("cow", "dog", "cat", "car")
@@ -155,8 +155,8 @@ def test_marks_follow_the_layout_and_nothing_else():
     flat = torch.cat([scores.permute(0, 2, 3, 1).reshape(2, -1, 3), scores.permute(0, 2, 3, 1).reshape(2, -1, 3)], 1)
     rows = flat.view(-1, 3).contiguous()[torch.tensor([3, 5, 0])].float()
     assert torch.equal(rows.marks, rows.as_subclass(torch.Tensor) > 0)
-    assert not isinstance(flat.sigmoid(), MarkedScores)
-    assert not isinstance(torch.cat([scores, plain]), MarkedScores)
+    assert not isinstance(flat.sigmoid(), MaskedScores)
+    assert not isinstance(torch.cat([scores, plain]), MaskedScores)
     rows.sum().backward()
     assert plain.grad.sum() == 9
 

@@ -7,7 +7,7 @@ from commands import call, message_of
 from mmdet.registry import DATASETS
 
 import asl_mmdet.known_classes  # noqa: F401
-from asl_mmdet.merge_datasets import merge
+from asl_mmdet.coco.merge_datasets import merge
 
 
 def coco(names, images, boxes):

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from asl_mmdet.checkpoints import load_checkpoint
+from asl_mmdet.compat.checkpoints import load_checkpoint
 from asl_mmdet.mobilenet import FastMobileNetV2
 
 CONFIG = dict(out_indices=(2, 4, 6), frozen_stages=4, norm_eval=True, widen_factor=0.5)

@@ -15,8 +15,8 @@ from mmpretrain.utils import register_all_modules
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
 
 import asl_mmdet.multilabel
+from asl_mmdet.coco.shapes import class_names, make_shapes
 from asl_mmdet.multilabel import OFA595, CocoMultiLabel, MLDecoderClsHead, MultiLabelTable, NUSWide, PartialLabelLoss
-from asl_mmdet.shapes import class_names, make_shapes
 
 ASL = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=4.0, clip=0.05, alpha=None)
 

@@ -8,7 +8,7 @@ import asl_mmdet  # noqa: F401  (before mmdet, which needs mmcv.ops)
 
 pytest.importorskip("experiments.oracle")
 
-from asl_mmdet.drop_boxes import drop_boxes
+from asl_mmdet.coco.drop_boxes import drop_boxes
 from experiments.oracle import OracleCoco
 
 

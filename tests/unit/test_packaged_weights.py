@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from asl_mmdet import checkpoints, packaged_weights
-from asl_mmdet.packaged_weights import WEIGHTS, find_file, load_packaged, mobilenet_v2_keys
+from asl_mmdet.compat import checkpoints, packaged_weights
+from asl_mmdet.compat.packaged_weights import WEIGHTS, find_file, load_packaged, mobilenet_v2_keys
 
 ROOT = Path(__file__).parents[2]
 

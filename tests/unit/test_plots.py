@@ -5,7 +5,7 @@ import json
 import pytest
 
 from asl_mmdet.cli.report import last_probabilities, plot_probabilities
-from asl_mmdet.logs import read_log
+from asl_mmdet.runs.logs import read_log
 from docs_build import plot_losses
 
 

@@ -15,7 +15,7 @@ from asl_mmdet.benchmark import Plan
 from asl_mmdet.benchmark.environment import parameters
 from asl_mmdet.benchmark.report import tables_of
 from asl_mmdet.benchmark.rows import AFTER, BEFORE, NAME, TABLES, Rows, metrics_of
-from asl_mmdet.drop_boxes import PROTOCOLS
+from asl_mmdet.coco.drop_boxes import PROTOCOLS
 from asl_mmdet.losses.presets import PRESETS
 from docs_build import results, values
 

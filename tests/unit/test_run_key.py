@@ -10,16 +10,16 @@ from commands import NO_WORKERS, call, message_of
 from mmdet.models import ATSS
 from mmengine.config import Config
 
-from asl_mmdet import run_key
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import PredictionFile, id_of, source_of
 from asl_mmdet.benchmark import Plan, differing, run_plan
-from asl_mmdet.benchmark.execute import processes_of
-from asl_mmdet.benchmark.processes import Processes
+from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.errors import UserError
-from asl_mmdet.locks import locked
-from asl_mmdet.run_key import differences, digest_of, flattened, key_of, read_key, write_key
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.runs import key as run_key
+from asl_mmdet.runs.jobs import processes_of
+from asl_mmdet.runs.key import differences, digest_of, flattened, key_of, read_key, write_key
+from asl_mmdet.runs.locks import locked
+from asl_mmdet.runs.processes import Processes
 
 CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
 

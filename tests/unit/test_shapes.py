@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 from pycocotools.coco import COCO
 
-from asl_mmdet import shapes
+from asl_mmdet.coco import shapes
 
 ROOT = Path(__file__).parents[2]
 

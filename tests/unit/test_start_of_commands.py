@@ -14,12 +14,12 @@ from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import DefaultScope
 
-from asl_mmdet import checkpoints
 from asl_mmdet.checks import check_config
 from asl_mmdet.checks.loaders import check_loader, check_loaders
 from asl_mmdet.cli import common
-from asl_mmdet.cli.test import keep_config_of_training
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.cli.inference import keep_config_of_training
+from asl_mmdet.coco.shapes import make_shapes
+from asl_mmdet.compat import checkpoints
 
 CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
 

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.hub import get_config
 
-from asl_mmdet.task import DETECTION, MULTI_LABEL, loss_node, loss_nodes, set_loss, task_of
+from asl_mmdet.config.task import DETECTION, MULTI_LABEL, loss_node, loss_nodes, set_loss, task_of
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,11 +15,11 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 
-from asl_mmdet.shapes import make_shapes
+from asl_mmdet.coco.shapes import make_shapes
+from asl_mmdet.runs.pictures import draw_detections
 from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet.thresholds.matching import match_detections
 from asl_mmdet.thresholds.model import lower_score_thr, wrap_model
-from asl_mmdet.visualization import draw_detections
 
 
 def save_random(cfg, classes, path):

@@ -20,12 +20,12 @@ from mmengine.optim import AmpOptimWrapper, MultiStepLR, OneCycleLR, OptimWrappe
 from mmengine.runner import Runner
 from torch import nn
 
-from asl_mmdet.checkpoints import find_resumable, load_checkpoint
 from asl_mmdet.checks import preflight
 from asl_mmdet.cli import common as cli
+from asl_mmdet.compat.checkpoints import find_resumable, load_checkpoint
+from asl_mmdet.compat.optim import BFloat16OptimWrapper
+from asl_mmdet.compat.restricted_pickle import restricted_pickle
 from asl_mmdet.hooks import NonFiniteLossHook
-from asl_mmdet.optim import BFloat16OptimWrapper
-from asl_mmdet.restricted_pickle import restricted_pickle
 
 
 class Runs:

@@ -10,8 +10,8 @@ from mmengine.config import Config
 
 pytest.importorskip("optuna")
 
-from asl_mmdet.shapes import make_shapes
-from asl_mmdet.task import DETECTION, MULTI_LABEL
+from asl_mmdet.coco.shapes import make_shapes
+from asl_mmdet.config.task import DETECTION, MULTI_LABEL
 from asl_mmdet.tuning import FAMILIES, OWN, block_of, name_of, search, split_annotations
 from asl_mmdet.tuning.report import table_of, write_best, write_csv
 

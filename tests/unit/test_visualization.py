@@ -6,8 +6,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from asl_mmdet.shapes import make_shapes
-from asl_mmdet.visualization import draw_detections
+from asl_mmdet.coco.shapes import make_shapes
+from asl_mmdet.runs.pictures import draw_detections
 
 ROOT = Path(__file__).parents[2]
 

@@ -84,3 +84,8 @@ def check_ids(content: Mapping[str, Any], path: str, *keys: str) -> None:
         for i, entry in enumerate(content[key]):
             if not is_id(entry.get("id")):
                 raise UserError(f"{key}[{i}].id={entry.get('id')!r} is no whole number. {RENUMBER.format(path)}")
+
+
+def folded(name: Any) -> str:
+    """A name without the differences that people do not see: of case and of white space."""
+    return " ".join(str(name).casefold().split())

@@ -16,7 +16,7 @@ _LAYOUT = {  # what a head may do between its convolution and its loss: the mask
 _DTYPE = {Tensor.float, Tensor.double, Tensor.half, Tensor.bfloat16, Tensor.to, Tensor.type_as}  # the mask stays
 
 
-class MarkedScores(Tensor):
+class MaskedScores(Tensor):
     """Scores with a boolean mask of their shape, ``marks``.
 
     Every operation gives what it gives for the scores alone. The results of those that only move elements are marked
@@ -50,20 +50,20 @@ class MarkedScores(Tensor):
             return type(out)(mark(o, m) for o, m in zip(out, marks, strict=True))
 
 
-def mark(scores: Tensor, marks: Tensor) -> MarkedScores:
+def mark(scores: Tensor, marks: Tensor) -> MaskedScores:
     """Scores with marks; the gradient flows to ``scores``."""
-    marked = scores.as_subclass(MarkedScores)
+    marked = scores.as_subclass(MaskedScores)
     marked.marks = marks
     return marked
 
 
-def unmark(scores: MarkedScores) -> Tensor:
+def unmark(scores: MaskedScores) -> Tensor:
     """The scores alone."""
     return scores.as_subclass(Tensor)
 
 
 def _all_marked(value: Any) -> bool:
-    return all(isinstance(v, MarkedScores) for v in (value if isinstance(value, (list, tuple)) else [value]))
+    return all(isinstance(v, MaskedScores) for v in (value if isinstance(value, (list, tuple)) else [value]))
 
 
 def _marks_of(value: Any) -> Any:

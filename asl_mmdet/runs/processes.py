@@ -18,7 +18,7 @@ class Processes:
     none, only the command itself is ended.
 
     Args:
-        lock: An open file that the commands inherit, see :func:`asl_mmdet.locks.locked`.
+        lock: An open file that the commands inherit, see :func:`asl_mmdet.runs.locks.locked`.
     """
 
     def __init__(self, lock: IO[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asl_mmdet.coco_format import check_ids
+from asl_mmdet.coco.format import check_ids
 from asl_mmdet.errors import UserError
 
 PROTOCOLS = ("uniform", "easy", "hard", "extreme", "keep1", "half_classes", "half_images")

@@ -10,8 +10,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from asl_mmdet import stack
-from asl_mmdet.config_tree import find_blocks, find_datasets, find_typed_blocks
+from asl_mmdet.compat import stack
+from asl_mmdet.config.tree import find_blocks, find_datasets, find_typed_blocks
 
 KEY = "key.json"
 Key = dict[str, Any]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from asl_mmdet.config_tree import type_name
+from asl_mmdet.config.tree import type_name
 
 ORIENTATION = 0x0112  # the EXIF tag
 DARK = 64  # of 256: what is left of values of up to 14 bits in a file of 16

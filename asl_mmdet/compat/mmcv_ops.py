@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from asl_mmdet import stack
+from asl_mmdet.compat import stack
 
 _NAME = "mmcv._ext"
 
@@ -69,7 +69,7 @@ def install_fallback() -> bool:
             f"{how_to_get_ops()} Or install torchvision, whose NMS, RoIAlign and deformable convolution "
             "asl_mmdet then uses instead."
         )
-    module = _Fallback(_NAME, "torchvision's ops under the names of mmcv's (see asl_mmdet.mmcv_ops)")
+    module = _Fallback(_NAME, "torchvision's ops under the names of mmcv's (see asl_mmdet.compat.mmcv_ops)")
     module.__spec__ = ModuleSpec(_NAME, None)
     for op in (
         nms,

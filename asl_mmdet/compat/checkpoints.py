@@ -17,8 +17,8 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
 from torch import nn
 
+from asl_mmdet.compat.restricted_pickle import restricted_pickle
 from asl_mmdet.errors import UserError
-from asl_mmdet.restricted_pickle import restricted_pickle
 
 # MMEngine's checkpoints name these methods, in the log's buffers and in the one-cycle schedule. Its own loader allows
 # getattr as a whole, with which a file reaches any code, and where that is not enough it loads the file unchecked.
@@ -86,7 +86,7 @@ def load_checkpoint(path: str, map_location: Any = "cpu", keep: bool = False) ->
     """Read a checkpoint of tensors, numbers and text, and nothing that runs.
 
     PyTorch 2.6 and newer do it by ``torch.load(weights_only=True)`` and a list of what else is allowed. Older versions
-    take no such list: what ``weights_only`` refuses there is read by :mod:`asl_mmdet.restricted_pickle`.
+    take no such list: what ``weights_only`` refuses there is read by :mod:`asl_mmdet.compat.restricted_pickle`.
 
     Args:
         path: A local file.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
-from asl_mmdet.coco_format import is_id
+from asl_mmdet.coco.format import is_id
 from asl_mmdet.errors import UserError
 
 _LARGEST = 2**53  # a float64 holds every whole number up to it

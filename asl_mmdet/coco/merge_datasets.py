@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from asl_mmdet.coco_format import RENUMBER, file_of, is_id
+from asl_mmdet.coco.format import RENUMBER, file_of, is_id
+from asl_mmdet.coco.known_categories import known_categories
 from asl_mmdet.errors import UserError
-from asl_mmdet.known_categories import known_categories
 
 Content = dict[str, Any]
 _KEPT = ("images", "annotations", "categories", "licenses", "info")
@@ -19,8 +19,8 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
 
     Images, annotations, categories and licenses are renumbered, from 1. An image's record gets ``known_categories``,
     the ids of the classes that it was labelled for: all of its file, or as its own record says
-    (:func:`asl_mmdet.known_categories.known_categories`). What else a record has stays; :func:`left_out` says what does
-    not.
+    (:func:`asl_mmdet.coco.known_categories.known_categories`). What else a record has stays; :func:`left_out` says what
+    does not.
 
     Args:
         files: The contents by a name of each, such as the path.

@@ -4,11 +4,10 @@ import os
 from collections import Counter
 from typing import Any
 
-from asl_mmdet.checks.class_rules import folded
-from asl_mmdet.checks.coco_set import is_number
-from asl_mmdet.coco_format import is_id
+from asl_mmdet.coco.annotation_file import is_number
+from asl_mmdet.coco.file_names import FileFinder
+from asl_mmdet.coco.format import folded, is_id
 from asl_mmdet.errors import UserError
-from asl_mmdet.file_names import FileFinder
 
 Content = dict[str, Any]
 Entry = dict[str, Any]

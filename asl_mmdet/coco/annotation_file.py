@@ -12,8 +12,8 @@ from mmdet.registry import DATASETS
 from mmengine.config import ConfigDict
 from mmengine.fileio import list_from_file
 
-from asl_mmdet.coco_format import LVIS_URL, foreign_encoding, is_id, parse_json
-from asl_mmdet.config_tree import find_type, type_name
+from asl_mmdet.coco.format import LVIS_URL, foreign_encoding, is_id, parse_json
+from asl_mmdet.config.tree import find_type, type_name
 
 KNOWN_CLASSES = ("KnownClassesCoco", "KnownClassesLVIS")  # data sets whose classes go by name, and may lack some
 

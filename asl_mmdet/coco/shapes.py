@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from asl_mmdet.drop_boxes import PROTOCOLS, drop_boxes
+from asl_mmdet.coco.drop_boxes import PROTOCOLS, drop_boxes
 from asl_mmdet.errors import UserError
 
 COLOURS = {  # hue, saturation, value in OpenCV's 8-bit HSV (hue 0..179)
@@ -80,8 +80,8 @@ def make_shapes(
         image_size: Height and width in pixels, >= 32.
         num_classes: Up to ``MAX_CLASSES`` (48); the class of rank k has a frequency proportional to 1 / k.
         missing_rate: The share of the training annotations that is dropped; validation stays complete.
-        protocol: Instead of ``missing_rate``, a protocol of :func:`asl_mmdet.drop_boxes.drop_boxes` for the training
-            annotations, such as 'half_classes'; for 'uniform' use ``missing_rate``.
+        protocol: Instead of ``missing_rate``, a protocol of :func:`asl_mmdet.coco.drop_boxes.drop_boxes` for the
+            training annotations, such as 'half_classes'; for 'uniform' use ``missing_rate``.
         seed: Seed of everything.
 
     Returns:

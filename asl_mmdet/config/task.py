@@ -8,7 +8,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, DefaultScope
 
-from asl_mmdet.config_tree import type_name, type_scope
+from asl_mmdet.config.tree import type_name, type_scope
 from asl_mmdet.errors import UserError
 
 

@@ -1,0 +1,1 @@
+"""What a config says: blocks of its tree, and the task that it trains."""

@@ -1,0 +1,1 @@
+"""Trainings and predictions as runs: their processes, locks, keys, logs and pictures."""
