@@ -31,9 +31,28 @@ BUILDERS: dict[str, Callable[..., str]] = {
     "states": results.states,
 }
 
+# Where pages were that have moved.
+MOVED = {
+    "audit": "how_to/audit_labels",
+    "deploy": "how_to/deploy",
+    "gpu": "how_to/check_gpu",
+    "known_classes": "how_to/merge_datasets",
+    "loss": "concepts/loss",
+    "tune": "how_to/search_loss",
+}
+REDIRECT = """<!doctype html>
+<meta charset="utf-8">
+<title>Moved</title>
+<link rel="canonical" href="{0}.html">
+<meta http-equiv="refresh" content="0; url={0}.html">
+<p>This page is <a href="{0}.html">here</a> now.</p>
+"""
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add a page for every file of the repository that a page links to."""
+    """Add the pages of files of the repository: those in the navigation, and what a page links to."""
+    for file in sources.about(config):
+        files.append(file)
     for file in sources.files_of([file for file in files if file.is_documentation_page()], config):
         files.append(file)
     return files
@@ -45,6 +64,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return markdown
     filled = values.fill(sources.turn_links(markdown, page.file.src_uri))
     return MARKER.sub(lambda found: build(found[1]), filled)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Have the old addresses of pages lead to the new ones."""
+    for old, new in MOVED.items():
+        Path(config.site_dir, f"{old}.html").write_text(REDIRECT.format(new), encoding="utf-8")
 
 
 def build(marker: str) -> str:

@@ -1,6 +1,7 @@
 """Files of the repository on the site: a link out of ``docs`` leads to a page that shows the file.
 
-A link to ``benchmarks/runs.csv#NAME`` leads to a page of the experiment of this name, made from its rows.
+A link to ``benchmarks/runs.csv#NAME`` leads to a page of the experiment of this name, made from its rows. The files in
+:data:`ABOUT` have pages of their own in the navigation.
 """
 
 import os
@@ -8,7 +9,9 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File
 
@@ -17,10 +20,53 @@ from docs_build import results
 ROOT = Path(__file__).parents[1]
 FOLDER = "source/"
 LINK = re.compile(r"(\]\()(\.\./[^)\s#]+)(#\w+)?")
+TO_FILE = re.compile(r"\]\((?!https?:|#)([^)\s#]+)")
+RELATIVE = re.compile(r"\[([^\]]+)\]\((?!https?:|#)[^)]+\)")
+BIBTEX = {"collection-title": "booktitle", "version": "version", "year": "year", "url": "url"}  # keys of CFF
 LANGUAGES = {".py": "python", ".json": "json", ".sh": "bash", ".toml": "toml", ".csv": "text", ".txt": "text"}
 COPIED = {".png", ".jpg", ".svg", ".html", ".ipynb"}
+ABOUT = {
+    "CHANGELOG.md": "about/changelog.md",
+    "CONTRIBUTING.md": "about/contributing.md",
+    "SECURITY.md": "about/security.md",
+    "CITATION.cff": "about/citation.md",
+}
 LONGEST = 60_000  # characters that a page shows
 HEAD = "---\nsearch:\n  exclude: true\nhide:\n  - navigation\n---\n\n# {}\n\n"
+
+
+def about(config: MkDocsConfig) -> Iterator[File]:
+    """The pages of :data:`ABOUT`."""
+    for target, page in ABOUT.items():
+        text = (ROOT / target).read_text(encoding="utf-8")
+        content = _from_about(text) if target.endswith(".md") else citation(text)
+        yield File.generated(config, page, content=content)
+
+
+def _from_about(text: str) -> str:
+    """A page at the root of the repository, with links as from a page in ``docs/about``."""
+    return TO_FILE.sub(lambda found: f"]({posixpath.relpath(found[1], 'docs/about')}", text)
+
+
+def citation(text: str) -> str:
+    """The page of a ``CITATION.cff``: its message, and BibTeX of the software and of the papers."""
+    cff = yaml.safe_load(text)
+    software = cff | {"year": cff["date-released"][:4]}
+    entries = [_bibtex("software", cff["title"].partition(":")[0], software)]
+    for one in cff["references"]:
+        key = f"{one['authors'][0]['family-names']}{one['year']}".lower()
+        entries.append(_bibtex("inproceedings", key, one))
+    return "\n\n".join(["# Citation", cff["message"], *(f"```bibtex\n{entry}\n```" for entry in entries)]) + "\n"
+
+
+def _bibtex(kind: str, key: str, fields: dict[str, Any]) -> str:
+    names = (
+        f"{{{one['name']}}}" if "name" in one else f"{one['family-names']}, {one['given-names']}"
+        for one in fields["authors"]
+    )
+    given = {"title": f"{{{fields['title']}}}", "author": " and ".join(names)}
+    given |= {to: fields[name] for name, to in BIBTEX.items() if name in fields}
+    return f"@{kind}{{{key},\n" + "".join(f"  {name} = {{{value}}},\n" for name, value in given.items()) + "}"
 
 
 def target_of(link: str, page: str) -> str | None:
@@ -45,6 +91,8 @@ def files_of(pages: Iterable[File], config: MkDocsConfig) -> Iterator[File]:
             elif target is not None and (ROOT / target).exists():
                 found.update(dict.fromkeys(_with_contents(ROOT / target)))
     for target in found:
+        if target in ABOUT:
+            continue
         if "#" in target:
             name = target.partition("#")[2]
             content = HEAD.format(name) + results.page_of(name)
@@ -87,6 +135,8 @@ def _page_of_experiment(name: str) -> str:
 
 
 def _page_of(target: str) -> str:
+    if target in ABOUT:
+        return ABOUT[target]
     return FOLDER + (f"{target}/index.md" if (ROOT / target).is_dir() else f"{target}.md")
 
 
@@ -104,6 +154,7 @@ def _show(path: Path) -> str:
         return head + "\n".join(f"- [{one}]({os.path.relpath(page, here)})" for one, page in links) + "\n"
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
+        text = RELATIVE.sub(r"\1", text)  # where it leads need not be on the site
         return head + re.sub(r"^# .*\n", "", text, count=1)
     cut = "" if len(text) <= LONGEST else f"\nThe first {LONGEST:,} characters of {len(text):,}.\n"
     return f"{head}```{LANGUAGES.get(path.suffix, 'text')}\n{text[:LONGEST]}\n```\n{cut}"

@@ -135,8 +135,8 @@ def unknown_classes(metas: Sequence[dict[str, Any]], num_classes: int) -> Tensor
         if META_KEY not in meta:
             raise ValueError(
                 f"KnownClassesHook: the image {meta.get('img_path', '')} has no {META_KEY} in its metainfo. Write "
-                "type='KnownClassesCoco' for its data set (docs/known_classes.md), or put the key into the results of "
-                "your own and into meta_keys of PackDetInputs"
+                "type='KnownClassesCoco' for its data set (docs/how_to/merge_datasets.md), or put the key into the "
+                "results of your own and into meta_keys of PackDetInputs"
             )
         known = list(meta[META_KEY])
         if known and not 0 <= min(known) <= max(known) < num_classes:

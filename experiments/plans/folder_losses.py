@@ -8,7 +8,7 @@ Feeds docs/results/missing_labels.md.
         --out work_dirs/benchmark/aquarium_losses
 
 The baseline is focal loss with what ``tools/tune_loss.py configs/small/atss_mnv2_focal.py --losses focal`` found on
-chess pieces (docs/tune.md); FOCAL_GAMMA, FOCAL_ALPHA and FOCAL_WEIGHT are for what it finds on another set.
+chess pieces (docs/results/search.md); FOCAL_GAMMA, FOCAL_ALPHA and FOCAL_WEIGHT are for what it finds on another set.
 ``focal_iou`` and ``late_ignore``, in experiments/rivals, have its alpha and weight; ``focal``, ``bce``,
 ``focal_ignore`` and the presets are not tuned. ``focal_ignore``, ``detection`` and ``detection_missing_labels`` are,
 beside ``focal``, the 2 x 2 of asymmetry and ignore_above. The folder is in COCO format; the sets of the results, as

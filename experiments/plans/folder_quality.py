@@ -6,9 +6,9 @@ Feeds docs/results/gain.md.
         python tools/benchmark.py experiments/plans/folder_quality.py --out work_dirs/benchmark/chess_quality
 
 Quality focal loss and varifocal loss are MMDetection's, as they come. ``vfl_flat`` is varifocal loss with
-iou_weighted=False: with hard labels that is ASL 0 / 2 (docs/loss.md). ``*_hard`` do not look at the IoU, and have the
-alpha and weight of folder_tuned.py; ``asl_soft`` is ASL with the labels of varifocal loss. The folder, its sources and
-what it needs are those of folder_losses.py.
+iou_weighted=False: with hard labels that is ASL 0 / 2 (docs/concepts/loss.md). ``*_hard`` do not look at the IoU, and
+have the alpha and weight of folder_tuned.py; ``asl_soft`` is ASL with the labels of varifocal loss. The folder, its
+sources and what it needs are those of folder_losses.py.
 """
 
 _vfl = dict(type="VarifocalLoss", use_sigmoid=True, alpha=0.75, gamma=2.0, iou_weighted=True, loss_weight=1.0)

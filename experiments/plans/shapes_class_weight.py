@@ -1,6 +1,6 @@
 """Class weights by frequency on the shapes data, whose rarest class has 1/24 of the boxes of the most frequent; ATSS.
 
-Feeds docs/how_to/class_weights.md.
+Feeds docs/results/class_weights.md.
 
 Focal loss and the preset, each without weights, with inverse frequency and with the effective number (arXiv 1901.05555)
 on the positives. Compare AP and the means of the rare, common and frequent third with the loss of the same name.

@@ -1,6 +1,6 @@
 """ATSS where every image was labelled for half of the classes: with and without the hook that knows for which.
 
-Feeds docs/known_classes.md.
+Feeds docs/results/known_classes.md.
 
 `images50` has as many boxes, in complete images: half of the images, as many iterations. It shows how much of the AP
 that the missing half costs can be had at all. An iteration of it sees twice as many boxes, so `known_long` and

@@ -1,6 +1,6 @@
 """ATSS where 0, 30 and 50 % of the training boxes are missing; images and seeds are others than those of the tuning.
 
-Feeds docs/results/missing_labels.md, and its second rounds docs/audit.md.
+Feeds docs/results/missing_labels.md, and its second rounds docs/results/audit.md.
 
 ``detection_missing_rate`` takes 50 % for missing in all three.
 """

@@ -42,7 +42,8 @@ def test_a_link_leads_to_a_file(page):
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
     named = set(re.findall(r"[\w/]+\.md", navigation))
-    assert named == {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.name != "README.md"}
+    written = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.name != "README.md"}
+    assert {name for name in named if not name.startswith("about/")} == written  # the build makes about/
 
 
 @pytest.mark.parametrize("page, tool, argv", all_commands())
