@@ -77,7 +77,7 @@ def check_options(min_score: float, ignores_tags: bool) -> None:
         raise UserError("--as-ignore: a label of a whole image has no region to ignore; leave it out")
 
 
-def deaf_assigners(cfg: Config) -> Iterator[str]:
+def assigners_without_ignore(cfg: Config) -> Iterator[str]:
     """The options that make a detector's assigners leave ignored regions out, where they do not yet.
 
     MMDetection's default, ``ignore_iof_thr=-1``, takes such a region for background.
@@ -90,7 +90,7 @@ def deaf_assigners(cfg: Config) -> Iterator[str]:
 def leaves_out_ignored_boxes(cfg: Config) -> bool:
     """Whether ignored boxes are no background: by :class:`asl_mmdet.hooks.IgnoredBoxesHook`, or by all assigners."""
     hooks = (type_name(block.type) for _, block in find_typed_blocks(cfg.get("custom_hooks"), "custom_hooks"))
-    return "IgnoredBoxesHook" in hooks or (any(_assigners(cfg)) and not any(deaf_assigners(cfg)))
+    return "IgnoredBoxesHook" in hooks or (any(_assigners(cfg)) and not any(assigners_without_ignore(cfg)))
 
 
 def _assigners(cfg: Config) -> Iterator[tuple[str, Any]]:

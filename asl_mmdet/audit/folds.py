@@ -17,7 +17,7 @@ from mmengine import load
 from mmengine.config import Config
 
 from asl_mmdet.audit.labels import Labels
-from asl_mmdet.audit.predict import Prediction, id_of, image_ids, plain, test_on_training_images
+from asl_mmdet.audit.predict import Prediction, id_of, image_ids, test_on_training_images, to_record
 from asl_mmdet.config.task import build_dataset
 from asl_mmdet.config.tree import find_blocks, find_datasets
 from asl_mmdet.errors import UserError
@@ -81,7 +81,7 @@ class Folds:
         """What the predictions depend on: the parts, the labels, and all that a training depends on."""
         return key_of(self.cfg, folds=len(self.parts), tta=self.tta)
 
-    def untaught(self) -> Iterator[str]:
+    def classes_absent_from_training(self) -> Iterator[str]:
         """The classes that a fold's model does not learn, since all of their images are in its part."""
         for label, name in enumerate(self.labels.names.values()):
             having = {image for image, labels in self.classes.items() if label in labels}
@@ -106,7 +106,7 @@ class Folds:
                 cfg = Config.fromfile(job.folder(self.folder) / "config.py")
                 ids = image_ids(build_dataset(cfg, cfg.test_dataloader.dataset))
                 samples = load(job.folder(self.folder) / "predictions.pkl")
-                found |= {id_of(sample, ids, place): plain(sample) for place, sample in enumerate(samples)}
+                found |= {id_of(sample, ids, place): to_record(sample) for place, sample in enumerate(samples)}
         return found
 
     def _job(self, k: int) -> Job:

@@ -131,7 +131,7 @@ def predict(runner: Runner, cfg: Config, file: PredictionFile, wanted: Iterable[
     with torch.no_grad():
         for batch in loader:
             samples = [sample.to_dict() for sample in runner.model.test_step(batch)]
-            file.append({id_of(sample, ids, next(waiting)): plain(sample) for sample in samples})
+            file.append({id_of(sample, ids, next(waiting)): to_record(sample) for sample in samples})
             bar.update(len(samples))
     print()
 
@@ -152,7 +152,7 @@ def id_of(sample: dict[str, Any], ids: list[int], place: int) -> int:
     return int(sample["img_id"]) if "img_id" in sample else ids[int(sample.get("sample_idx", place))]
 
 
-def plain(sample: dict[str, Any]) -> Prediction:
+def to_record(sample: dict[str, Any]) -> Prediction:
     """A data sample with a prediction as rounded numbers: boxes in 0.01 pixels, scores in 0.00001."""
     if "pred_score" in sample:
         return dict(scores=_rounded(sample["pred_score"], 5))

@@ -147,7 +147,7 @@ def score_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, f
     except UserError:  # nothing is right, or there are fewer images than parts
         pass
     if len(scored.score):
-        found["ECE"] = 100 * calibration_error(scored.score, scored.is_right)
+        found["ECE"] = 100 * calibration_error(scored.score, scored.is_tp)
     return found
 
 

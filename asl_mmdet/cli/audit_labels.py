@@ -11,9 +11,9 @@ from mmengine.config import Config
 from asl_mmdet.audit.apply import (
     SOURCE,
     add_missing,
+    assigners_without_ignore,
     best_missing,
     check_options,
-    deaf_assigners,
     is_there,
     leaves_out_ignored_boxes,
 )
@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
     if target and args.validation:
         _say_how_to_evaluate(cfg, target)
     elif args.as_ignore and not leaves_out_ignored_boxes(cfg):
-        options = " ".join(deaf_assigners(cfg))
+        options = " ".join(assigners_without_ignore(cfg))
         tell(
             "warning: by this config ignored boxes are background. Write custom_hooks=[dict(type='IgnoredBoxesHook')] "
             f"into it{f', or train with --cfg-options {options}' if options else ''}"
@@ -155,8 +155,8 @@ def _by_folds(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels) 
 
 def _run_folds(folds: Folds, file: PredictionFile, jobs: int) -> None:
     """Train and predict what is missing."""
-    if untaught := list(folds.untaught()):
-        tell(f"warning: all images of {', '.join(untaught)} are in one fold, whose model does not learn it")
+    if absent := list(folds.classes_absent_from_training()):
+        tell(f"warning: all images of {', '.join(absent)} are in one fold, whose model does not learn it")
     file.append({})  # a run that is stopped is continued with the same options alone
     if jobs > 1:
         os.environ["OMP_NUM_THREADS"] = "1"

@@ -17,7 +17,7 @@ from asl_mmdet.config.task import loss_node, task_of
 from asl_mmdet.config.tree import find_datasets
 from asl_mmdet.errors import UserError
 from asl_mmdet.runs.key import KEY, differences, key_of, read_key, write_key
-from asl_mmdet.tuning import OWN, Tried, block_of, search, split_annotations
+from asl_mmdet.tuning import OWN, TrialResult, block_of, search, split_annotations
 from asl_mmdet.tuning.report import table_of, write_best, write_csv
 from asl_mmdet.tuning.search import DATABASE
 
@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
         held_out = use_parts(cfg, out / "parts", args.val_share, args.seeds[0])
         if problems := write_base(cfg, trainer):
             fail("\n".join(problems))
-        tell(f"a share of {args.val_share:g} of the training images is set aside to judge by: {held_out}")
+        tell(f"a share of {args.val_share:g} of the training images is held out for the evaluation: {held_out}")
         tried = search(trainer, task, args.losses, out, args.trials, args.minutes, args.seeds[0], own)
     except (UserError, BlockingIOError) as error:
         fail(str(error))
@@ -175,7 +175,7 @@ class Trainer:
         return mean(values)
 
 
-def note_of(tried: Sequence[Tried], metric: str) -> str:
+def note_of(tried: Sequence[TrialResult], metric: str) -> str:
     """The first line of the config with the best loss."""
     own = next((f", the config's own loss {one.value:.2f}" for one in tried if one.name == OWN), "")
     return f"Of {len(tried)} losses the best: {metric} {tried[0].value:.2f} on a part of the training set{own}."

@@ -35,7 +35,7 @@ from asl_mmdet.runs.locks import locked
 from asl_mmdet.thresholds.calibration import errors_of
 from asl_mmdet.thresholds.choose import CrossFitted, Objective, Settings, calibrated, counts, cross_fit, f_score, fit
 from asl_mmdet.thresholds.file import ThresholdFile
-from asl_mmdet.thresholds.matching import Scored, match_detections, match_labels
+from asl_mmdet.thresholds.matching import MatchedPredictions, match_detections, match_labels
 from asl_mmdet.thresholds.model import lower_score_thr, wrap_model
 
 BEFORE = (0.5, 0.3)
@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> None:
     rows = table(scored, thresholds.of_class, cross_fitted)
     summary = macro(scored, cross_fitted)
     errors = calibration_errors(scored, cross_fitted) if calibration else {}
-    lacks = np.isnan(thresholds.own) if settings.per_class else np.zeros(len(scored.classes), bool)
+    lacks = np.isnan(thresholds.unshrunk) if settings.per_class else np.zeros(len(scored.classes), bool)
     at_overall = [name for name, lack in zip(scored.classes, lacks, strict=True) if lack]
     made = dict(
         objective=str(settings.objective),
@@ -148,7 +148,7 @@ def load_predictions(path: Path) -> list[dict[str, Any]]:
     return predictions
 
 
-def score(cfg: Config, predictions: list[dict[str, Any]], iou_thr: float) -> Scored:
+def score(cfg: Config, predictions: list[dict[str, Any]], iou_thr: float) -> MatchedPredictions:
     """Compare the predictions with the validation set."""
     dataset = build_dataset(cfg, cfg.val_dataloader.dataset)
     if task_of(cfg) is MULTI_LABEL:
@@ -169,7 +169,7 @@ def share_of(cfg: Config, predictions: list[dict[str, Any]]) -> list[str]:
     return describe_missing_share(found, labels)
 
 
-def table(scored: Scored, thresholds: Any, cross_fitted: CrossFitted) -> list[dict[str, Any]]:
+def table(scored: MatchedPredictions, thresholds: Any, cross_fitted: CrossFitted) -> list[dict[str, Any]]:
     """A row for every class: precision, recall and F1 at 0.5, and cross-fitted at its threshold."""
     before = [counts(scored, thr) for thr in BEFORE]
     rows = []
@@ -185,7 +185,7 @@ def table(scored: Scored, thresholds: Any, cross_fitted: CrossFitted) -> list[di
     return rows
 
 
-def macro(scored: Scored, cross_fitted: CrossFitted) -> dict[str, float]:
+def macro(scored: MatchedPredictions, cross_fitted: CrossFitted) -> dict[str, float]:
     """The mean F1 over the classes with objects: at 0.5 and 0.3, at one threshold, at those of the classes."""
     found = {f"score {thr:g}": counts(scored, thr) for thr in BEFORE}
     found |= {"one threshold": cross_fitted.overall_counts, "chosen": cross_fitted.counts}
@@ -193,7 +193,7 @@ def macro(scored: Scored, cross_fitted: CrossFitted) -> dict[str, float]:
     return {name: float(f_score(*numbers)[has].mean()) for name, numbers in found.items()}
 
 
-def calibration_errors(scored: Scored, cross_fitted: CrossFitted) -> dict[str, dict[str, float]]:
+def calibration_errors(scored: MatchedPredictions, cross_fitted: CrossFitted) -> dict[str, dict[str, float]]:
     """ECE and LaECE before and after, of all scores and of those that the thresholds keep."""
     return {
         f"{name}, {when}": errors_of(scored, values, kept)
@@ -210,7 +210,9 @@ def score_thr_of(test_cfg: Any) -> float | None:
     return next((value for value in values if value is not None), None)
 
 
-def write(out: Path, content: ThresholdFile, scored: Scored, cross_fitted: CrossFitted, rows: list[Any]) -> None:
+def write(
+    out: Path, content: ThresholdFile, scored: MatchedPredictions, cross_fitted: CrossFitted, rows: list[Any]
+) -> None:
     """The JSON file, the CSV and the pictures."""
     from asl_mmdet.thresholds.plots import plot_precision_recall, plot_reliability
 
@@ -221,7 +223,7 @@ def write(out: Path, content: ThresholdFile, scored: Scored, cross_fitted: Cross
         writer.writerows(rows)
     plot_precision_recall(calibrated(scored, content.calibration), content.thresholds, out / "precision_recall.png")
     scores = {"before": scored.score} | ({"after": cross_fitted.score} if content.calibration else {})
-    plot_reliability(scored.is_right, scores, out / "reliability.png")
+    plot_reliability(scored.is_tp, scores, out / "reliability.png")
     content.write(out / "thresholds.json")
 
 

@@ -1,4 +1,4 @@
-"""How much boxes overlap."""
+"""Pairwise IoU and IoF of boxes."""
 
 from typing import Any
 

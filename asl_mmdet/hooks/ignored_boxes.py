@@ -36,11 +36,11 @@ class IgnoredBoxesHook(Hook):
     priority = "ABOVE_NORMAL"
 
     def before_train(self, runner: Runner) -> None:
-        """Step between the head and its assigner or, where it has none, its loss."""
+        """Install hooks on the assigner of the head or, where it has none, on its loss."""
         self.remove = leave_out_ignored_boxes(getattr(unwrapped_model(runner), "bbox_head", None))
 
     def after_train(self, runner: Runner) -> None:
-        """Step aside."""
+        """Remove the hooks."""
         self.remove()
 
 

@@ -68,7 +68,7 @@ class KnownClassesHook(Hook):
     priority = "ABOVE_NORMAL"
 
     def before_train(self, runner: Runner) -> None:
-        """Step between the head and its loss."""
+        """Install hooks on the head and its loss."""
         _refuse_mixing(runner)
         self.head: Any = _dense_head(unwrapped_model(runner))
         self._losses = [module for name, module in self.head.named_children() if "loss_cls" in name]
@@ -81,7 +81,7 @@ class KnownClassesHook(Hook):
         ]
 
     def after_train(self, runner: Runner) -> None:
-        """Step aside."""
+        """Remove the hooks."""
         del self.head.loss_by_feat  # the method of the class shows again
         for handle in self._handles:
             handle.remove()

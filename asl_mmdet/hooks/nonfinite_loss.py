@@ -28,7 +28,7 @@ class NonFiniteLossHook(Hook):
 
     Raises:
         ValueError: If ``max_skips`` is negative.
-        FloatingPointError: During training, by its purpose.
+        FloatingPointError: During training, once ``max_skips`` is used up.
     """
 
     priority = "VERY_HIGH"
@@ -40,7 +40,7 @@ class NonFiniteLossHook(Hook):
         self.skipped = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Step between the loss and the optimizer."""
+        """Install hooks between the loss and the optimizer."""
         self._terms: dict[str, Any] = {}
         self._batch: Any = None
         self._handle = runner.model.register_forward_hook(self._keep_terms)
@@ -53,7 +53,7 @@ class NonFiniteLossHook(Hook):
         self._batch = data_batch
 
     def after_train(self, runner: Runner) -> None:
-        """Step aside."""
+        """Remove the hooks."""
         self._handle.remove()
         if isinstance(runner.optim_wrapper, OptimWrapper):
             vars(runner.optim_wrapper).pop("update_params", None)  # the method of the class shows again

@@ -34,7 +34,7 @@ class CocoMultiLabel(MultiLabelDataset):
 
     Raises:
         FileNotFoundError: If there is no ``ann_file``.
-        UserError: If it is not in COCO format, or has not a class that ``metainfo`` names.
+        UserError: If it is not in COCO format, or lacks a class that ``metainfo`` names.
     """
 
     def __init__(self, ann_file: str, with_crowd: bool = True, **kwargs: Any) -> None:

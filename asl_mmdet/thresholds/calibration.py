@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asl_mmdet.errors import UserError
-from asl_mmdet.thresholds.matching import Scored
+from asl_mmdet.thresholds.matching import MatchedPredictions
 
 Array = NDArray[Any]
 METHODS = ("platt", "isotonic")
@@ -71,26 +71,26 @@ class Isotonic:
 Map = Platt | Isotonic
 
 
-def fit_platt(score: Array, is_right: Array) -> Platt | None:
+def fit_platt(score: Array, is_tp: Array) -> Platt | None:
     """Platt's two numbers by scikit-learn's logistic regression on the logit of the score, without regularisation.
 
     Args:
         score: (N,) in [0, 1].
-        is_right: (N,) bool.
+        is_tp: (N,) bool.
 
     Returns:
         The map, or None where the scores do not rise with what is right, or all are right or wrong.
     """
     from sklearn.linear_model import LogisticRegression
 
-    if is_right.all() or not is_right.any():
+    if is_tp.all() or not is_tp.any():
         return None
-    model = LogisticRegression(C=1e9, max_iter=1000).fit(logit(score)[:, None], is_right)
+    model = LogisticRegression(C=1e9, max_iter=1000).fit(logit(score)[:, None], is_tp)
     slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])
     return Platt(slope, offset) if slope > 0 else None
 
 
-def fit_isotonic(score: Array, is_right: Array) -> Isotonic | None:
+def fit_isotonic(score: Array, is_tp: Array) -> Isotonic | None:
     """Isotonic regression by scikit-learn, tilted: (1 - 0.001) * its value + 0.001 * the score.
 
     Isotonic regression has steps: scores on one step would be ties, and ties change the average precision. The tilt
@@ -98,9 +98,9 @@ def fit_isotonic(score: Array, is_right: Array) -> Isotonic | None:
     """
     from sklearn.isotonic import IsotonicRegression
 
-    if is_right.all() or not is_right.any():
+    if is_tp.all() or not is_tp.any():
         return None
-    model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(score, is_right.astype(float))
+    model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(score, is_tp.astype(float))
     x = np.unique(np.concatenate([[0.0], model.X_thresholds_, [1.0]]).astype(np.float64))
     y = (1 - TILT) * np.interp(x, model.X_thresholds_, model.y_thresholds_) + TILT * x
     rises = np.concatenate([[True], np.diff(y) > 0])  # scores nearer to each other than rounding
@@ -130,7 +130,7 @@ class Calibration:
         return result
 
 
-def fit(scored: Scored, method: str, per_class: bool) -> Calibration:
+def fit(scored: MatchedPredictions, method: str, per_class: bool) -> Calibration:
     """Fit a calibration.
 
     Args:
@@ -145,9 +145,9 @@ def fit(scored: Scored, method: str, per_class: bool) -> Calibration:
     if method not in METHODS:
         raise UserError(f"method={method!r}: use one of {', '.join(METHODS)}")
     fit_map = fit_platt if method == "platt" else fit_isotonic
-    pooled = fit_map(scored.score, scored.is_right)
+    pooled = fit_map(scored.score, scored.is_tp)
     if pooled is None:
-        number, right = len(scored.score), int(scored.is_right.sum())
+        number, right = len(scored.score), int(scored.is_tp.sum())
         raise UserError(
             f"the scores cannot be calibrated: {right} of {number} are right, or right ones are no higher than wrong "
             "ones. Leave the calibration out"
@@ -155,8 +155,8 @@ def fit(scored: Scored, method: str, per_class: bool) -> Calibration:
     own: dict[int, Map] = {}
     for label in range(len(scored.classes) if per_class else 0):
         part = scored.of_class(label)
-        right = int(part.is_right.sum())
-        if min(right, len(part.score) - right) >= MIN_OF_EACH and (found := fit_map(part.score, part.is_right)):
+        right = int(part.is_tp.sum())
+        if min(right, len(part.score) - right) >= MIN_OF_EACH and (found := fit_map(part.score, part.is_tp)):
             own[label] = found
     return Calibration(method, pooled, own)
 
@@ -196,10 +196,10 @@ def laece(score: Array, label: Array, iou: Array, bins: int = BINS) -> float:
     return float(np.mean(errors)) if errors else 0.0
 
 
-def errors_of(scored: Scored, score: Array, kept: Sequence[bool] | Array) -> dict[str, float]:
+def errors_of(scored: MatchedPredictions, score: Array, kept: Sequence[bool] | Array) -> dict[str, float]:
     """ECE, and of a detector LaECE and LaECE_0, of those ``scored`` where ``kept``, with ``score`` (N,) instead."""
     kept = np.asarray(kept, bool)
-    result = dict(ECE=calibration_error(score[kept], scored.is_right[kept]))
+    result = dict(ECE=calibration_error(score[kept], scored.is_tp[kept]))
     for name, iou in (("LaECE", scored.iou), ("LaECE_0", scored.any_iou)):
         if iou is not None:
             result[name] = laece(score[kept], scored.label[kept], iou[kept])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from asl_mmdet.errors import UserError
 from asl_mmdet.thresholds import calibration as calibrations
-from asl_mmdet.thresholds.matching import Scored
+from asl_mmdet.thresholds.matching import MatchedPredictions
 
 Array = NDArray[Any]
 _GRID = 2000  # candidates of the global threshold
@@ -76,16 +76,18 @@ class Thresholds:
     Args:
         of_class: (C,).
         overall: The global one.
-        own: What each class would have had without shrinkage, (C,); NaN where it has no object or nothing reaches what
+        unshrunk: The threshold of each class before shrinkage, (C,); NaN where it has no object or nothing reaches what
             is wanted, and the global one stands in.
     """
 
     of_class: Array
     overall: float
-    own: Array
+    unshrunk: Array
 
 
-def choose(scored: Scored, objective: Objective, per_class: bool = True, shrinkage: float = 10.0) -> Thresholds:
+def choose(
+    scored: MatchedPredictions, objective: Objective, per_class: bool = True, shrinkage: float = 10.0
+) -> Thresholds:
     """Choose the thresholds on all of ``scored``.
 
     The global threshold has the best mean F-beta over the classes with objects, or the wanted precision or recall of
@@ -103,20 +105,20 @@ def choose(scored: Scored, objective: Objective, per_class: bool = True, shrinka
     """
     if not shrinkage >= 0:
         raise UserError(f"shrinkage={shrinkage:g}: use a number from 0")
-    if not scored.is_right.any():
+    if not scored.is_tp.any():
         raise UserError(f"none of the {len(scored.score)} scores is right: there is nothing to choose a threshold by")
     overall, truths = _overall(scored, objective), scored.truths()
     number = len(scored.classes)
-    own = np.array([_own(scored.of_class(label), objective) if per_class else np.nan for label in range(number)])
-    weight = np.where(np.isnan(own), 0.0, truths / np.maximum(truths + shrinkage, 1e-12))
-    mixed = weight * calibrations.logit(np.nan_to_num(own, nan=0.5)) + (1 - weight) * calibrations.logit(
+    unshrunk = np.array([_own(scored.of_class(label), objective) if per_class else np.nan for label in range(number)])
+    weight = np.where(np.isnan(unshrunk), 0.0, truths / np.maximum(truths + shrinkage, 1e-12))
+    mixed = weight * calibrations.logit(np.nan_to_num(unshrunk, nan=0.5)) + (1 - weight) * calibrations.logit(
         np.array(overall)
     )
     of_class = np.where(weight > 0, calibrations.sigmoid(mixed), overall)
-    return Thresholds(of_class, overall, own)
+    return Thresholds(of_class, overall, unshrunk)
 
 
-def _own(part: Scored, objective: Objective) -> float:
+def _own(part: MatchedPredictions, objective: Objective) -> float:
     """The threshold of one class by itself, NaN if it has none."""
     truths = len(part.truth_label)
     if not truths or not len(part.score):
@@ -126,16 +128,16 @@ def _own(part: Scored, objective: Objective) -> float:
     return np.nan if index is None else float(values[index])
 
 
-def _candidates(part: Scored) -> tuple[Array, Array, Array]:
+def _candidates(part: MatchedPredictions) -> tuple[Array, Array, Array]:
     """Thresholds from the highest to the lowest, halfway to the next lower score, and what each keeps."""
     order = np.argsort(-part.score, kind="stable")
-    score, right = part.score[order], np.cumsum(part.is_right[order])
+    score, right = part.score[order], np.cumsum(part.is_tp[order])
     last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)  # the last one of equal scores
     below = np.append(score[last[1:]], score[-1])  # below the lowest there is nothing to be halfway to
     return np.clip((score[last] + below) / 2, LOWEST, HIGHEST), right[last], last + 1
 
 
-def _overall(scored: Scored, objective: Objective) -> float:
+def _overall(scored: MatchedPredictions, objective: Objective) -> float:
     if objective.kind != "f":
         values, right, kept = _candidates(scored)
         index = objective.best(right, kept, len(scored.truth_label))
@@ -148,18 +150,18 @@ def _overall(scored: Scored, objective: Objective) -> float:
     total = np.zeros(len(values))
     for label in np.flatnonzero(scored.truths()):
         part = scored.of_class(int(label))
-        right, kept = (len(x) - np.searchsorted(np.sort(x), values) for x in (part.score[part.is_right], part.score))
+        right, kept = (len(x) - np.searchsorted(np.sort(x), values) for x in (part.score[part.is_tp], part.score))
         total += f_score(right, kept, len(part.truth_label), objective.value)
     return float(values[int(np.argmax(total))])
 
 
-def counts(scored: Scored, thresholds: Array | float) -> Array:
+def counts(scored: MatchedPredictions, thresholds: Array | float) -> Array:
     """What thresholds, (C,) or one, keep of each class: right scores, scores, objects, (3, C)."""
     number = len(scored.classes)
     kept = scored.score >= np.broadcast_to(thresholds, number)[scored.label]
     return np.stack(
         [
-            np.bincount(scored.label[kept & scored.is_right], minlength=number),
+            np.bincount(scored.label[kept & scored.is_tp], minlength=number),
             np.bincount(scored.label[kept], minlength=number),
             scored.truths(),
         ]
@@ -213,7 +215,7 @@ class Settings:
             raise UserError(f"folds={self.folds}: use a whole number from 2")
 
 
-def fit(scored: Scored, settings: Settings) -> tuple[Thresholds, calibrations.Calibration | None]:
+def fit(scored: MatchedPredictions, settings: Settings) -> tuple[Thresholds, calibrations.Calibration | None]:
     """The calibration, and the thresholds of the calibrated scores, by all images.
 
     Raises:
@@ -226,12 +228,12 @@ def fit(scored: Scored, settings: Settings) -> tuple[Thresholds, calibrations.Ca
     return thresholds, calibration
 
 
-def calibrated(scored: Scored, calibration: calibrations.Calibration | None) -> Scored:
+def calibrated(scored: MatchedPredictions, calibration: calibrations.Calibration | None) -> MatchedPredictions:
     """The same with calibrated scores."""
     return scored if calibration is None else replace(scored, score=calibration(scored.score, scored.label))
 
 
-def cross_fit(scored: Scored, settings: Settings) -> CrossFitted:
+def cross_fit(scored: MatchedPredictions, settings: Settings) -> CrossFitted:
     """Choose on all folds but one, count on that one, for each of them; an image is in one fold as a whole.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which scores are right: detections matched to the ground truth, or the labels of a classifier."""
+"""Match predictions to ground truth: detections to objects, or the labels of a classifier to its targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ APPLIED = "thresholds_applied"  # a meta key of the data samples that thresholds
 
 
 @dataclass(frozen=True)
-class Scored:
+class MatchedPredictions:
     """N scores of a data set with C classes, and what is right among them.
 
     Args:
@@ -23,7 +23,7 @@ class Scored:
         image: Index of the image, (N,).
         label: Index of the class, (N,).
         score: Scores in [0, 1], (N,), float64.
-        is_right: Whether a detection is a true positive, or a label is one, (N,), bool.
+        is_tp: Whether a detection is a true positive, or a label is one, (N,), bool.
         iou: IoU of a true positive with its object, 0 for the others, (N,); None for a classifier.
         any_iou: The same where every overlap above 0 makes a true positive, (N,); None for a classifier.
         truth_image: Index of the image of each of the M objects (or positive labels), (M,).
@@ -35,30 +35,30 @@ class Scored:
     image: Array
     label: Array
     score: Array
-    is_right: Array
+    is_tp: Array
     iou: Array | None
     any_iou: Array | None
     truth_image: Array
     truth_label: Array
 
-    def of_images(self, chosen: Array) -> "Scored":
+    def of_images(self, chosen: Array) -> "MatchedPredictions":
         """Those of the images where ``chosen``, (num_images,) bool, is True."""
         kept = chosen[self.image]
         return self._cut(kept, chosen[self.truth_image])
 
-    def of_class(self, label: int) -> "Scored":
+    def of_class(self, label: int) -> "MatchedPredictions":
         """Those of one class."""
         return self._cut(self.label == label, self.truth_label == label)
 
-    def _cut(self, kept: Array, truth: Array) -> "Scored":
+    def _cut(self, kept: Array, truth: Array) -> "MatchedPredictions":
         iou, any_iou = (None if values is None else values[kept] for values in (self.iou, self.any_iou))
-        return Scored(
+        return MatchedPredictions(
             self.classes,
             self.num_images,
             self.image[kept],
             self.label[kept],
             self.score[kept],
-            self.is_right[kept],
+            self.is_tp[kept],
             iou,
             any_iou,
             self.truth_image[truth],
@@ -103,7 +103,7 @@ def match_boxes(boxes: Array, scores: Array, truth: Array, is_ignored: Array, io
     return found, counts
 
 
-def match_detections(dataset: Any, predictions: Sequence[dict[str, Any]], iou_thr: float = 0.5) -> Scored:
+def match_detections(dataset: Any, predictions: Sequence[dict[str, Any]], iou_thr: float = 0.5) -> MatchedPredictions:
     """Match what ``tools/test.py --out`` wrote to the objects of a data set, class by class.
 
     Args:
@@ -126,7 +126,7 @@ def match_detections(dataset: Any, predictions: Sequence[dict[str, Any]], iou_th
     empty = (np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0))
     image, label, score, iou, any_iou = (np.concatenate(parts) for parts in zip(empty, *rows, strict=True))
     truth_image, truth_label = np.array(truth, int).reshape(-1, 2).T
-    return Scored(classes, len(infos), image, label, score, iou > 0, iou, any_iou, truth_image, truth_label)
+    return MatchedPredictions(classes, len(infos), image, label, score, iou > 0, iou, any_iou, truth_image, truth_label)
 
 
 def _truth_of(info: dict[str, Any]) -> tuple[Array, Array, Array]:
@@ -188,7 +188,7 @@ def _by_image_id(predictions: Sequence[dict[str, Any]], wanted: Sequence[Any]) -
     return by_id
 
 
-def match_labels(dataset: Any, predictions: Sequence[dict[str, Any]]) -> Scored:
+def match_labels(dataset: Any, predictions: Sequence[dict[str, Any]]) -> MatchedPredictions:
     """The scores of a multi-label classifier, all classes of all images; unknown labels (-1) are left out.
 
     Args:
@@ -216,10 +216,10 @@ def match_labels(dataset: Any, predictions: Sequence[dict[str, Any]]) -> Scored:
         raise UserError(f"the predictions have {score.shape[1]} classes, and the data set has {len(classes)}")
     truth = np.stack([_label_vector(record, len(classes)) for record in predictions])
     image, label = np.nonzero(truth >= 0)
-    is_right = truth[image, label] > 0
+    is_tp = truth[image, label] > 0
     scores = score[image, label].astype(np.float64)
-    return Scored(
-        classes, len(predictions), image, label, scores, is_right, None, None, image[is_right], label[is_right]
+    return MatchedPredictions(
+        classes, len(predictions), image, label, scores, is_tp, None, None, image[is_tp], label[is_tp]
     )
 
 

@@ -11,13 +11,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
-from asl_mmdet.thresholds.matching import Scored
+from asl_mmdet.thresholds.matching import MatchedPredictions
 
 Array = NDArray[Any]
 _BINS = 10
 
 
-def plot_precision_recall(scored: Scored, thresholds: Array, path: Path) -> None:
+def plot_precision_recall(scored: MatchedPredictions, thresholds: Array, path: Path) -> None:
     """One curve a class with objects, with a point at its threshold.
 
     Args:
@@ -31,7 +31,7 @@ def plot_precision_recall(scored: Scored, thresholds: Array, path: Path) -> None
     for color, label in zip(colors, shown, strict=False):
         part = scored.of_class(int(label))
         order = np.argsort(-part.score, kind="stable")
-        right, number = np.cumsum(part.is_right[order]), np.arange(1, len(order) + 1)
+        right, number = np.cumsum(part.is_tp[order]), np.arange(1, len(order) + 1)
         recall, precision = right / len(part.truth_label), right / number
         axes.plot(recall, precision, color=color, linewidth=0.9)
         kept = int((part.score >= thresholds[label]).sum())
@@ -44,11 +44,11 @@ def plot_precision_recall(scored: Scored, thresholds: Array, path: Path) -> None
     plt.close(figure)
 
 
-def plot_reliability(is_right: Array, scores: dict[str, Array], path: Path) -> None:
+def plot_reliability(is_tp: Array, scores: dict[str, Array], path: Path) -> None:
     """The share of right scores in ten bins against the mean score there, and how many scores each bin has.
 
     Args:
-        is_right: (N,) bool.
+        is_tp: (N,) bool.
         scores: Scores (N,) by the name to show, such as 'before' and 'after'.
         path: The picture to write.
     """
@@ -60,7 +60,7 @@ def plot_reliability(is_right: Array, scores: dict[str, Array], path: Path) -> N
         index = np.minimum((score * _BINS).astype(int), _BINS - 1)
         number = np.bincount(index, minlength=_BINS)
         used = number > 0
-        share, mean = (np.bincount(index, v, _BINS)[used] / number[used] for v in (is_right, score))
+        share, mean = (np.bincount(index, v, _BINS)[used] / number[used] for v in (is_tp, score))
         top.plot(mean, share, marker="o", label=name)
         bottom.stairs(number, np.linspace(0, 1, _BINS + 1), label=name)
     top.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))

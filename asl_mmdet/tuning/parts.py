@@ -1,4 +1,4 @@
-"""A part of the training set to judge by, so that the validation set stays unseen."""
+"""A held-out split of the training set, so that the validation set stays unseen."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def split_annotations(coco: Coco, share: float, seed: int = 0) -> tuple[Coco, Co
         seed: Seed, >= 0; the same parts come from the same one.
 
     Returns:
-        The part to train on, and the part to judge by. Both have all categories.
+        The part to train on, and the held-out part. Both have all categories.
 
     Raises:
         UserError: If ``share`` is out of range, or a part would have no annotation.
@@ -43,7 +43,7 @@ def split_annotations(coco: Coco, share: float, seed: int = 0) -> tuple[Coco, Co
         }
         for is_held_out in (False, True)
     )
-    for part, name in zip(parts, ("to train on", "to judge by"), strict=True):
+    for part, name in zip(parts, ("to train on", "to evaluate on"), strict=True):
         if not part["annotations"]:
             raise UserError(
                 f"share={share:g} leaves {len(part['images'])} of {len(ids)} images {name}, and they have no label: "

@@ -9,11 +9,11 @@ from typing import Any
 
 from terminaltables import AsciiTable
 
-from asl_mmdet.tuning.search import Tried
+from asl_mmdet.tuning.search import TrialResult
 from asl_mmdet.tuning.space import OWN
 
 
-def table_of(tried: Sequence[Tried], metric: str) -> str:
+def table_of(tried: Sequence[TrialResult], metric: str) -> str:
     """All that was tried, the best first, with the difference to the config's own loss."""
     own = next((one.value for one in tried if one.name == OWN), float("nan"))
     rows = [["loss", metric, "to the config's own", "minutes"]]
@@ -24,7 +24,7 @@ def table_of(tried: Sequence[Tried], metric: str) -> str:
     return str(AsciiTable(rows).table)
 
 
-def write_csv(tried: Sequence[Tried], metric: str, path: Path) -> None:
+def write_csv(tried: Sequence[TrialResult], metric: str, path: Path) -> None:
     """A row for every trial, the best first; parameters that a family does not have are empty."""
     names = list(dict.fromkeys(name for one in tried for name in one.params if name != "family"))
     with path.open("w", encoding="utf-8", newline="") as file:

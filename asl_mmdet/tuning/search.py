@@ -18,7 +18,7 @@ DATABASE = "study.db"
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialResult:
     """A loss that was tried.
 
     Args:
@@ -44,7 +44,7 @@ def search(
     seed: int = 0,
     own: dict[str, Any] | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> list[Tried]:
+) -> list[TrialResult]:
     """Try losses until a budget is used up, and give all that were tried, also in earlier calls; the best first.
 
     The loss of the config is tried first, then known good points, then what Optuna's TPE sampler proposes. After every
@@ -116,7 +116,7 @@ def _open(out: Path, seed: int) -> Any:
 
 
 def _next(
-    study: Any, grids: Grids, known: list[Params], found: list[Tried], seed: int, same: str
+    study: Any, grids: Grids, known: list[Params], found: list[TrialResult], seed: int, same: str
 ) -> tuple[Any, Params]:
     """The next trial and its parameters; a point that was tried is replaced by one that was not, at random.
 
@@ -127,7 +127,7 @@ def _next(
         values[same] = values[OWN]
     first = [point for point in known if name_of(point) not in values]
     if first and not study.get_trials(deepcopy=False, states=[_state("WAITING")]):
-        study.enqueue_trial(_long(first[0]))
+        study.enqueue_trial(_optuna_params(first[0]))
     while True:
         trial = study.ask()
         params = _suggest(trial, grids)
@@ -137,7 +137,7 @@ def _next(
         left = [point for point in _points(grids) if name_of(point) not in values]
         if not left:
             return None, {}
-        study.enqueue_trial(_long(random.Random(seed + len(study.trials)).choice(left)))
+        study.enqueue_trial(_optuna_params(random.Random(seed + len(study.trials)).choice(left)))
 
 
 def _points(grids: Grids) -> Iterator[Params]:
@@ -176,16 +176,16 @@ def _suggest(trial: Any, grids: Grids) -> Params:
     return dict(family=family, **values)
 
 
-def _long(params: Params) -> Params:
+def _optuna_params(params: Params) -> Params:
     """The names that Optuna knows them by: parameters of two families may have one name and two grids."""
     family = params.get("family", OWN)
     return {"family": family} | {f"{family}.{key}": value for key, value in params.items() if key != "family"}
 
 
-def _finished(study: Any) -> Iterator[Tried]:
+def _finished(study: Any) -> Iterator[TrialResult]:
     for trial in study.trials:
         if "name" in trial.user_attrs and trial.state.is_finished():
             values = {key.rpartition(".")[2]: value for key, value in trial.params.items()}
             params = {} if values["family"] == OWN else values
             value = float("nan") if trial.value is None else trial.value
-            yield Tried(trial.user_attrs["name"], value, trial.user_attrs["minutes"], params)
+            yield TrialResult(trial.user_attrs["name"], value, trial.user_attrs["minutes"], params)

@@ -9,7 +9,7 @@ import pytest
 from commands import call, message_of
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import add_missing, deaf_assigners, leaves_out_ignored_boxes
+from asl_mmdet.audit.apply import add_missing, assigners_without_ignore, leaves_out_ignored_boxes
 from asl_mmdet.audit.files import read_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds, split
@@ -120,10 +120,10 @@ def test_missing_boxes_above_the_score_are_added_and_marked(as_ignore):
 
 def test_assigners_that_take_ignored_regions_for_background_are_named():
     cfg = Config(dict(model=dict(train_cfg=dict(assigner=dict(type="ATSSAssigner", topk=9)))))
-    assert list(deaf_assigners(cfg)) == ["model.train_cfg.assigner.ignore_iof_thr=0.5"]
+    assert list(assigners_without_ignore(cfg)) == ["model.train_cfg.assigner.ignore_iof_thr=0.5"]
     assert not leaves_out_ignored_boxes(cfg)
     cfg.model.train_cfg.assigner.ignore_iof_thr = 0.5
-    assert list(deaf_assigners(cfg)) == []
+    assert list(assigners_without_ignore(cfg)) == []
     assert leaves_out_ignored_boxes(cfg)
 
 
@@ -260,7 +260,7 @@ def test_fold_trains_on_the_other_images_and_is_tested_on_its_own(tiny, tmp_path
     once = [i for i in range(24) if sum(i in labels for labels in folds.classes.values()) == 1]
     assert (
         set(folds.labels.names.values())
-        >= set(folds.untaught())
+        >= set(folds.classes_absent_from_training())
         >= {list(folds.labels.names.values())[i] for i in once}
     )
 

@@ -10,7 +10,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import EMAHook
 
-from asl_mmdet.audit.apply import deaf_assigners
+from asl_mmdet.audit.apply import assigners_without_ignore
 from asl_mmdet.config.task import DETECTION, MULTI_LABEL, task_of
 from asl_mmdet.config.tree import add_hooks, find_blocks, find_type, shown_type, type_name, type_scope
 from asl_mmdet.deploy.detector import classes_of
@@ -91,7 +91,7 @@ def test_task_of_a_class_of_mmpretrain():
 @pytest.mark.parametrize("kind", ["mmdet.ATSSAssigner", ATSSAssigner])
 def test_assigner_that_takes_ignored_regions_for_background_is_named(kind):
     cfg = Config(dict(model=dict(train_cfg=dict(assigner=dict(type=kind, topk=9)))))
-    assert list(deaf_assigners(cfg)) == ["model.train_cfg.assigner.ignore_iof_thr=0.5"]
+    assert list(assigners_without_ignore(cfg)) == ["model.train_cfg.assigner.ignore_iof_thr=0.5"]
 
 
 @pytest.mark.parametrize("kind", ["CocoDataset", CocoDataset])

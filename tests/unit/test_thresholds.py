@@ -22,27 +22,29 @@ from asl_mmdet.thresholds.calibration import (
 )
 from asl_mmdet.thresholds.calibration import fit as fit_calibration
 from asl_mmdet.thresholds.choose import Objective, Settings, choose, counts, cross_fit, f_score
-from asl_mmdet.thresholds.matching import Scored, match_boxes, match_detections
+from asl_mmdet.thresholds.matching import MatchedPredictions, match_boxes, match_detections
 from asl_mmdet.thresholds.model import lower_score_thr
 
 
-def scored(label, score, is_right, missed=(), num_images=None, image=None):
+def scored(label, score, is_tp, missed=(), num_images=None, image=None):
     """Scores of as many images; ``missed`` are the classes of objects that no score found."""
-    label, score, is_right = np.asarray(label), np.asarray(score, float), np.asarray(is_right, bool)
+    label, score, is_tp = np.asarray(label), np.asarray(score, float), np.asarray(is_tp, bool)
     image = np.arange(len(label)) if image is None else image
-    truth = np.concatenate([label[is_right], np.asarray(missed, int)])
-    truth_image = np.concatenate([image[is_right], np.zeros(len(missed), int)])
+    truth = np.concatenate([label[is_tp], np.asarray(missed, int)])
+    truth_image = np.concatenate([image[is_tp], np.zeros(len(missed), int)])
     classes = tuple("abcdefgh"[: int(max([*label, *missed])) + 1])
-    iou = is_right * 0.8
-    return Scored(classes, num_images or len(label), image, label, score, is_right, iou, iou, truth_image, truth)
+    iou = is_tp * 0.8
+    return MatchedPredictions(
+        classes, num_images or len(label), image, label, score, is_tp, iou, iou, truth_image, truth
+    )
 
 
 def drawn(number, seed, slope=1.0, offset=0.0, num_classes=1):
     """Scores whose chance to be right is sigmoid(slope * logit(score) + offset)."""
     rng = np.random.default_rng(seed)
     score = rng.uniform(0.01, 0.99, number)
-    is_right = rng.uniform(size=number) < sigmoid(slope * logit(score) + offset)
-    return scored(rng.integers(num_classes, size=number), score, is_right)
+    is_tp = rng.uniform(size=number) < sigmoid(slope * logit(score) + offset)
+    return scored(rng.integers(num_classes, size=number), score, is_tp)
 
 
 def test_best_f1_is_found_between_two_scores():
@@ -130,7 +132,7 @@ def test_an_image_is_in_one_fold_as_a_whole():
 
 def test_platt_recovers_the_sigmoid_that_scores_were_drawn_by():
     many = drawn(40_000, 1, slope=1.7, offset=-0.8)
-    found = fit_platt(many.score, many.is_right)
+    found = fit_platt(many.score, many.is_tp)
     assert (found.slope, found.offset) == pytest.approx((1.7, -0.8), abs=0.06)
 
 
@@ -138,22 +140,22 @@ def test_platt_recovers_the_sigmoid_that_scores_were_drawn_by():
 def test_calibration_brings_scores_to_their_frequency_on_new_data(method):
     train, new = (drawn(20_000, seed, slope=0.6, offset=-1.2, num_classes=2) for seed in (1, 2))
     after = fit_calibration(train, method, per_class=True)(new.score, new.label)
-    assert calibration_error(new.score, new.is_right) > 0.15
-    assert calibration_error(after, new.is_right) < 0.03
+    assert calibration_error(new.score, new.is_tp) > 0.15
+    assert calibration_error(after, new.is_tp) < 0.03
 
 
 @pytest.mark.parametrize("fit_map", [fit_platt, fit_isotonic])
 def test_maps_rise_strictly_and_where_they_cannot_there_is_none(fit_map):
     many = drawn(2000, 3)
     score = np.linspace(0, 1, 5001)
-    assert (np.diff(fit_map(many.score, many.is_right)(score)[1:-1]) > 0).all()
+    assert (np.diff(fit_map(many.score, many.is_tp)(score)[1:-1]) > 0).all()
     assert fit_map(many.score, np.ones(2000, bool)) is None
-    assert fit_platt(many.score, ~many.is_right) is None
+    assert fit_platt(many.score, ~many.is_tp) is None
 
 
 def test_classes_with_few_right_scores_share_the_pooled_map():
     many = drawn(400, 4, num_classes=2)
-    few = replace(many, is_right=many.is_right & ((many.label == 0) | (np.arange(400) < 20)))
+    few = replace(many, is_tp=many.is_tp & ((many.label == 0) | (np.arange(400) < 20)))
     found = fit_calibration(few, "platt", per_class=True)
     assert list(found.own) == [0]
     assert found(np.array([0.3, 0.3]), np.array([0, 1])) == pytest.approx(
@@ -238,8 +240,8 @@ def test_matching_equals_pycocotools(detections):
             right += int((one["dtMatches"][0][counted] > 0).sum())
             wrong += int((one["dtMatches"][0][counted] == 0).sum())
     assert right > 50 and wrong > 50
-    assert (ours.is_right.sum(), (~ours.is_right).sum()) == (right, wrong)
-    assert (ours.iou[ours.is_right] >= 0.5).all()
+    assert (ours.is_tp.sum(), (~ours.is_tp).sum()) == (right, wrong)
+    assert (ours.iou[ours.is_tp] >= 0.5).all()
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])

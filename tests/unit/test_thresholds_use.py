@@ -178,7 +178,7 @@ def perfect(cfg, path):
 def test_tool_finds_the_thresholds_that_the_predictions_were_made_by(detector, tmp_path):
     config, checkpoint, *_ = detector
     scored = perfect(Config.fromfile(config), tmp_path / "predictions.pkl")
-    assert scored.is_right.sum() * 2 == len(scored.score)
+    assert scored.is_tp.sum() * 2 == len(scored.score)
     options = ["--predictions", tmp_path / "predictions.pkl", "--out", tmp_path / "out", "--calibration", "platt"]
     done = call("tune_thresholds", config, checkpoint, *options)
     assert done.returncode == 0, done.stderr
@@ -186,7 +186,7 @@ def test_tool_finds_the_thresholds_that_the_predictions_were_made_by(detector, t
     content = ThresholdFile.read(tmp_path / "out" / "thresholds.json")
     assert content.made["macro_f1"]["one threshold"] > 0.99
     kept = content.calibrate(scored.score, scored.label) >= content.thresholds[scored.label]
-    assert (kept == scored.is_right).mean() > 0.95
+    assert (kept == scored.is_tp).mean() > 0.95
     for name in ("thresholds.csv", "precision_recall.png", "reliability.png"):
         assert (tmp_path / "out" / name).stat().st_size > 100
 
