@@ -1,6 +1,7 @@
 """Make a small data set of coloured shapes.
 
-It is in COCO format. The classes are long-tailed. The same set comes from the same seed.
+It is in COCO format. The classes are long-tailed. The same set comes from the same seed. tools/drop_boxes.py leaves
+out boxes.
 
 Example:
     python tools/make_shapes.py --out data/shapes
@@ -9,8 +10,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from asl_mmdet_cli.arguments import add_out, number, whole
-from asl_mmdet_cli.drop_boxes import PROTOCOLS
+from asl_mmdet_cli.arguments import add_out, whole
 from asl_mmdet_cli.messages import fail
 
 MAX_CLASSES = 48
@@ -28,23 +28,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--num-classes", type=whole(1, MAX_CLASSES), default=24, metavar="N", help=f"classes, at most {MAX_CLASSES}"
     )
-    command.add_argument(
-        "--rate",
-        dest="missing_rate",
-        type=number("[0, 1]"),
-        default=0.0,
-        metavar="SHARE",
-        help="share of the training boxes to drop",
-    )
-    command.add_argument(
-        "--protocol", choices=PROTOCOLS[1:], help="drop training boxes as tools/drop_boxes.py does, without --rate"
-    )
     command.add_argument("--seed", type=whole(0), default=0, metavar="SEED", help="seed of images and labels")
 
 
 def check(command: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """What can be refused at once."""
-    if args.protocol and args.missing_rate:
-        command.error(f"--rate {args.missing_rate:g}: leave it out, or --protocol {args.protocol}")
     if args.out.exists() and not args.force:
         fail(f"--out {args.out} exists: name another folder, or replace it with --force")

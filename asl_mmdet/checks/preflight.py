@@ -85,12 +85,7 @@ class DataFiles:
             f"If it is elsewhere, link it (ln -s /path/to/data {place}) or name it:",
             "    --cfg-options " + " ".join(f"{key}={value}" for key, value in self.options.items()),
         ]
-        if root.startswith("data/shapes"):
-            size = " --num-train 4000 --num-val 1000" if "_tags" in root else ""
-            missing_rate = " --rate 0.4" if "_missing" in root else ""
-            lines += [f"This data set can be made: python tools/make_shapes.py --out {root}{size}{missing_rate}"]
-        else:
-            lines += ["To see a training run without any data of your own: make demo"]
+        lines += ["To see a training run without any data of your own: make demo"]
         return "\n" + "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """The bundled synthetic data set: coloured shapes in COCO format, long-tailed, made on the spot in seconds.
 
-It takes COCO's part where there is none: several objects an image, class frequencies that fall as 1 / rank, clutter
-and noise, and, if wanted, missing annotations as in a carelessly labelled set.
+It takes COCO's part where there is none: several objects per image, class frequencies that fall as 1 / rank, clutter
+and noise. :func:`asl_mmdet.coco.drop_boxes.drop_boxes` leaves out boxes, as in a carelessly labelled set.
 """
 
 import json
@@ -14,7 +14,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from asl_mmdet.coco.drop_boxes import PROTOCOLS, drop_boxes
 from asl_mmdet.errors import UserError
 
 COLOURS = {  # hue, saturation, value in OpenCV's 8-bit HSV (hue 0..179)
@@ -64,14 +63,12 @@ def make_shapes(
     num_val: int = 300,
     image_size: int = 128,
     num_classes: int = 24,
-    missing_rate: float = 0.0,
-    protocol: str | None = None,
     seed: int = 0,
 ) -> Path:
     """Make the data set in a new folder ``root``: ``train/``, ``val/`` and ``annotations/{train,val}.json``.
 
-    The images depend on the seed alone, image by image: a longer set begins with the shorter one, and ``missing_rate``
-    changes annotations, not pictures. The folder appears under its name when it is complete.
+    The images depend only on the seed, image by image: a longer set begins with the shorter one. The folder appears
+    under its name when it is complete.
 
     Args:
         root: The folder to make; it must not exist.
@@ -79,9 +76,6 @@ def make_shapes(
         num_val: Number of validation images.
         image_size: Height and width in pixels, >= 32.
         num_classes: Up to ``MAX_CLASSES`` (48); the class of rank k has a frequency proportional to 1 / k.
-        missing_rate: The share of the training annotations that is dropped; validation stays complete.
-        protocol: Instead of ``missing_rate``, a protocol of :func:`asl_mmdet.coco.drop_boxes.drop_boxes` for the
-            training annotations, such as 'half_classes'; for 'uniform' use ``missing_rate``.
         seed: Seed of everything.
 
     Returns:
@@ -96,16 +90,10 @@ def make_shapes(
         ("num_val", num_val, 1, math.inf),
         ("image_size", image_size, 32, math.inf),
         ("num_classes", num_classes, 1, MAX_CLASSES),
-        ("missing_rate", missing_rate, 0, 1),
         ("seed", seed, 0, math.inf),
     ):
         if not low <= value <= high:
             raise UserError(f"{name}={value} is out of range: it must be in [{low}, {high}]")
-    if protocol is not None and (protocol == "uniform" or protocol not in PROTOCOLS or missing_rate):
-        raise UserError(
-            f"protocol={protocol!r} with missing_rate={missing_rate}: use one of {', '.join(PROTOCOLS[1:])} with "
-            "missing_rate=0, or missing_rate alone"
-        )
     root = Path(root)
     if root.exists():
         raise FileExistsError(f"{root} exists: remove it, or name another folder")
@@ -115,16 +103,7 @@ def make_shapes(
         (building / "annotations").mkdir()
         for stream, (split, number) in enumerate((("train", num_train), ("val", num_val))):
             (building / split).mkdir()
-            coco: dict[str, Any] = _make_split(building / split, number, image_size, num_classes, seed, stream)
-            if split == "train" and missing_rate:
-                rng = np.random.default_rng([seed, len("missing")])
-                parts: dict[bool, list[Any]] = {False: [], True: []}
-                for one, draw in zip(coco["annotations"], rng.random(len(coco["annotations"])).tolist(), strict=True):
-                    parts[draw < missing_rate].append(one)
-                record = dict(protocol="uniform", rate=missing_rate, seed=seed, annotations=parts[True])
-                coco |= dict(annotations=parts[False], dropped=record)
-            if split == "train" and protocol:
-                coco = drop_boxes(coco, protocol, seed=seed)
+            coco = _make_split(building / split, number, image_size, num_classes, seed, stream)
             (building / "annotations" / f"{split}.json").write_text(json.dumps(coco), encoding="utf-8")
         building.chmod(0o755)
         building.rename(root)

@@ -8,6 +8,10 @@ it, by
 
     python tools/train.py configs/shapes/classifier_r18_LOSS_shapes.py --cfg-options OPTIONS \
         randomness.seed=SEED train_dataloader.num_workers=1
+
+The set without boxes is made by
+
+    python experiments/missing_shapes.py data/shapes_tags_missing --rate 0.4 --num-train 4000 --num-val 1000
 """
 
 _base_ = ["shapes_multilabel_sweeps.py"]
@@ -29,7 +33,3 @@ data = {
 }
 seeds = (0, 1, 2)
 options = {"_delete_": True}
-shapes = {
-    "data/shapes_tags": dict(num_train=4000, num_val=1000),
-    "data/shapes_tags_missing": dict(num_train=4000, num_val=1000, missing_rate=0.4),
-}

@@ -6,6 +6,11 @@ The rows shapes_presets (complete), shapes_missing_tuning (ATSS, missing boxes) 
 of it each, by
 
     python tools/train.py configs/shapes/HEAD_r18_LOSS_shapes.py --cfg-options OPTIONS train_dataloader.num_workers=1
+
+The sets without boxes are made by
+
+    python experiments/missing_shapes.py data/shapes_missing30 --rate 0.3
+    python experiments/missing_shapes.py data/shapes_missing50 --rate 0.5
 """
 
 _asl = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, clip=0.0, alpha=0.25)
@@ -36,9 +41,5 @@ data = {
     "missing50": {**_val, "train_dataloader.dataset.data_root": "data/shapes_missing50/"},
 }
 seeds = (0, 1)
-shapes = {
-    "data/shapes": {},
-    "data/shapes_missing30": dict(missing_rate=0.3),
-    "data/shapes_missing50": dict(missing_rate=0.5),
-}
+shapes = {"data/shapes": {}}
 minutes = 4

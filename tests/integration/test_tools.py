@@ -70,16 +70,10 @@ def logged(work_dir):
     return [{k: v for k, v in row.items() if "time" not in k and "memory" not in k} for row in rows]
 
 
-@pytest.mark.parametrize(
-    "config, root, hint",
-    [("configs/atss_r50_asl.py", "data/coco/", "make demo"), (CONFIG, "data/shapes_x/", "tools/make_shapes.py")],
-)
-def test_missing_data_set_is_explained(config, root, hint, tmp_path):
-    args = ["--work-dir", tmp_path / "work"]
-    if config == CONFIG:
-        args += ["--cfg-options", f"train_dataloader.dataset.data_root={root}"]
-    message = message_of("train", config, *args)
-    for expected in (root, "train_dataloader.dataset.data_root=", "val_evaluator.ann_file=", "ln -s", hint):
+def test_missing_data_set_is_explained(tmp_path):
+    message = message_of("train", "configs/atss_r50_asl.py", "--work-dir", tmp_path / "work")
+    options = "train_dataloader.dataset.data_root=", "val_evaluator.ann_file="
+    for expected in ("data/coco/", *options, "ln -s", "make demo"):
         assert expected in message
     assert not (tmp_path / "work").exists()
 

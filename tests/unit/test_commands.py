@@ -89,7 +89,6 @@ REFUSED = {
     "make_shapes": [
         ("--out FOLDER", "exists: name another folder, or replace it with --force"),
         ("--out new --num-classes 49", "use a whole number from 1 to 48, not 49"),
-        ("--out new --rate 0.5 --protocol hard", "leave it out, or --protocol hard"),
     ],
     "convert_asl_checkpoint": [("nowhere.pth --out new.pth", "there is no checkpoint nowhere.pth")],
 }
@@ -284,7 +283,6 @@ def test_codes_of_rules_are_those_of_the_rules():
 
 def test_choices_and_defaults_are_those_of_the_library():
     assert choices_of("drop_boxes", "protocol") == PROTOCOLS
-    assert choices_of("make_shapes", "protocol") == PROTOCOLS[1:]
     assert choices_of("tune_loss", "losses") == FAMILIES
     assert choices_of("tune_thresholds", "calibration") == [*METHODS, "none"]
     assert sys.modules["asl_mmdet_cli.make_shapes"].MAX_CLASSES == MAX_CLASSES

@@ -193,10 +193,6 @@ def test_halves_of_classes_and_of_images(tmp_path):
     left = {image["id"] for image in images["images"]}
     assert 10 < len(left) < 30
     assert images["annotations"] == [a for a in coco["annotations"] if a["image_id"] in left]
-    made = make_shapes(tmp_path / "half", 40, 1, protocol="half_classes") / "annotations/train.json"
-    assert json.loads(made.read_text())["annotations"] == drop_boxes(coco, "half_classes", seed=0)["annotations"]
-    with pytest.raises(ValueError, match="missing_rate alone"):
-        make_shapes(tmp_path / "no", 40, 1, protocol="hard", missing_rate=0.1)
 
 
 def test_lvis_file_gives_the_classes_that_every_image_was_checked_for(tmp_path):

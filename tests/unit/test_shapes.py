@@ -62,15 +62,6 @@ def test_same_seed_gives_same_bytes_and_another_seed_does_not(tmp_path):
     assert all(first[name] != other[name] for name in first)
 
 
-def test_missing_rate_drops_training_annotations_and_nothing_else(small_set, tmp_path):
-    sparse = shapes.make_shapes(tmp_path / "sparse", num_train=300, num_val=20, image_size=64, missing_rate=0.4)
-    full, kept = annotations(small_set), annotations(sparse)
-    assert len(kept) / len(full) == pytest.approx(0.6, abs=0.04)
-    assert all(a in full for a in kept)
-    full_tree, sparse_tree = tree(small_set), tree(sparse)
-    assert {name for name in full_tree if full_tree[name] != sparse_tree[name]} == {"annotations/train.json"}
-
-
 def test_class_names_are_distinct_and_are_those_of_the_configs():
     assert len(set(shapes.class_names(shapes.MAX_CLASSES))) == shapes.MAX_CLASSES
     cfg = Config.fromfile(ROOT / "configs/_base_/shapes_detection.py")
@@ -93,9 +84,7 @@ def test_interrupted_making_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "option, value", [("num_train", 0), ("image_size", 8), ("num_classes", 49), ("missing_rate", 1.5), ("seed", -1)]
-)
+@pytest.mark.parametrize("option, value", [("num_train", 0), ("image_size", 8), ("num_classes", 49), ("seed", -1)])
 def test_bad_options_name_themselves_and_their_range(tmp_path, option, value):
     with pytest.raises(ValueError, match=rf"{option}={value}.*must be in \["):
         shapes.make_shapes(tmp_path / "shapes", **{option: value})
