@@ -1,7 +1,8 @@
 """Merge COCO-format files with different classes.
 
 Classes are merged by their names. Each image of the result names the classes that it was labelled for, as
-KnownClassesCoco reads them.
+KnownClassesCoco reads them. An image that is in several files gets the annotations and the known classes of all of
+them; where two files have a box of one class at one place (IoU from 0.5 on), one is kept.
 
 Example:
     python tools/merge_datasets.py a.json b.json --out merged.json --folders images_a images_b

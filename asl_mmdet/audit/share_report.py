@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.missing_share import Places, join, missing_share, places_of
-
-COMPLETE = "complete"  # key of an image's record: all of its objects are known to have a box
+from asl_mmdet.coco.known_categories import COMPLETE
 
 
 def describe_missing_share(detections: Mapping[int, Boxes], labels: Labels, were_trained: bool = False) -> list[str]:

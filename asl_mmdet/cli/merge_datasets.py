@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections import Counter
+from typing import Any
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco.format import read_json
@@ -32,4 +34,17 @@ def main(args: argparse.Namespace) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     for line in left_out(files):
         print(line)
+    _print_joined(files, merged)
     print(f"{args.out}: {len(merged['images'])} images, {len(merged['annotations'])} annotations")
+
+
+def _print_joined(files: dict[str, Any], merged: dict[str, Any]) -> None:
+    """How many images are in several files, and what was in them twice."""
+    joined = sum(len(content["images"]) for content in files.values()) - len(merged["images"])
+    if not joined:
+        return
+    print(f"images that are in a file before, joined with it: {joined}. If they are different ones, use --folders")
+    names = {category["id"]: category["name"] for category in merged["categories"]}
+    duplicates = Counter(names[entry["category_id"]] for entry in merged.get("duplicates", ()))
+    for name, number in duplicates.items():
+        print(f"duplicates of {name}, left out and listed in 'duplicates': {number}")

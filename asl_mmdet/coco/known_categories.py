@@ -5,6 +5,8 @@ from typing import Any
 
 from asl_mmdet.errors import UserError
 
+COMPLETE = "complete"  # key of an image's record: all objects of its known classes are known to have a box
+
 
 def known_categories(image: Mapping[str, Any], annotated: Collection[int], names: Mapping[int, str]) -> set[int]:
     """The categories for which all objects of an image were labelled, so that the rest of it is background.

@@ -3,15 +3,53 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from asl_mmdet.coco.annotation_file import is_number
+from asl_mmdet.coco.boxes import Array, corners, overlaps
 from asl_mmdet.coco.format import RENUMBER, file_of, is_id
-from asl_mmdet.coco.known_categories import known_categories
+from asl_mmdet.coco.known_categories import COMPLETE, known_categories
 from asl_mmdet.errors import UserError
 
 Content = dict[str, Any]
 _KEPT = ("images", "annotations", "categories", "licenses", "info")
+_SAME_IOU = 0.5  # from where boxes of one class in two files are one object
+_PARTLY = "not_exhaustive_category_ids"
 _POINTS = ("keypoints", "skeleton")  # of a category; the numbers of its annotations are in their order
+
+
+@dataclass
+class _Image:
+    """An image with what all files say of it, by the new category ids."""
+
+    paths: list[str]
+    record: Content
+    annotations: list[Content]
+    duplicates: list[tuple[Content, int]] = field(default_factory=list)  # and the place of the one that is kept
+
+    def join(self, other: "_Image") -> None:
+        """Add what another file says of it."""
+        mine, yours = self.record, other.record
+        sizes = [tuple(record.get(key) for key in ("width", "height")) for record in (mine, yours)]
+        if None not in sizes[0] + sizes[1] and sizes[0] != sizes[1]:
+            raise UserError(
+                f"{other.paths[0]}: the image {yours['file_name']!r} has width, height={sizes[1]}, and {sizes[0]} in "
+                f"{self.paths[0]}. If they are different images, name a folder for every file; else correct the size"
+            )
+        known = {*mine["known_categories"], *yours["known_categories"]}
+        partly = {*mine.get(_PARTLY, ()), *yours.get(_PARTLY, ())} - known
+        self.record = {**yours, **mine, "known_categories": sorted(known), _PARTLY: sorted(partly)}
+        if not partly:
+            del self.record[_PARTLY]
+        if not (mine.get(COMPLETE) and yours.get(COMPLETE)):
+            self.record.pop(COMPLETE, None)
+        self.paths += other.paths
+        there = _same_object(self, other)
+        self.duplicates += [(other.annotations[i], place) for i, place in there.items()]
+        self.annotations += [entry for i, entry in enumerate(other.annotations) if i not in there]
 
 
 def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -> Content:
@@ -22,17 +60,22 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
     (:func:`asl_mmdet.coco.known_categories.known_categories`). What else a record has stays; :func:`left_out` says what
     does not.
 
+    An image that is in several files has the annotations and the known classes of all of them. Boxes of one class in
+    two files with an IoU of at least 0.5 are one object: the box of the first file is kept, and the other is listed in
+    ``duplicates``, with the id of the kept one as ``duplicate_of``. The image is complete if all of its files say so.
+
     Args:
         files: The contents by a name of each, such as the path.
         prefixes: A folder for every file, put before the ``file_name`` of its images.
 
     Returns:
-        ``images``, ``annotations`` and ``categories``, and ``info`` and ``licenses`` where a file has them.
+        ``images``, ``annotations`` and ``categories``; ``info`` and ``licenses`` where a file has them; ``duplicates``
+        where there are some.
 
     Raises:
             UserError: If a file lacks a list or a key, or uses an id or a name twice; an annotation is of no image or
-            category; names differ in case or blanks alone, or have other keypoints; or two images have one
-                ``file_name``. It says where.
+            category; names differ in case or blanks alone, or have other keypoints; or an image has another size in
+                another file. It says where.
 
     Example:
         >>> a = dict(images=[dict(id=5, file_name="a.jpg")], annotations=[], categories=[dict(id=3, name="cat")])
@@ -47,35 +90,77 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
     merged: Content = dict(images=[], annotations=[], categories=list(_entries(files, ids)))
     merged |= _info(files)
     licenses: list[Any] = []
-    origin: dict[str, str] = {}
+    images: dict[str, _Image] = {}
     for (path, content), prefix in zip(files.items(), prefixes, strict=True):
-        names = {c["id"]: c["name"] for c in content["categories"]}
-        images = _by_id(path, content, "images", "file_name")
-        new_license = _licenses(content, licenses)
-        annotations: dict[Any, list[dict[str, Any]]] = {number: [] for number in images}
-        for i, entry in enumerate(content["annotations"]):
-            if not _is_of(entry.get("image_id"), images) or not _is_of(entry.get("category_id"), names):
-                raise UserError(
-                    f"{path}: annotations[{i}] is of image_id={entry.get('image_id')!r} and category_id="
-                    f"{entry.get('category_id')!r}, and the file lacks one of them"
-                )
-            annotations[entry["image_id"]].append(entry)
-        for number, image in images.items():
-            file_name = os.path.normpath(os.path.join(prefix, image["file_name"]))
-            if file_name in origin:
-                raise UserError(
-                    f"{path}: an image {file_name!r} is in {origin[file_name]} already. If they are different images, "
-                    "name a folder for every file; if it is the same one, it must be in one file alone"
-                )
-            origin[file_name] = path
-            record = _record(path, image, annotations[number], names, ids)
-            if record.get("license") in new_license:
-                record["license"] = new_license[record["license"]]
-            merged["images"].append({**record, "id": len(merged["images"]) + 1, "file_name": file_name})
-            for entry in annotations[number]:
-                new = dict(id=len(merged["annotations"]) + 1, image_id=len(merged["images"]))
-                merged["annotations"].append({**entry, **new, "category_id": ids[names[entry["category_id"]]]})
-    return {**merged, "licenses": licenses} if licenses else merged
+        for image in _images(path, content, prefix, ids, _licenses(content, licenses)):
+            there = images.setdefault(image.record["file_name"], image)
+            if path in there.paths and there is not image:
+                raise UserError(f"{path}: two images have file_name={image.record['file_name']!r}: join them first")
+            if there is not image:
+                there.join(image)
+    duplicates: list[Content] = []
+    for image_id, image in enumerate(images.values(), 1):
+        first = len(merged["annotations"]) + 1
+        merged["images"].append({**image.record, "id": image_id})
+        merged["annotations"] += [
+            {**entry, "id": number, "image_id": image_id} for number, entry in enumerate(image.annotations, first)
+        ]
+        duplicates += [
+            {**entry, "image_id": image_id, "duplicate_of": first + place} for entry, place in image.duplicates
+        ]
+    return merged | (dict(licenses=licenses) if licenses else {}) | (dict(duplicates=duplicates) if duplicates else {})
+
+
+def _images(
+    path: str, content: Content, prefix: str, ids: Mapping[str, int], licenses: Mapping[Any, int]
+) -> Iterator[_Image]:
+    """The images of a file, with the new ids of categories and licenses."""
+    names = {c["id"]: c["name"] for c in content["categories"]}
+    images = _by_id(path, content, "images", "file_name")
+    annotations: dict[Any, list[Content]] = {number: [] for number in images}
+    for i, entry in enumerate(content["annotations"]):
+        if not _is_of(entry.get("image_id"), images) or not _is_of(entry.get("category_id"), names):
+            raise UserError(
+                f"{path}: annotations[{i}] is of image_id={entry.get('image_id')!r} and category_id="
+                f"{entry.get('category_id')!r}, and the file lacks one of them"
+            )
+        annotations[entry["image_id"]].append(entry)
+    for number, image in images.items():
+        record = _record(path, image, annotations[number], names, ids)
+        record["file_name"] = os.path.normpath(os.path.join(prefix, image["file_name"]))
+        if record.get("license") in licenses:
+            record["license"] = licenses[record["license"]]
+        yield _Image([path], record, [{**a, "category_id": ids[names[a["category_id"]]]} for a in annotations[number]])
+
+
+def _same_object(image: _Image, other: _Image) -> dict[int, int]:
+    """The places of the other's annotations that the image has already, and where it has them; each is taken once."""
+    iou = overlaps(_corners(image), _corners(other))
+    for i, entry in enumerate(image.annotations):
+        iou[i] *= [_kind(entry) == _kind(one) for one in other.annotations]
+    found: dict[int, int] = {}
+    while iou.size and iou.max() >= _SAME_IOU:
+        i, j = (int(place) for place in np.unravel_index(iou.argmax(), iou.shape))
+        found[j] = i
+        iou[i], iou[:, j] = 0, 0
+    return found
+
+
+def _corners(image: _Image) -> Array:
+    """The boxes (N, 4); the same for all annotations that have none, which are labels of the image."""
+    boxes = [entry.get("bbox", (0, 0, 1, 1)) for entry in image.annotations]
+    for box in boxes:
+        if not isinstance(box, Sequence) or len(box) != 4 or not all(map(is_number, box)):
+            raise UserError(
+                f"{image.paths[-1]}: a box of {image.record['file_name']!r} is bbox={box!r}, and must be "
+                "[x, y, width, height]"
+            )
+    return corners(boxes)
+
+
+def _kind(entry: Content) -> tuple[Any, ...]:
+    """What two annotations of one object have in common."""
+    return entry["category_id"], bool(entry.get("iscrowd")), bool(entry.get("ignore")), "bbox" in entry
 
 
 def left_out(files: Mapping[str, Content]) -> Iterator[str]:
@@ -190,15 +275,15 @@ def _by_id(path: str, content: Content, key: str, needed: str) -> dict[Any, dict
 
 
 def _record(
-    path: str, image: dict[str, Any], own: list[dict[str, Any]], names: dict[int, str], ids: dict[str, int]
+    path: str, image: dict[str, Any], own: list[dict[str, Any]], names: dict[int, str], ids: Mapping[str, int]
 ) -> dict[str, Any]:
     """An image's record with the new ids of its known classes instead of the old fields."""
     try:
         known = known_categories(image, {a["category_id"] for a in own if not a.get("ignore")}, names)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    said = ("known_categories", "neg_category_ids", "not_exhaustive_category_ids")
+    said = ("known_categories", "neg_category_ids", _PARTLY)
     record = {key: value for key, value in image.items() if key not in said}
     partly = sorted({ids[names[a["category_id"]]] for a in own if a["category_id"] not in known})
     record["known_categories"] = sorted(ids[names[i]] for i in known)
-    return {**record, "not_exhaustive_category_ids": partly} if partly else record
+    return {**record, _PARTLY: partly} if partly else record

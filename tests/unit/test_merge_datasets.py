@@ -14,7 +14,7 @@ def coco(names, images, boxes):
     """Of names by id, file names or records by id, and (image, category)."""
     records = {i: image if isinstance(image, dict) else dict(file_name=image) for i, image in images.items()}
     return dict(
-        images=[dict(id=i, width=64, height=64, **record) for i, record in records.items()],
+        images=[dict(id=i) | dict(width=64, height=64) | record for i, record in records.items()],
         annotations=[
             dict(id=n, image_id=i, category_id=c, bbox=[4, 4, 20, 20], area=400, iscrowd=0)
             for n, (i, c) in enumerate(boxes)
@@ -74,7 +74,15 @@ def changed(content, key, i, **values):
     [
         (coco({1: "Dog"}, {1: "c.jpg"}, []), "b has the category 'Dog', and a has 'dog': write them alike"),
         (coco({1: "car", 2: "car"}, {}, []), "b has the category 'car' more than once"),
-        (coco({1: "car"}, {1: "a.jpg"}, []), "b: an image 'a.jpg' is in a already"),
+        (
+            coco({1: "car"}, {1: dict(file_name="a.jpg", width=32)}, []),
+            r"b: the image 'a.jpg' has .*\(32, 64\).* in a\.",
+        ),
+        (coco({1: "car"}, {1: "c.jpg", 2: "./c.jpg"}, []), "b: two images have file_name='c.jpg'"),
+        (
+            changed(coco({3: "dog"}, {1: "a.jpg"}, [(1, 3)]), "annotations", 0, bbox=[1, 2]),
+            r"b: a box of 'a.jpg' is .*1, 2",
+        ),
         (coco({1: "car"}, {1: "c.jpg"}, [(1, 4)]), r"b: annotations\[0\] is of image_id=1 and category_id=4"),
         (changed(traffic(), "images", 1, id=1), r"b: images\[1\] has id=1, and so has another"),
         (changed(traffic(), "images", 1, file_name=None), r"b: images\[1\] needs a whole number as id and a file_name"),
@@ -82,7 +90,19 @@ def changed(content, key, i, **values):
         (dict(images=[], annotations=[]), "b has no list categories"),
         ([], "b has no list images"),
     ],
-    ids=["spelling", "name", "file name", "category", "image id", "no name", "unknown", "no list", "no dict"],
+    ids=[
+        "spelling",
+        "name",
+        "size",
+        "file name",
+        "box",
+        "category",
+        "image id",
+        "no name",
+        "unknown",
+        "no list",
+        "no dict",
+    ],
 )
 def test_clashes_are_refused(second, message):
     with pytest.raises(ValueError, match=message):
@@ -159,3 +179,72 @@ def test_lvis_images_get_the_names_of_their_files():
         image["coco_url"] = f"http://images.cocodataset.org/train2017/{image.pop('file_name')}"
     merged = merge(dict(a=animals(), b=content))
     assert [image["file_name"] for image in merged["images"]][2:] == ["train2017/c.jpg", "train2017/d.jpg"]
+
+
+def box(number, image, category, x, **values):
+    return dict(id=number, image_id=image, category_id=category, bbox=[x, 4, 20, 20], area=400, iscrowd=0, **values)
+
+
+def labelled(names, *annotations, **record):
+    """One image that a person labelled for these classes."""
+    content = coco(names, {1: dict(file_name="a.jpg", **record)}, [])
+    return content | dict(annotations=list(annotations))
+
+
+def test_an_image_labelled_by_several_people_has_what_all_of_them_say():
+    dogs = labelled({1: "dog"}, box(1, 1, 1, 4), complete=True)
+    cars = labelled({1: "car"}, box(1, 1, 1, 4), complete=True, date_captured="today")
+    merged = merge({"a": dogs, "b": cars})
+    (image,) = merged["images"]
+    assert image == dict(
+        id=1, width=64, height=64, file_name="a.jpg", known_categories=[1, 2], complete=True, date_captured="today"
+    )
+    assert [(a["id"], a["image_id"], a["category_id"]) for a in merged["annotations"]] == [(1, 1, 1), (2, 1, 2)]
+    assert "duplicates" not in merged
+    del dogs["images"][0]["complete"]
+    assert "complete" not in merge({"a": cars, "b": dogs})["images"][0]
+
+
+def test_a_class_labelled_in_part_is_known_where_another_file_has_all_of_it():
+    part = labelled({1: "dog", 2: "cat"}, box(1, 1, 1, 4), box(2, 1, 2, 9), not_exhaustive_category_ids=[1, 2])
+    (image,) = merge({"a": part, "b": labelled({5: "dog"}, box(1, 1, 5, 4))})["images"]
+    assert (image["known_categories"], image["not_exhaustive_category_ids"]) == ([1], [2])
+    (image,) = merge({"a": labelled({5: "dog", 6: "cat"}), "b": part})["images"]
+    assert image["known_categories"] == [1, 2] and "not_exhaustive_category_ids" not in image
+
+
+def test_of_two_boxes_of_one_object_the_first_is_kept_and_the_other_listed():
+    first = labelled({1: "dog", 2: "cat"}, box(1, 1, 1, 4), box(2, 1, 1, 9), box(3, 1, 2, 4))
+    second = labelled(
+        {1: "dog", 2: "cat"},
+        box(1, 1, 1, 8),  # IoU 0.90 with the second dog, 0.67 with the first
+        box(2, 1, 1, 7) | dict(iscrowd=1),
+        box(3, 1, 1, 5),  # 0.90 with the first dog
+        box(4, 1, 1, 6),  # 0.82 and 0.74, but both are taken
+        box(5, 1, 2, 10.6),  # 0.504 with the cat
+    )
+    merged = merge({"a": first, "b": second})
+    assert [(a["category_id"], a["bbox"][0]) for a in merged["annotations"]] == [(1, 4), (1, 9), (2, 4), (1, 7), (1, 6)]
+    listed = {(a["category_id"], a["bbox"][0]): a["duplicate_of"] for a in merged["duplicates"]}
+    assert listed == {(1, 8): 2, (1, 5): 1, (2, 10.6): 3}
+    second["annotations"][-1]["bbox"][0] = 10.7  # 0.498
+    assert len(merge({"a": first, "b": second})["duplicates"]) == 2
+
+
+def test_labels_of_images_are_there_once():
+    tags = labelled({1: "dog"}, dict(id=1, image_id=1, category_id=1))
+    merged = merge({"a": tags, "b": tags, "c": labelled({1: "dog"}, box(1, 1, 1, 4))})
+    assert ["bbox" in a for a in merged["annotations"]] == [False, True]
+    assert [a["duplicate_of"] for a in merged["duplicates"]] == [1]
+
+
+def test_the_command_says_what_it_joined(tmp_path):
+    paths = [tmp_path / name for name in ("a.json", "b.json", "out.json")]
+    paths[0].write_text(json.dumps(labelled({1: "dog", 2: "cat"}, box(1, 1, 1, 4), box(2, 1, 2, 4))))
+    paths[1].write_text(json.dumps(labelled({1: "dog", 2: "car"}, box(1, 1, 1, 5), box(2, 1, 2, 4))))
+    said = call("merge_datasets", *paths).stdout
+    assert "joined with it: 1. If they are different ones, use --folders" in said
+    assert "duplicates of dog, left out and listed in 'duplicates': 1" in said
+    assert "1 images, 3 annotations" in said
+    split = call("merge_datasets", *paths, "--force", "--folders", "a", "b").stdout
+    assert "joined" not in split and "2 images, 4 annotations" in split
