@@ -2,8 +2,10 @@
 
 import argparse
 import inspect
+import itertools
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import griffe
 import mmdet.registry
@@ -13,9 +15,11 @@ from mmengine.registry import Registry
 
 import asl_mmdet.known_classes  # noqa: F401  (it registers, as the next one)
 import asl_mmdet.multilabel  # noqa: F401
+import asl_mmdet.run
 from asl_mmdet.checks.rules import RULES
 from asl_mmdet_cli import COMMANDS, parser_of
 
+ROOT = Path(__file__).parents[1]
 KINDS = {
     "loss": "Losses",
     "model": "Models",
@@ -37,7 +41,18 @@ def tools() -> str:
         parts += [*map(_roles, paragraphs), f"```console\n$ {example.partition(':')[2].strip()}\n```"]
         rows = [_option(action) for action in parser._actions if action.help != argparse.SUPPRESS]
         parts.append(_table(("argument", "default", "meaning"), [row for row in rows if row[0] != "`-h`, `--help`"]))
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *_shell_scripts(), "## asl_mmdet.run", _roles(inspect.getdoc(asl_mmdet.run) or "")])
+
+
+def _shell_scripts() -> Iterator[str]:
+    """The shell scripts, with the comment that each begins with."""
+    for path in sorted((ROOT / "tools").glob("*.sh")):
+        comment = itertools.takewhile(lambda line: line.startswith("#"), path.read_text("utf-8").splitlines()[1:])
+        lines = [line.removeprefix("#").removeprefix(" ") for line in comment]
+        yield f"## {path.name}"
+        for is_command, part in itertools.groupby(lines, lambda line: line.startswith(" ")):
+            text = "\n".join(line.strip() for line in part)
+            yield f"```console\n{text}\n```" if is_command else text
 
 
 def _option(action: argparse.Action) -> tuple[str, str, str]:
@@ -49,7 +64,7 @@ def _option(action: argparse.Action) -> tuple[str, str, str]:
     text = action.help or ""
     if choices and len(choices) < 10:
         text += f" ({', '.join(f'`{one}`' for one in choices)})"
-    is_plain = action.default in (None, False, argparse.SUPPRESS, "") or action.default == [] or action.nargs == 0
+    is_plain = action.nargs == 0 or (action.default in (None, argparse.SUPPRESS, "", []) and action.default != 0)
     values = action.default if isinstance(action.default, list) else [action.default]
     default = "" if is_plain else f"`{' '.join(map(str, values))}`"
     return names or f"`{value}`", default, _roles(text % {"default": action.default, "prog": ""})
