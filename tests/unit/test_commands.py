@@ -18,7 +18,7 @@ from asl_mmdet.checks.rules import RULES
 from asl_mmdet.cli import train
 from asl_mmdet.cli.common import read_options
 from asl_mmdet.coco.drop_boxes import PROTOCOLS, drop_boxes
-from asl_mmdet.coco.importing import FORMATS, import_dataset
+from asl_mmdet.coco.importing import FORMATS
 from asl_mmdet.coco.shapes import MAX_CLASSES, make_shapes
 from asl_mmdet.thresholds.calibration import METHODS
 from asl_mmdet.thresholds.choose import Settings
