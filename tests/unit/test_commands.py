@@ -18,7 +18,7 @@ from asl_mmdet.checks.rules import RULES
 from asl_mmdet.cli import train
 from asl_mmdet.cli.common import read_options
 from asl_mmdet.coco.drop_boxes import PROTOCOLS, drop_boxes
-from asl_mmdet.coco.importing import FORMATS
+from asl_mmdet.coco.importing import FORMATS, import_dataset
 from asl_mmdet.coco.shapes import MAX_CLASSES, make_shapes
 from asl_mmdet.thresholds.calibration import METHODS
 from asl_mmdet.thresholds.choose import Settings
@@ -302,7 +302,8 @@ def test_choices_and_defaults_are_those_of_the_library():
     thresholds, settings = defaults_of("tune_thresholds"), Settings()
     assert (thresholds["folds"], thresholds["shrinkage"]) == (settings.folds, settings.shrinkage)
     assert (thresholds["beta"], thresholds["seed"]) == (settings.objective.value, settings.seed)
-    for tool, function in (("drop_boxes", drop_boxes), ("make_shapes", make_shapes)):
+    functions = dict(drop_boxes=drop_boxes, make_shapes=make_shapes, import_dataset=import_dataset)
+    for tool, function in functions.items():
         defaults = defaults_of(tool)
         for name, parameter in inspect.signature(function).parameters.items():
             if parameter.default is not inspect.Parameter.empty:

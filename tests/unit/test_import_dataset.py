@@ -90,12 +90,12 @@ def test_folder_of_two_formats_needs_the_option(tmp_path):
     text = message(tmp_path, files)
     assert "coco (images, annotations and categories in labels.json) and yolo (class names in data.yaml)" in text
     assert "--format" in text
-    import_dataset(tmp_path / "src", tmp_path / "out", kind="coco")
+    import_dataset(tmp_path / "src", tmp_path / "out", format="coco")
     assert len(boxes(tmp_path)) == 5
 
 
 def test_given_format_that_it_is_not_says_what_was_looked_for(tmp_path):
-    text = message(tmp_path, FOREIGN["roboflow"][0], kind="voc")
+    text = message(tmp_path, FOREIGN["roboflow"][0], format="voc")
     assert "is not Pascal VOC: looked for an .xml with the root <annotation>" in text
 
 

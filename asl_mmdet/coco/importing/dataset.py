@@ -53,7 +53,7 @@ class Imported:
 def import_dataset(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    kind: str | None = None,
+    format: str | None = None,
     val_share: float = 0.2,
     seed: int = 0,
     group_by: str | None = None,
@@ -68,7 +68,7 @@ def import_dataset(
     Args:
         source: The folder to read.
         out: The folder to write.
-        kind: 'coco', 'yolo' or 'voc'; found out by default.
+        format: 'coco', 'yolo' or 'voc'; found out by default.
         val_share: Share of the images for validation, in (0, 1).
         seed: Seed of the split.
         group_by: What keeps images on one side: 'folder' or a regular expression
@@ -80,7 +80,7 @@ def import_dataset(
         UserError: If the form is unknown or could be several, or something in it cannot be read. It says what.
     """
     folder = Folder(Path(source))
-    kind, why = recognise(folder, kind)
+    kind, why = recognise(folder, format)
     contents = {split: content for split, content in FORMATS[kind].read(folder).items() if content["images"]}
     _check_splits(folder, contents)
     contents = _same_categories(folder, contents)
