@@ -16,6 +16,7 @@ from asl_mmdet_cli.messages import learn_rank, without_foreign_line
 
 # The subcommands of `asl-mmdet` and their scripts in tools/, in the order of the work.
 COMMANDS = {
+    "import": "import_dataset",
     "check-dataset": "check_dataset",
     "fix-annotations": "fix_annotations",
     "train": "train",

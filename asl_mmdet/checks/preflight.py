@@ -21,6 +21,7 @@ from asl_mmdet.config.tree import find_blocks, find_datasets, shown_type, type_n
 from asl_mmdet.errors import UserError
 
 VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's VOC reads below its data_root
+DEFAULT_FOLDER = "data/coco_folder"  # of configs/small
 NO_START = "Training and evaluation cannot start."
 
 
@@ -80,6 +81,8 @@ class DataFiles:
                 for path, (r, part) in self.parts.items()
                 if r == root
             ]
+        if _is_coco_folder(root):
+            return "\n" + "\n".join([*lines, *_name_coco_folder(root)])
         place = root.rstrip("/") or "..."
         lines += [
             f"If it is elsewhere, link it (ln -s /path/to/data {place}) or name it:",
@@ -87,6 +90,23 @@ class DataFiles:
         ]
         lines += ["To see a training run without any data of your own: make demo"]
         return "\n" + "\n".join(lines)
+
+
+def _is_coco_folder(root: str) -> bool:
+    """Whether a data root is the folder that COCO_FOLDER names, or the default of ``configs/small`` without it."""
+    return bool(root) and os.path.normpath(root) == os.path.normpath(os.environ.get("COCO_FOLDER") or DEFAULT_FOLDER)
+
+
+def _name_coco_folder(root: str) -> list[str]:
+    """How to name a folder by COCO_FOLDER, and how to bring one into its form."""
+    is_set = os.environ.get("COCO_FOLDER")
+    source = root.rstrip("/") if os.path.isdir(root) else "/path/to/data"
+    return [
+        f"The environment variable COCO_FOLDER names it{'' if is_set else ', and is not set'}:",
+        "    export COCO_FOLDER=/path/to/data",
+        "From another form, such as YOLO, Pascal VOC, or what Roboflow, CVAT and Label Studio export, it is made by:",
+        f"    python tools/import_dataset.py {source} {source}_coco && export COCO_FOLDER={source}_coco",
+    ]
 
 
 def _parts_of(dataset: ConfigDict) -> Iterator[Any]:

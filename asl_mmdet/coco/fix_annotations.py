@@ -12,7 +12,7 @@ from asl_mmdet.errors import UserError
 Content = dict[str, Any]
 Entry = dict[str, Any]
 _FLAGS = {"": 0, "0": 0, "false": 0, "none": 0, "null": 0, "1": 1, "true": 1}
-_OF_CATEGORIES = ("known_categories", "neg_category_ids", "not_exhaustive_category_ids")  # of an image's record
+OF_CATEGORIES = ("known_categories", "neg_category_ids", "not_exhaustive_category_ids")  # of an image's record
 
 
 def fix_annotations(
@@ -100,7 +100,7 @@ def _images(images: list[Entry], category_ids: dict[str, int], changes: Counter[
     fixed, ids = [], {}
     for image, number in zip(images, _new_ids("images", images, changes), strict=True):
         ids[_key(image.get("id"))] = number
-        lists = {key: [_category(one, category_ids) for one in image[key]] for key in _OF_CATEGORIES if image.get(key)}
+        lists = {key: [_category(one, category_ids) for one in image[key]] for key in OF_CATEGORIES if image.get(key)}
         fixed.append({**image, "id": number, **lists})
     return fixed, ids
 

@@ -18,6 +18,7 @@ from asl_mmdet.checks.rules import RULES
 from asl_mmdet.cli import train
 from asl_mmdet.cli.common import read_options
 from asl_mmdet.coco.drop_boxes import PROTOCOLS, drop_boxes
+from asl_mmdet.coco.importing import FORMATS, import_dataset
 from asl_mmdet.coco.shapes import MAX_CLASSES, make_shapes
 from asl_mmdet.thresholds.calibration import METHODS
 from asl_mmdet.thresholds.choose import Settings
@@ -85,6 +86,14 @@ REFUSED = {
         ("FILE --out new.json", "at least two files"),
         ("FILE FILE --out new.json", "a file is named twice"),
         ("FILE nowhere.json --out new.json --folders a", "1 folders for 2 files"),
+    ],
+    "import_dataset": [
+        ("nowhere new", "there is no folder nowhere"),
+        ("FOLDER", "--out is missing: name the folder to write"),
+        ("FOLDER FILE", "is a file: name a folder"),
+        ("FOLDER . --force", "are in one another: name a folder beside it"),
+        ("FOLDER new --group-by (", "is neither 'folder' nor a regular expression"),
+        ("FOLDER new --val 1", "use a number in (0, 1), not 1"),
     ],
     "make_shapes": [
         ("--out FOLDER", "exists: name another folder, or replace it with --force"),
@@ -283,6 +292,7 @@ def test_codes_of_rules_are_those_of_the_rules():
 
 def test_choices_and_defaults_are_those_of_the_library():
     assert choices_of("drop_boxes", "protocol") == PROTOCOLS
+    assert choices_of("import_dataset", "format") == tuple(FORMATS)
     assert choices_of("tune_loss", "losses") == FAMILIES
     assert choices_of("tune_thresholds", "calibration") == [*METHODS, "none"]
     assert sys.modules["asl_mmdet_cli.make_shapes"].MAX_CLASSES == MAX_CLASSES
@@ -290,7 +300,8 @@ def test_choices_and_defaults_are_those_of_the_library():
     thresholds, settings = defaults_of("tune_thresholds"), Settings()
     assert (thresholds["folds"], thresholds["shrinkage"]) == (settings.folds, settings.shrinkage)
     assert (thresholds["beta"], thresholds["seed"]) == (settings.objective.value, settings.seed)
-    for tool, function in (("drop_boxes", drop_boxes), ("make_shapes", make_shapes)):
+    functions = dict(drop_boxes=drop_boxes, make_shapes=make_shapes, import_dataset=import_dataset)
+    for tool, function in functions.items():
         defaults = defaults_of(tool)
         for name, parameter in inspect.signature(function).parameters.items():
             if parameter.default is not inspect.Parameter.empty:

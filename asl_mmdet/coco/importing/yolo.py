@@ -1,0 +1,267 @@
+"""YOLO: a data.yaml or a list of class names, and a text file of boxes for every image."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from asl_mmdet.coco.importing.folder import (
+    Content,
+    Folder,
+    add_box,
+    add_image,
+    empty_content,
+    folder_split,
+    need_supervision,
+)
+from asl_mmdet.errors import UserError
+
+NAME = "YOLO"
+LOOKED_FOR = "a .yaml with names (data.yaml), or classes.txt or obj.names, and a text file of boxes for an image"
+_LISTS = ("classes.txt", "obj.names")
+_KEYS = dict(train=("train",), val=("val", "valid", "validation"), test=("test",))
+
+
+def signs(folder: Folder) -> str:
+    """What tells that a folder is in this form; empty if nothing does."""
+    yamls = list(_yamls(folder))
+    if yamls:
+        return f"class names in {' and '.join(yamls)}"
+    lists = _class_lists(folder)
+    labels = (name for name in folder.ending_in(".txt") if PurePosixPath(name).stem in folder.stems)
+    label = next((name for name in labels if _is_label_file(folder, name)), "")
+    return f"class names in {' and '.join(lists)} and boxes in {label}" if lists and label else ""
+
+
+def read(folder: Folder) -> dict[str, Content]:
+    """The contents by split; '' is that of images without one.
+
+    supervision parses the lines, one at a time: a line that it refuses is noted and the others are read. Its
+    ``DetectionDataset.from_yolo`` would stop at the first one, read no lists of images and no folders of folders,
+    leave out label files without an image, and keep a mask of the whole image for every polygon.
+
+    Raises:
+        UserError: If the class names or a split cannot be read, there is no label file, or a label file has a class
+            that has no name.
+    """
+    need_supervision()
+    source, data = _description(folder)
+    names = _names(source, data)
+    reader = _Labels(folder, names, _keypoints(source, data))
+    contents: dict[str, Content] = {}
+    for split, image in _images(folder, source, data):
+        content = contents.setdefault(split, empty_content(list(names.values())))
+        reader.read(content, image)
+    reader.check(source)
+    return contents
+
+
+def _yamls(folder: Folder) -> Iterator[str]:
+    for name in folder.ending_in(".yaml", ".yml"):
+        try:
+            content = yaml.safe_load(folder.text(name))
+        except yaml.YAMLError:
+            continue
+        if isinstance(content, dict) and isinstance(content.get("names"), (list, dict)):
+            yield name
+
+
+def _class_lists(folder: Folder) -> list[str]:
+    return [name for name in folder.files if PurePosixPath(name).name in _LISTS]
+
+
+def _description(folder: Folder) -> tuple[str, dict[str, Any]]:
+    """The file that names the classes, and its content."""
+    found = list(_yamls(folder)) or _class_lists(folder)
+    if len(found) > 1:
+        raise UserError(f"{' and '.join(found)} all name classes: move all but one out of {folder.root}")
+    if found[0].endswith((".yaml", ".yml")):
+        return found[0], yaml.safe_load(folder.text(found[0]))
+    return found[0], dict(names=[line.strip() for line in folder.text(found[0]).splitlines() if line.strip()])
+
+
+def _names(source: str, data: dict[str, Any]) -> dict[int, str]:
+    """The class names by the numbers that label files have."""
+    names = data["names"]
+    try:
+        found = {int(key): str(name) for key, name in (names.items() if isinstance(names, dict) else enumerate(names))}
+    except ValueError as error:
+        raise UserError(f"{source}: names={names!r:.80}: the keys must be the numbers of the classes") from error
+    if not found:
+        raise UserError(f"{source}: names is empty: name the classes")
+    return dict(sorted(found.items()))
+
+
+def _keypoints(source: str, data: dict[str, Any]) -> int:
+    """How many numbers of keypoints follow a box."""
+    shape = data.get("kpt_shape")
+    if shape is None:
+        return 0
+    if not isinstance(shape, list) or len(shape) != 2 or not all(isinstance(one, int) and one > 0 for one in shape):
+        raise UserError(
+            f"{source}: kpt_shape={shape!r}: write the number of keypoints and of values of each, as [17, 3]"
+        )
+    return int(shape[0] * shape[1])
+
+
+# Images --------------------------------------------------------------------------------------------------------------
+
+
+def _images(folder: Folder, source: str, data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every image with its split: by data.yaml, or by its folders where that names none."""
+    named = {split: value for split, keys in _KEYS.items() for key in keys if (value := data.get(key))}
+    if not named:
+        yield from ((folder_split(name), name) for name in folder.images)
+        return
+    if "train" in named and named.get("val") == named["train"]:
+        folder.notes.add("splits that are the training images again, left out", f"{source}: val: {named.pop('val')}")
+    seen: set[str] = set()
+    for split, value in named.items():
+        for one in value if isinstance(value, list) else [value]:
+            place = _place(folder, source, data, str(one))
+            if place is None and split == "test":  # Roboflow names one whether there is one or not
+                folder.notes.add("splits that are not there", f"{source}: test: {one}")
+            elif place is None:
+                raise UserError(
+                    f"{source}: {split}: {one} is not there, from {folder.root / source}"
+                    + (f" or path: {data['path']}" if data.get("path") else "")
+                    + f". Correct it, or remove the line{' to have images split off' * (split == 'val')}"
+                )
+            else:
+                images = list(_listed(folder, place)) if place.is_file() else _below(folder, place)
+                seen.update(images)
+                yield from ((split, image) for image in images)
+    for name in folder.images:
+        if name not in seen:
+            folder.notes.add(f"images that {source} does not name, left out", name)
+
+
+def _place(folder: Folder, source: str, data: dict[str, Any], value: str) -> Path | None:
+    """The folder or list that a value of data.yaml names; Roboflow writes ../train/images for train/images."""
+    here = (folder.root / source).parent
+    for base in (here / str(data.get("path") or ""), here, folder.root):
+        for candidate in (value, value.removeprefix("../")):
+            if (base / candidate).exists():
+                return Path(os.path.abspath(base / candidate))
+    found = folder.finder.find(value) if value.endswith(".txt") else None
+    return folder.root / found[0] if found else None
+
+
+def _below(folder: Folder, place: Path) -> list[str]:
+    prefix = os.path.relpath(place, os.path.abspath(folder.root)).replace(os.sep, "/")
+    if prefix == ".":
+        return folder.images
+    if prefix.startswith(".."):
+        return [f"{place.as_posix()}/{name}" for name in Folder(place).images]
+    return [name for name in folder.images if name.startswith(prefix + "/")]
+
+
+def _listed(folder: Folder, place: Path) -> Iterator[str]:
+    """The images of a list, whose paths start from its folder or from where a training once ran."""
+    for line in place.read_text(encoding="utf-8-sig").splitlines():
+        if not (name := line.strip()):
+            continue
+        paths = (os.path.abspath(base / name) for base in (place.parent, folder.root))
+        path = next(filter(os.path.isfile, paths), None)
+        if path is not None:
+            below = os.path.relpath(path, os.path.abspath(folder.root)).replace(os.sep, "/")
+            yield path if below.startswith("..") else below
+        elif found := folder.finder.find(name):
+            yield found[0]
+        else:
+            folder.notes.add(f"images of {place.name} that are not there, left out", name)
+
+
+# Labels --------------------------------------------------------------------------------------------------------------
+
+
+class _Labels:
+    """Reads label files, and remembers which there were."""
+
+    def __init__(self, folder: Folder, names: dict[int, str], keypoints: int) -> None:
+        from supervision.dataset.formats.yolo import yolo_annotations_to_detections
+
+        self.parse = yolo_annotations_to_detections
+        self.folder, self.keypoints = folder, keypoints
+        self.ids = {number: place for place, number in enumerate(names, 1)}
+        self.read_files: set[str] = set()
+        self.unknown: dict[int, list[str]] = defaultdict(list)
+
+    def read(self, content: Content, image: str) -> None:
+        """Add an image and its boxes to a content."""
+        if (size := self.folder.size(image)) is None:
+            return
+        image_id = add_image(content, image, size)
+        places = _label_places(image)
+        label = next((place for place in places if self.folder.path(place).is_file()), None)
+        if label is None:
+            self.folder.notes.add("images without a label file, taken as images without an object", image)
+            return
+        self.read_files.add(label)
+        for number, line in enumerate(self.folder.text(label).splitlines(), 1):
+            if not line.strip():
+                continue
+            where = f"{label}:{number}"
+            try:
+                found = self.parse([self._as_box(line, where)], size, with_masks=False)
+            except ValueError as error:
+                self.folder.notes.add("lines that cannot be read, left out", f"{where}: {error}")
+                continue
+            category = int(found.class_id[0])
+            if category in self.ids:
+                add_box(content, image_id, self.ids[category], found.xyxy[0])
+            else:
+                self.unknown[category].append(where)
+
+    def _as_box(self, line: str, where: str) -> str:
+        """A line without what is no box, which is noted."""
+        values = line.split()
+        if self.keypoints and len(values) == 5 + self.keypoints:
+            self.folder.notes.add("keypoints, of which the box alone is read", where)
+            return " ".join(values[:5])
+        if len(values) > 6:
+            self.folder.notes.add("polygons and rotated boxes, of which the upright box around is read", where)
+        if len(values) > 5 and len(values) % 2 == 0:
+            self.folder.notes.add("lines with a number too many, such as a score, which is not read", where)
+        return line
+
+    def check(self, source: str) -> None:
+        """Note what was not read; raise an error where nothing was, or a class has no name."""
+        if self.unknown:
+            shown = "; ".join(f"{n} in {len(at)} lines, first in {at[0]}" for n, at in sorted(self.unknown.items()))
+            raise UserError(
+                f"label files have classes that {source} does not name: {shown}. It names "
+                f"{', '.join(map(str, self.ids))}: add the names that are missing, in the order of the numbers"
+            )
+        if not self.read_files:
+            raise UserError(
+                f"no image of {self.folder.root} has a label file. Looked for images/a.txt and labels/a.txt for "
+                "images/a.jpg"
+            )
+        folders = Counter(str(PurePosixPath(name).parent) for name in self.read_files)
+        for name in self.folder.ending_in(".txt"):
+            is_beside = str(PurePosixPath(name).parent) in folders and name not in self.read_files
+            if is_beside and _is_label_file(self.folder, name):
+                self.folder.notes.add("label files without an image, left out", name)
+
+
+def _label_places(image: str) -> Iterator[str]:
+    """Where the label file of an image may be: below labels/ for images/, else beside it."""
+    path = PurePosixPath(image).with_suffix(".txt")
+    parts = list(path.parts)
+    if "images" in parts[:-1]:
+        last = len(parts) - 2 - parts[-2::-1].index("images")
+        yield str(PurePosixPath(*parts[:last], "labels", *parts[last + 1 :]))
+    yield str(path)
+
+
+def _is_label_file(folder: Folder, name: str) -> bool:
+    """Whether the first line of a file is one of numbers, or there is none."""
+    first = folder.text(name).strip().partition("\n")[0].split()
+    try:
+        return len([float(value) for value in first]) >= 5 or not first
+    except ValueError:
+        return False

@@ -1,0 +1,106 @@
+"""Pascal VOC folders: what is read of them, and a word on all that is not."""
+
+import json
+
+import pytest
+from foreign_folders import BOX, NAMES, STEMS, voc_object, write, xml
+
+from asl_mmdet.coco.importing import import_dataset
+from asl_mmdet.errors import UserError
+
+pytest.importorskip("supervision", reason="needs pip install supervision")
+
+
+def load(root, split="train"):
+    return json.loads((root / f"annotations/{split}.json").read_text())
+
+
+def files_of(root, split):
+    return {image["file_name"] for image in load(root, split)["images"]}
+
+
+def notes(done):
+    return "\n".join(done.notes.lines())
+
+
+def voc(**objects):
+    """A VOC folder of five images with a cat; some have other objects, and None stands for no file."""
+    files = {f"JPEGImages/{name}": None for name in NAMES}
+    texts = {name: xml("cat") for name in STEMS} | {
+        name: o if o is None or isinstance(o, str) else xml(*o) for name, o in objects.items()
+    }
+    return files | {f"Annotations/{name}.xml": text for name, text in texts.items() if text is not None}
+
+
+def imported_voc(tmp_path, files, **options):
+    return import_dataset(write(tmp_path / "src", files), tmp_path / "out", **options)
+
+
+def annotations_of(root, file):
+    for split in ("train", "val"):
+        content = load(root, split)
+        names = {entry["id"]: entry["name"] for entry in content["categories"]}
+        for image in content["images"]:
+            if image["file_name"] == file:
+                return [
+                    (names[a["category_id"]], a["iscrowd"], a["bbox"])
+                    for a in content["annotations"]
+                    if a["image_id"] == image["id"]
+                ]
+    return None
+
+
+def test_difficult_objects_are_regions_to_ignore_and_named(tmp_path):
+    objects = [voc_object("dog", "<difficult>1</difficult>"), voc_object("cat", "<difficult>0</difficult>")]
+    done = imported_voc(tmp_path, voc(a=objects))
+    assert annotations_of(tmp_path / "out", "a.jpg") == [("dog", 1, BOX), ("cat", 0, BOX)]
+    assert (
+        "difficult objects, written with iscrowd=1: neither learned nor evaluated: 1 (Annotations/a.xml, object 1)"
+        in notes(done)
+    )
+
+
+def test_objects_that_cannot_be_read_are_named_and_the_others_are_read(tmp_path):
+    objects = ["<name>dog</name>", "<bndbox/>", "<name>dog</name><bndbox><xmin>x</xmin></bndbox>", voc_object("dog")]
+    done = imported_voc(tmp_path, voc(a=objects, b=[]))
+    assert annotations_of(tmp_path / "out", "a.jpg") == [("dog", 0, BOX)]
+    assert annotations_of(tmp_path / "out", "b.jpg") == []
+    assert "objects that cannot be read, left out: 3 (Annotations/a.xml, object 1: " in notes(done)
+
+
+def test_files_without_their_other_half_are_named(tmp_path):
+    files = {**voc(a=None, b="<annotation><object>"), "Annotations/z.xml": xml("cat"), "JPEGImages/d.jpg": b""}
+    done = imported_voc(tmp_path, files, val_share=0.5)
+    assert "XML files that are no annotation of an image, not read: 1 (Annotations/b.xml)" in notes(done)
+    assert "XML files whose image is not there, left out: 1 (Annotations/z.xml)" in notes(done)
+    assert "images without an .xml, left out: 2 (JPEGImages/a.jpg, JPEGImages/b.jpg)" in notes(done)
+    assert "images that cannot be read, left out: 1 (JPEGImages/d.jpg)" in notes(done)
+    assert files_of(tmp_path / "out", "train") | files_of(tmp_path / "out", "val") == {"c.jpg", "e.jpg"}
+
+
+def test_image_is_found_by_the_name_in_the_file_and_another_size_is_named(tmp_path):
+    files = voc(a=None, b=xml("cat", size=(80, 60)))
+    done = imported_voc(tmp_path, {**files, "Annotations/0001.xml": xml("dog", filename="a.jpg")})
+    assert annotations_of(tmp_path / "out", "a.jpg") == [("dog", 0, BOX)]
+    assert "whose boxes may be wrong: 1 (JPEGImages/b.jpg: 40 x 30, not 80 x 60)" in notes(done)
+
+
+def test_lists_of_voc_are_the_splits_and_images_in_none_are_named(tmp_path):
+    lists = {"ImageSets/Main/train.txt": "a\nb\n", "ImageSets/Main/val.txt": "c\n", "ImageSets/Main/test.txt": "d"}
+    done = imported_voc(tmp_path, {**voc(), **lists})
+    assert [files_of(tmp_path / "out", split) for split in ("train", "val", "test")] == [
+        {"a.jpg", "b.jpg"},
+        {"c.jpg"},
+        {"d.jpg"},
+    ]
+    assert "images in no list of ImageSets/Main, left out: 1 (JPEGImages/e.jpg)" in notes(done)
+
+
+def test_image_of_the_same_folder_is_taken_and_a_tie_is_an_error(tmp_path):
+    files = {"train/a.jpg": None, "train/a.xml": xml("cat"), "valid/a.jpg": None, "valid/a.xml": xml("dog")}
+    imported_voc(tmp_path, files)
+    assert annotations_of(tmp_path / "out", "train/a.jpg") == [("cat", 0, BOX)]
+    assert annotations_of(tmp_path / "out", "valid/a.jpg") == [("dog", 0, BOX)]
+    write(tmp_path / "tie", {"x/a.jpg": None, "x/a.png": None, "x/a.xml": xml("cat")})
+    with pytest.raises(UserError, match=r"x/a.xml can be of x/a.jpg and x/a.png: keep one"):
+        import_dataset(tmp_path / "tie", tmp_path / "other")
