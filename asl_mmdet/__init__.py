@@ -2,9 +2,10 @@
 
 Importing the package, which a config does with ``custom_imports = dict(imports=['asl_mmdet'])``, registers
 the losses of :mod:`asl_mmdet.losses` with MMDetection, and the hooks of :mod:`asl_mmdet.hooks` and the wrapper of
-:mod:`asl_mmdet.compat.optim` with MMEngine, whose ``Runner`` then adds the hooks that the losses need.
+:mod:`asl_mmdet.compat.optim` with MMEngine, whose runners then add the hooks that the losses need.
 COCO's evaluation is right whatever the ids of an annotation file are (:mod:`asl_mmdet.coco.evaluation`).
 Where mmcv was installed without its compiled ops, torchvision's are the fallback (:mod:`asl_mmdet.compat.mmcv_ops`).
+All that is replaced in other packages is listed in :mod:`asl_mmdet.compat.patches`.
 
 Where MMDetection or what it needs is missing, nothing is registered, and the pure functions of
 :mod:`asl_mmdet.losses.functional` can be used: they need torch alone. Beside a part of OpenMMLab's packages that is
@@ -40,11 +41,6 @@ if not _missing:
     mmcv_ops.install_fallback()
 
     from asl_mmdet import hooks, losses, thresholds  # noqa: F401
-    from asl_mmdet.coco.evaluation import patch_metrics
-    from asl_mmdet.compat import checkpoints, optim, packaged_weights  # noqa: F401
-    from asl_mmdet.hooks.automatic import add_to_runners
+    from asl_mmdet.compat import optim, packaged_weights, patches  # noqa: F401
 
-    if checkpoints.loader_is_broken():
-        checkpoints.only_weights()
-    add_to_runners()
-    patch_metrics()
+    patches.apply()

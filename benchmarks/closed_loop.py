@@ -8,12 +8,8 @@ the probability gap. As the loss does it, the gap reaches its target from below 
 import sys
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("agg")
-
-import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from asl_mmdet.losses import AdaptiveAsymmetricLoss
@@ -52,7 +48,8 @@ def closed_loop(
 
 def main() -> None:
     """Plot both signs, from two starts."""
-    figure, grid = plt.subplots(2, 2, figsize=(9, 5), sharex=True, sharey="row", layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    grid = figure.subplots(2, 2, sharex=True, sharey="row")
     titles = ("the sign that converges", "the sign as printed in Eq. 11")
     for column, (sign, title) in enumerate(zip((1, -1), titles, strict=True)):
         for start in (0.0, 1.0, 6.0):

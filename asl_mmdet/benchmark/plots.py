@@ -4,12 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
@@ -30,16 +26,13 @@ def draw(rows: Rows, out: Path, names: tuple[str, ...] = ()) -> dict[str, Path]:
     groups = dict(rows.groups())
     losses = list(dict.fromkeys(loss for group in groups.values() for loss, _ in losses_of(group.runs)))
     number = len(losses)
-    palette = (
-        plt.get_cmap("tab10")(np.arange(number)) if number <= 10 else plt.get_cmap("turbo")(np.linspace(0, 1, number))
-    )
+    palette = colormaps["tab10"](np.arange(number)) if number <= 10 else colormaps["turbo"](np.linspace(0, 1, number))
     paths = {}
     for name, (title, plot) in PLOTS.items():
         figure = plot(groups, dict(zip(losses, palette, strict=True))) if not names or name in names else None
         if figure is not None:
             paths[title] = out / f"{name}.png"
             figure.savefig(paths[title], dpi=110)
-            plt.close(figure)
     return paths
 
 
@@ -50,7 +43,8 @@ def _panels(shown: Groups, xlabel: str, ylabel: str, fill: Callable[[Any, Rows],
     columns = min(len(shown), 3)
     lines = -(-len(shown) // columns)
     size = (4.6 * max(columns, 2), 3.4 * lines)
-    figure, grid = plt.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False)
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     entries: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 
 from asl_mmdet.checks import Finding, check_datasets, preflight
 from asl_mmdet.checks.finding import without
-from asl_mmdet.compat.checkpoints import only_weights
+from asl_mmdet.compat import patches
 from asl_mmdet.compat.stack import DISTRIBUTIONS, not_found
 from asl_mmdet.config.tree import find_type, require
 from asl_mmdet.errors import UserError
@@ -68,7 +68,7 @@ def _with_causes(error: BaseException) -> str:
 
 def build_runner(cfg: Config) -> Runner:
     """MMEngine's runner, or the one that the config names."""
-    only_weights()
+    patches.SAFE_LOADER.apply()
     if cfg.launcher == "pytorch" and get_device() == "cpu":  # MMEngine's launcher would give every process a GPU
         torch.distributed.init_process_group("gloo")
         cfg.model_wrapper_cfg = _wrapper_on_cpus(cfg)

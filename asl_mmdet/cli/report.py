@@ -3,11 +3,6 @@
 import argparse
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("agg")
-
-import matplotlib.pyplot as plt
 import mmcv
 from matplotlib.figure import Figure
 from mmengine import Config, load
@@ -24,7 +19,8 @@ from asl_mmdet.runs.pictures import draw_detections
 def plot_curve(train: Rows, val: Rows, task: Task, title: str, path: Path) -> None:
     """Loss terms and metrics against epochs."""
     iters_per_epoch = max(train) / max(row["epoch"] for row in train.values())
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
+    figure = Figure(figsize=(10, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
     for name in [name for name in next(iter(train.values())) if name.startswith("loss")]:
         steps = [step for step in train if name in train[step]]
         left.plot([s / iters_per_epoch for s in steps], [train[s][name] for s in steps], label=name)

@@ -5,12 +5,10 @@ with the id 0 counts as never found. They sort the ids of images and categories 
 numbers that 64 bits do not hold, and then finds no object by them. Nothing of this is an error there.
 """
 
-import functools
 from collections import Counter
 from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 
 from asl_mmdet.coco.format import is_id
 from asl_mmdet.errors import UserError
@@ -18,19 +16,14 @@ from asl_mmdet.errors import UserError
 _LARGEST = 2**53  # a float64 holds every whole number up to it
 
 
-def patch_metrics() -> None:
-    """Have every metric of MMEngine that evaluates with a COCO or LVIS object prepare it; others stay as they are."""
-    evaluate = BaseMetric.evaluate
+def prepare(metric: Any) -> None:
+    """Make the COCO or LVIS object of a metric one that is evaluated right; other metrics stay as they are.
 
-    @functools.wraps(evaluate)
-    def with_sound_ids(self: BaseMetric, size: int) -> dict[str, Any]:
-        _prepare(self)
-        return evaluate(self, size)
+    MMEngine's metrics call it before they evaluate (:mod:`asl_mmdet.compat.patches`).
 
-    BaseMetric.evaluate = with_sound_ids
-
-
-def _prepare(metric: Any) -> None:
+    Raises:
+        UserError: If two images or categories have one id, or ids have no order.
+    """
     coco: Any = getattr(metric, "_coco_api", None)
     lvis: Any = getattr(metric, "_lvis_api", None)
     api = coco or lvis

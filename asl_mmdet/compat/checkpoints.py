@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
-from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
 from torch import nn
 
@@ -180,7 +179,8 @@ def load_weights(model: nn.Module, weights: dict[str, Any]) -> list[str]:
     return [f"{name} {shapes.get(name, '')}: missing" for name in missing if not name.endswith("num_batches_tracked")]
 
 
-def _for_mmengine(path: str, map_location: Any = "cpu") -> dict[str, Any]:
+def load_for_mmengine(path: str, map_location: Any = "cpu") -> dict[str, Any]:
+    """:func:`load_checkpoint` in the place of MMEngine's loader of local files (:mod:`asl_mmdet.compat.patches`)."""
     checkpoint = load_checkpoint(path, map_location)
     has_more = any(key in checkpoint for key in _STATES)
     return {**(checkpoint if has_more else {}), "state_dict": weights_of(checkpoint)}
@@ -190,11 +190,6 @@ def loader_is_broken() -> bool:
     """Whether MMEngine cannot load what it saved: its older versions with PyTorch 2.6's stricter ``torch.load``."""
     knows = hasattr(importlib.import_module("mmengine.runner.checkpoint"), "get_torch_safe_globals")
     return digit_version(torch.__version__) >= digit_version("2.6") and not knows
-
-
-def only_weights() -> None:
-    """Have MMEngine load local files by :func:`load_checkpoint` too, in this process."""
-    CheckpointLoader.register_scheme(prefixes="", loader=_for_mmengine, force=True)
 
 
 def last_checkpoint(work_dir: Path) -> Path:

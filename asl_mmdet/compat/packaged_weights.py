@@ -98,7 +98,7 @@ def find_file(name: str) -> Path:
     return path
 
 
-@CheckpointLoader.register_scheme(prefixes=PREFIX)
+@CheckpointLoader.register_scheme(prefixes=PREFIX, force=True)
 def load_packaged(filename: str, map_location: Any = None) -> dict[str, Tensor]:
     """MMEngine's loader of ``packaged://<name>``.
 

@@ -19,7 +19,7 @@ class AdaptiveAsymmetryHook(Hook):
     message hub gets what moved, ``gamma_neg``, ``clip``, ``gap`` or ``ignore_above``: means over the classes where
     every class has its own. It gets them in the iterations that are logged: reading them waits for the accelerator, and
     the step does not. A config need not name the hook: MMEngine's ``Runner`` gets one where a loss needs it
-    (:func:`asl_mmdet.hooks.automatic.add_to_runners`).
+    (:func:`asl_mmdet.hooks.automatic.add_needed_hooks`).
 
     Raises:
         ValueError: When training starts, if the model has no such loss.

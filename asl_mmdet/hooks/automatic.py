@@ -1,9 +1,9 @@
 """Hooks that a config need not name."""
 
-import functools
 from typing import Any
 
-from mmengine.runner import Runner
+from mmengine.hooks import Hook
+from torch import nn
 
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.hooks.adaptive_asymmetry import AdaptiveAsymmetryHook, stepping_losses
@@ -12,19 +12,25 @@ from asl_mmdet.hooks.class_weight import ClassWeightHook, weighted_losses
 _NEEDED_BY = ((ClassWeightHook, weighted_losses), (AdaptiveAsymmetryHook, stepping_losses))
 
 
-def add_to_runners() -> None:
-    """Have MMEngine's ``Runner`` add the hooks that a loss of its model needs and the config does not name.
+class _WithTheModel(Hook):
+    """Adds the hooks of a runner that builds its model after its hooks."""
 
-    So ``class_weight`` and the losses that adapt themselves work by ``custom_imports`` alone. Nothing changes for other
-    models.
+    priority = "HIGHEST"  # what is added comes behind it, and has its own turn in the same call
+
+    def before_run(self, runner: Any) -> None:
+        """The model is there now."""
+        add_needed_hooks(runner)
+
+
+def add_needed_hooks(runner: Any) -> None:
+    """Add the hooks that a loss of the runner's model needs and the config does not name; nothing for other models.
+
+    MMEngine's runners call it when they register their hooks (:mod:`asl_mmdet.compat.patches`). ``FlexibleRunner``
+    has no model before its strategy prepares one, and is asked again then.
     """
-    register_hooks = Runner.register_hooks
-
-    @functools.wraps(register_hooks)
-    def with_needed_hooks(self: Runner, *args: Any, **kwargs: Any) -> None:
-        register_hooks(self, *args, **kwargs)
-        for hook, losses in _NEEDED_BY:
-            if losses(unwrapped_model(self)) and not any(isinstance(one, hook) for one in self.hooks):
-                self.register_hook(hook())
-
-    Runner.register_hooks = with_needed_hooks
+    if not isinstance(runner.model, nn.Module):
+        runner.register_hook(_WithTheModel())
+        return
+    for hook, losses in _NEEDED_BY:
+        if losses(unwrapped_model(runner)) and not any(isinstance(one, hook) for one in runner.hooks):
+            runner.register_hook(hook())

@@ -23,7 +23,7 @@ class ClassWeightHook(Hook):
     the training set, as its ``get_cat_ids`` has it: boxes for a detector, images for a classifier.
 
     A config need not name it: MMEngine's ``Runner`` gets one where a loss of its model needs it
-    (:func:`asl_mmdet.hooks.automatic.add_to_runners`).
+    (:func:`asl_mmdet.hooks.automatic.add_needed_hooks`).
 
     Raises:
         ValueError: When training starts, if no loss of the model has a ``class_weight``; if the training set does not

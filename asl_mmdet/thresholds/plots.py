@@ -3,12 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from asl_mmdet.thresholds.matching import MatchedPredictions
@@ -25,9 +22,10 @@ def plot_precision_recall(scored: MatchedPredictions, thresholds: Array, path: P
         thresholds: (C,).
         path: The picture to write.
     """
-    figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.subplots()
     shown = np.flatnonzero(scored.truths())
-    colors = plt.get_cmap("turbo")(np.linspace(0, 1, max(len(shown), 2)))
+    colors = colormaps["turbo"](np.linspace(0, 1, max(len(shown), 2)))
     for color, label in zip(colors, shown, strict=False):
         part = scored.of_class(int(label))
         order = np.argsort(-part.score, kind="stable")
@@ -41,7 +39,6 @@ def plot_precision_recall(scored: MatchedPredictions, thresholds: Array, path: P
     axes.set_title(f"{len(shown)} classes; points: their thresholds")
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=100)
-    plt.close(figure)
 
 
 def plot_reliability(is_tp: Array, scores: dict[str, Array], path: Path) -> None:
@@ -52,9 +49,8 @@ def plot_reliability(is_tp: Array, scores: dict[str, Array], path: Path) -> None
         scores: Scores (N,) by the name to show, such as 'before' and 'after'.
         path: The picture to write.
     """
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(5, 5.2), sharex=True, height_ratios=[3, 1], layout="constrained"
-    )
+    figure = Figure(figsize=(5, 5.2), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     top.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
     for name, score in scores.items():
         index = np.minimum((score * _BINS).astype(int), _BINS - 1)
@@ -69,4 +65,3 @@ def plot_reliability(is_tp: Array, scores: dict[str, Array], path: Path) -> None
     for axes in (top, bottom):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=100)
-    plt.close(figure)

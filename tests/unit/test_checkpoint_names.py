@@ -9,8 +9,8 @@ from mmengine.runner.checkpoint import load_checkpoint as load_by_mmengine
 from torch import nn
 
 from asl_mmdet.checks import preflight
-from asl_mmdet.compat import checkpoints
-from asl_mmdet.compat.checkpoints import load_checkpoint, load_weights, only_weights, weights_of
+from asl_mmdet.compat import checkpoints, patches
+from asl_mmdet.compat.checkpoints import load_checkpoint, load_weights, weights_of
 
 
 def model_of(seed):
@@ -46,7 +46,7 @@ PLACES = {
 @pytest.fixture
 def _loaders():
     before = dict(CheckpointLoader._schemes)
-    only_weights()
+    patches.SAFE_LOADER.apply()
     yield
     CheckpointLoader._schemes = before
 

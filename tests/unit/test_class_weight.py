@@ -12,7 +12,7 @@ from inputs import labels, logits, loss_and_grad, one_hot
 from mmdet.registry import MODELS
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 
 from asl_mmdet.coco.label_counts import count_labels
 from asl_mmdet.hooks import ClassWeightHook
@@ -283,15 +283,15 @@ class Model(BaseModel):
         return dict(loss=self.loss_cls(self.layer(torch.stack(inputs)), torch.full((len(inputs),), 3)))
 
 
-def train(tmp_path, loss, custom_hooks=(), **kwargs):
+def train(tmp_path, loss, custom_hooks=(), kind=Runner, **kwargs):
     """The loss after two epochs."""
     loss_cls = dict(type="AsymmetricLoss", use_sigmoid=True) | loss
     loader = dict(
         dataset=Labels(*LABELS), sampler=dict(type="DefaultSampler", shuffle=False), batch_size=1, num_workers=0
     )
-    runner = Runner(
-        Model(loss_cls),
-        str(tmp_path),
+    runner = kind(
+        Model(loss_cls) if kind is Runner else dict(type=Model, loss_cls=loss_cls),  # built before the hooks, or after
+        work_dir=str(tmp_path),
         train_dataloader=loader,
         train_cfg=dict(by_epoch=True, max_epochs=2),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
@@ -314,9 +314,10 @@ def assert_weighs(loss_cls, expected):
     assert torch.equal(costs, wanted) and len(set(costs.flatten().tolist())) == 12
 
 
+@pytest.mark.parametrize("kind", [Runner, FlexibleRunner])
 @pytest.mark.parametrize("hooks", [[], [dict(type="ClassWeightHook")], [dict(type="EMAHook")]], ids=["", "own", "ema"])
-def test_runner_tells_the_loss_the_classes(tmp_path, hooks):
-    runner = train(tmp_path, dict(class_weight="inverse_frequency"), hooks)
+def test_runner_tells_the_loss_the_classes(tmp_path, hooks, kind):
+    runner = train(tmp_path, dict(class_weight="inverse_frequency"), hooks, kind)
     expected = frequency_weights([5, 1, 0], "inverse_frequency", normalize="labels").float()
     assert_weighs(runner.model.loss_cls, expected)
     assert sum(isinstance(hook, ClassWeightHook) for hook in runner.hooks) == 1

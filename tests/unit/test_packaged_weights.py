@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from asl_mmdet.compat import checkpoints, packaged_weights
+from asl_mmdet.compat import packaged_weights, patches
 from asl_mmdet.compat.packaged_weights import WEIGHTS, find_file, load_packaged, mobilenet_v2_keys
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ def _loaders():
 @pytest.mark.parametrize("is_strict", [False, True])
 def test_pretrained_backbone_equals_torchvisions(package, is_strict):
     if is_strict:
-        checkpoints.only_weights()
+        patches.SAFE_LOADER.apply()
     register_all_modules()
     init_cfg = dict(type="Pretrained", checkpoint="packaged://mobilenet_v2")
     backbone = MODELS.build(dict(type="MobileNetV2", out_indices=(2, 4, 6), init_cfg=init_cfg))
