@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from asl_mmdet.hooks import MissingShareHook
+from asl_mmdet.hooks.missing_share import _places
 from asl_mmdet.losses import AsymmetricLoss, MissingRateLoss
 
 PER_IMAGE = 10
@@ -205,6 +207,20 @@ def test_no_more_images_are_predicted_than_allowed(tmp_path):
     runner = runner_of(tmp_path)
     train(runner, MissingShareHook(at=(0.5,), max_images=12), 20)
     assert len(runner.model.predicted) == 15  # whole batches
+
+
+def test_processes_estimate_as_one_that_sees_all(tmp_path, monkeypatch):
+    alone, first, second = (runner_of(tmp_path / name) for name in ("alone", "first", "second"))
+    for runner in (alone, first, second):
+        Path(runner.work_dir).mkdir()
+    first.val_dataloader[:], second.val_dataloader[:] = first.val_dataloader[::2], second.val_dataloader[1::2]
+    share = train(alone, MissingShareHook(at=(0.5,), max_images=90), 20)[-1]
+    monkeypatch.setattr("asl_mmdet.hooks.missing_share.get_world_size", lambda: 2)
+    hook = MissingShareHook(at=(0.5,), max_images=90)
+    monkeypatch.setattr("asl_mmdet.hooks.missing_share.all_gather_object", lambda own: [own, _places(hook, second)])
+    assert train(first, hook, 20)[-1] == pytest.approx(share, abs=0.03)  # the first 90 images, in another order
+    assert hook.estimates[0]["images"] == 90
+    assert len(first.model.predicted) == len(second.model.predicted) == 45
 
 
 def test_a_resumed_training_continues_with_the_estimate(tmp_path):
