@@ -12,6 +12,7 @@ from asl_mmdet.checks.heads import class_counts
 from asl_mmdet.checks.monitors import unknown_monitors
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.compat.packaged_weights import PREFIX
+from asl_mmdet.config.task import MULTI_LABEL, task_of
 from asl_mmdet.config.tree import (
     find_blocks,
     find_datasets,
@@ -204,6 +205,14 @@ def _dropped(loss: LossBlock) -> Iterator[str]:
         yield f"{loss.key}: {values}; write {written}"
 
 
+def _estimates_nowhere(loss: LossBlock) -> Iterator[str]:
+    if loss.kind != "MissingRateLoss" or loss.block.get("missing_rate") != "auto":
+        return
+    lacking = [key for key in ("val_dataloader", "val_cfg", "val_evaluator") if loss.cfg.get(key) is None]
+    if lacking:
+        yield f"{loss.key}.missing_rate='auto' without {', '.join(lacking)}"
+
+
 def _type_if(is_wrong: Callable[[LossBlock], bool]) -> Callable[[LossBlock], list[str]]:
     return lambda loss: [loss.shown_type] if is_wrong(loss) else []
 
@@ -349,6 +358,22 @@ LOSS_RULES: list[Rule[LossBlock]] = [
         "The loss's defaults are used.",
         "Write the values into the block, unless the defaults are what you want.",
         _dropped,
+    ),
+    Rule(
+        "C211",
+        "error",
+        "MissingRateLoss in a classifier",
+        "Its threshold is for scores that start near 0, as a detector's do: training fails.",
+        "Use the preset multi_label_missing_labels.",
+        _type_if(lambda loss: loss.kind == "MissingRateLoss" and task_of(loss.cfg) is MULTI_LABEL),
+    ),
+    Rule(
+        "C212",
+        "error",
+        "share of missing boxes to be estimated without validation images",
+        FAILS,
+        "Write what is not there, or give missing_rate a number.",
+        _estimates_nowhere,
     ),
 ]
 

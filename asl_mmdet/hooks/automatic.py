@@ -8,8 +8,14 @@ from torch import nn
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.hooks.adaptive_asymmetry import AdaptiveAsymmetryHook, stepping_losses
 from asl_mmdet.hooks.class_weight import ClassWeightHook, weighted_losses
+from asl_mmdet.hooks.missing_share import MissingShareHook
+from asl_mmdet.losses.missing_rate import auto_losses
 
-_NEEDED_BY = ((ClassWeightHook, weighted_losses), (AdaptiveAsymmetryHook, stepping_losses))
+_NEEDED_BY = (
+    (ClassWeightHook, weighted_losses),
+    (AdaptiveAsymmetryHook, stepping_losses),
+    (MissingShareHook, auto_losses),
+)
 
 
 class _WithTheModel(Hook):

@@ -1,38 +1,46 @@
 """The share of missing boxes, estimated while a detector trains, for the loss that needs it."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object, get_world_size
+from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
 from asl_mmdet.audit.findings import Boxes
-from asl_mmdet.audit.missing_share import Places, join, missing_share, places_of
+from asl_mmdet.audit.missing_share import LEAST, MissingShare, Places, join, missing_share, places_of
 from asl_mmdet.hooks._common import unwrapped_model
-from asl_mmdet.losses.missing_rate import MissingRateLoss
+from asl_mmdet.losses.missing_rate import auto_losses
 from asl_mmdet.thresholds.model import lower_score_thr
 
-KEY = "missing_rate"  # in the message hub, and so in checkpoints
+KEY = "missing_share"  # in the message hub, and so in checkpoints
+FILE = "missing_share.json"  # in the work directory
 HIGHEST = 0.95  # of what a loss is told
+_NUMBER = "Give MissingRateLoss a number as missing_rate"
 
 
 @HOOKS.register_module()
 class MissingShareHook(Hook):
-    """Tell :class:`~asl_mmdet.losses.MissingRateLoss` what share of the objects has no box.
+    """Tell :class:`~asl_mmdet.losses.MissingRateLoss` with ``missing_rate='auto'`` what share of objects has no box.
 
     A few times in a training it predicts validation images, which must lack boxes as the training images do, and
     estimates the share by :func:`asl_mmdet.audit.missing_share.missing_share`. Training images would not do: a detector
-    soon learns what they lack. Until the first estimate the loss has the share that the config gives it. Where nothing
-    is missing, the loss comes to ignore nothing.
+    soon learns what they lack. An estimate that is doubtful is logged and not used: the loss keeps the share that it
+    has, at first 0, with which it ignores nothing.
 
-    The share is in the log and, by the message hub, in checkpoints: ``--resume`` continues with it. All processes have
-    the same.
+    The log has every estimate, and as the last line of the training what was used. ``missing_share.json`` in the work
+    directory has them too. Checkpoints have the share: ``--resume`` continues with it. All processes have the same.
+
+    A config need not name the hook: MMEngine's ``Runner`` gets one where a loss needs it
+    (:func:`asl_mmdet.hooks.automatic.add_to_runners`).
 
     Args:
         at: When to estimate, as parts of the training in (0, 1).
@@ -40,30 +48,50 @@ class MissingShareHook(Hook):
         score_thr: The detector's ``score_thr`` meanwhile.
 
     Raises:
-        ValueError: If an argument is out of range; when training starts, if the model has no ``MissingRateLoss`` or
-            the config no validation.
+        ValueError: If an argument is out of range; before the training starts, if the model has no ``MissingRateLoss``
+            with ``missing_rate='auto'``, if there is no validation, or if its images have no boxes.
     """
 
-    def __init__(self, at: Sequence[float] = (0.1, 0.3, 0.6), max_images: int = 300, score_thr: float = 0.01) -> None:
+    def __init__(
+        self, at: Sequence[float] = (0.1, 0.25, 0.5, 0.75), max_images: int = 300, score_thr: float = 0.01
+    ) -> None:
         if not at or not all(0 < part < 1 for part in at):
             raise ValueError(f"MissingShareHook got at={at!r}: use parts of the training, numbers in (0, 1)")
         if max_images < 1:
             raise ValueError(f"MissingShareHook got max_images={max_images}: use a whole number from 1")
         self.at, self.max_images, self.score_thr = tuple(at), max_images, score_thr
 
-    def before_train(self, runner: Runner) -> None:
-        """Find the losses, and what was estimated before a resume."""
-        self.losses = [one for one in unwrapped_model(runner).modules() if isinstance(one, MissingRateLoss)]
+    def before_run(self, runner: Runner) -> None:
+        """Find the losses, and look whether there is something to estimate the share from."""
+        self.losses = list(auto_losses(unwrapped_model(runner)).values())
         if not self.losses:
-            raise ValueError("MissingShareHook finds no MissingRateLoss in the model: use one, or drop the hook")
+            raise ValueError(
+                "MissingShareHook finds no MissingRateLoss with missing_rate='auto' in the model: use one, or drop the "
+                "hook"
+            )
         if runner.val_loop is None:
             raise ValueError(
-                "MissingShareHook estimates on the validation images, and the config has no val_dataloader: write one, "
-                "or drop the hook and give MissingRateLoss its missing_rate"
+                "missing_rate='auto' is estimated on the validation images, and the config has no val_dataloader with "
+                f"val_cfg and val_evaluator: write them. {_NUMBER} otherwise"
             )
+        dataset = runner.val_dataloader.dataset
+        images = min(len(dataset), self.max_images)
+        number = sum(map(_number_of_boxes, map(dataset.get_data_info, range(images))))
+        if not number:
+            raise ValueError(
+                "missing_rate='auto' is estimated on the validation images, and the first "
+                f"{images} of them have no box at all. {_NUMBER}, or use images with boxes"
+            )
+        if number < LEAST:
+            runner.logger.warning(
+                f"missing_rate='auto' is estimated on {images} validation images, which have {number} boxes. That may "
+                f"be too few to tell: the loss would then ignore nothing. {_NUMBER} if you know the share"
+            )
+
+    def before_train(self, runner: Runner) -> None:
+        """Find when to estimate, and what was estimated before a resume."""
         self._iterations = {max(1, round(part * runner.max_iters)) for part in self.at}
-        if KEY in runner.message_hub.runtime_info:
-            self._tell(runner.message_hub.get_info(KEY))
+        self.estimates: list[dict[str, Any]] = runner.message_hub.runtime_info.get(KEY, [])
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Estimate, if it is time."""
@@ -73,16 +101,43 @@ class MissingShareHook(Hook):
         if not parts:
             return
         found = missing_share(join(parts))
-        runner.logger.info(f"objects without a box, by {len(parts)} validation images: {found}")
-        if found.places:
-            share = min(found.share, HIGHEST)
-            runner.message_hub.update_info(KEY, share)
-            self._tell(share)
+        if not found.doubt:
+            for loss in self.losses:
+                loss.tell(min(found.share, HIGHEST))
+        used = float(self.losses[0].missing_rate)
+        verb = "stays" if found.doubt else "is"
+        runner.logger.info(f"objects without a box, by {len(parts)} validation images: {found}; {_told(verb, used)}")
+        self._keep(runner, found, used, len(parts))
 
-    def _tell(self, share: float) -> None:
-        """The losses' share from now on."""
-        for loss in self.losses:
-            loss.missing_rate = share
+    def after_train(self, runner: Runner) -> None:
+        """Log what was used in the end."""
+        file = Path(runner.work_dir) / FILE
+        if trusted := [one for one in self.estimates if not one["doubt"]]:
+            estimate = "{share:.2f} [{low:.2f}, {high:.2f}]".format(**trusted[-1])
+            text = f"{estimate} of the objects have no box, by the validation images ({file})"
+        elif self.estimates:
+            doubt = self.estimates[-1]["doubt"]
+            text = f"the share could not be told, and no background was ignored: {doubt} ({file}). {_NUMBER}"
+        else:
+            text = "the training was too short to estimate the share"
+        runner.logger.info(f"missing_rate='auto': {text}")
+
+    def _keep(self, runner: Runner, found: MissingShare, used: float, images: int) -> None:
+        """The estimate in checkpoints and in the work directory."""
+        estimate = dict(iter=runner.iter + 1, images=images, used=used, **asdict(found))
+        estimate = {name: None if value != value else value for name, value in estimate.items()}  # JSON has no NaN
+        self.estimates = [*self.estimates, estimate]
+        runner.message_hub.update_info(KEY, self.estimates)
+        if is_main_process():
+            (Path(runner.work_dir) / FILE).write_text(json.dumps(self.estimates, indent=1), encoding="utf-8")
+
+
+def _told(verb: str, share: float) -> str:
+    return f"missing_rate {verb} {share:.2f}" + ("" if share else ", no background is ignored")
+
+
+def _number_of_boxes(info: dict[str, Any]) -> int:
+    return sum(not instance.get("ignore_flag") for instance in info.get("instances", ()))
 
 
 def _places(hook: MissingShareHook, runner: Runner) -> list[Places]:

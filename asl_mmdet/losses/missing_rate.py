@@ -4,11 +4,13 @@ from typing import Any
 
 import torch
 from mmdet.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from asl_mmdet.losses._eager import sum_of_chunks
 from asl_mmdet.losses._validation import align_weight, check_number
 from asl_mmdet.losses.stepping import SteppingLoss
+
+AUTO = "auto"
 
 
 @MODELS.register_module()
@@ -31,10 +33,15 @@ class MissingRateLoss(SteppingLoss):
     FOD-A one had 7 % mAP instead of 71. The threshold is a buffer: checkpoints have it, and ``--resume`` continues
     with it.
 
+    With ``missing_rate='auto'`` the share is estimated a few times in the training, on the validation images, by
+    :class:`asl_mmdet.hooks.MissingShareHook`, which the ``Runner`` gets by itself too. Until an estimate can be
+    trusted, and where nothing is missing, r is 0 and t is 1: the loss is :class:`AsymmetricLoss`, and ignores nothing.
+    The share is a buffer as well.
+
     Args:
-        missing_rate: r, the share of all objects that has no label, in (0, 1).
+        missing_rate: r, the share of all objects that has no label, in (0, 1), or 'auto'.
         step_size: :math:`\lambda`.
-        ignore_above: Where the threshold starts.
+        ignore_above: Where the threshold starts, with 'auto' as soon as there is a share.
         ignore_above_min: Its lower bound.
         **kwargs: As :class:`AsymmetricLoss`.
 
@@ -52,11 +59,12 @@ class MissingRateLoss(SteppingLoss):
     """
 
     ignore_above: Tensor  # type: ignore[assignment]
+    missing_rate: Tensor | float
 
     def __init__(
         self,
         use_sigmoid: bool | None = None,
-        missing_rate: float = 0.5,
+        missing_rate: float | str = 0.5,
         step_size: float = 0.01,
         ignore_above: float = 0.3,
         ignore_above_min: float = 0.15,
@@ -64,9 +72,15 @@ class MissingRateLoss(SteppingLoss):
     ) -> None:
         super().__init__(use_sigmoid, ignore_above=ignore_above, **kwargs)
         name = type(self).__name__
-        self.missing_rate = check_number("missing_rate", missing_rate, 0, 1, owner=name)
-        if not missing_rate:
-            raise ValueError(f"{name} got missing_rate=0: with all labels there, use AsymmetricLoss")
+        self.is_auto = missing_rate == AUTO
+        if isinstance(missing_rate, str) and not self.is_auto:
+            raise ValueError(f"{name} got missing_rate={missing_rate!r}: use a number in (0, 1), or 'auto'")
+        if self.is_auto:
+            self.register_buffer("missing_rate", torch.tensor(0.0))
+        else:
+            self.missing_rate = check_number("missing_rate", missing_rate, 0, 1, owner=name)
+            if not missing_rate:
+                raise ValueError(f"{name} got missing_rate=0: with all labels there, use AsymmetricLoss")
         self.step_size = check_number("step_size", step_size, 0, 1, owner=name)
         self.ignore_above_min = check_number("ignore_above_min", ignore_above_min, self.clip, 1, owner=name)
         if not ignore_above_min <= ignore_above:
@@ -74,7 +88,8 @@ class MissingRateLoss(SteppingLoss):
                 f"{name} got ignore_above={ignore_above}: it starts below ignore_above_min={ignore_above_min}"
             )
         del self.ignore_above
-        self.register_buffer("ignore_above", torch.tensor(float(ignore_above)))
+        self._start = float(ignore_above)
+        self.register_buffer("ignore_above", torch.tensor(1.0 if self.is_auto else self._start))
         self.register_buffer("_sums", torch.zeros(2), persistent=False)
         self.moved = ("ignore_above",)
         self._has_moved = False
@@ -114,7 +129,30 @@ class MissingRateLoss(SteppingLoss):
         moved = self.ignore_above + self.step_size * (ignored - expected) / (ignored + expected + 1)
         self.ignore_above.copy_(moved.clamp(self.ignore_above_min, 1))
 
+    @torch.no_grad()
+    def tell(self, share: float) -> None:
+        """With ``missing_rate='auto'``: the share from now on, in [0, 1). With 0 nothing is ignored.
+
+        Example:
+            >>> loss_cls = MissingRateLoss(use_sigmoid=True, missing_rate='auto')
+            >>> loss_cls.tell(0.4)
+            >>> loss_cls.missing_rate, loss_cls.ignore_above
+            (tensor(0.4000), tensor(0.3000))
+        """
+        if not share:
+            self.ignore_above.fill_(1)
+        elif not self.missing_rate:
+            self.ignore_above.fill_(self._start)
+        self.missing_rate.fill_(share)  # type: ignore[union-attr]
+
     def extra_repr(self) -> str:
         """Show the parameters in the printed model."""
-        own = ("missing_rate", "step_size", "ignore_above_min")
-        return ", ".join([super().extra_repr(), *(f"{name}={getattr(self, name)!r}" for name in own)])
+        own = dict(missing_rate=AUTO if self.is_auto else self.missing_rate, step_size=self.step_size)
+        own |= dict(ignore_above_min=self.ignore_above_min)
+        return ", ".join([super().extra_repr(), *(f"{name}={value!r}" for name, value in own.items())])
+
+
+def auto_losses(model: nn.Module) -> dict[str, MissingRateLoss]:
+    """The losses of a model whose share is to be estimated, by their paths."""
+    losses = {path: one for path, one in model.named_modules() if isinstance(one, MissingRateLoss)}
+    return {path: one for path, one in losses.items() if one.is_auto}

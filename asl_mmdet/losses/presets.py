@@ -1,8 +1,8 @@
 """Parameters that were measured, by name. ``docs/how_to/choose_parameters.md`` shows how they were chosen, and on what.
 
 Example:
-    >>> [name for name in PRESETS if name.startswith('detection_small')]
-    ['detection_small', 'detection_small_missing_labels', 'detection_small_missing_rate']
+    >>> [name for name in PRESETS if name.startswith('detection_missing')]
+    ['detection_missing_labels', 'detection_missing_rate', 'detection_missing_rate_auto']
     >>> PRESETS['multi_label_missing_labels']['clip']  # a wide margin
     0.2
 """
@@ -35,9 +35,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "detection_missing_labels": {**_DETECTION, "ignore_above": 0.3},
     # The threshold follows the share of objects without a label, 50 % here, instead.
     "detection_missing_rate": {**_DETECTION, "type": "MissingRateLoss", "missing_rate": 0.5},
+    # That share is estimated in the training, on the validation images, which must lack labels likewise.
+    "detection_missing_rate_auto": {**_DETECTION, "type": "MissingRateLoss", "missing_rate": "auto"},
     "detection_small": _SMALL,
     "detection_small_missing_labels": {**_SMALL, "ignore_above": 0.3},
     "detection_small_missing_rate": {**_SMALL, "type": "MissingRateLoss", "missing_rate": 0.5},
+    "detection_small_missing_rate_auto": {**_SMALL, "type": "MissingRateLoss", "missing_rate": "auto"},
     "multi_label": _MULTI_LABEL,
     # A wide margin: a negative needs p > 0.2 to cost anything.
     "multi_label_missing_labels": {**_MULTI_LABEL, "clip": 0.2},

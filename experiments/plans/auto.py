@@ -1,4 +1,4 @@
-"""The preset of missing_share.py that is told nothing: MissingShareHook estimates the share on the validation images.
+"""The preset that is told nothing, beside missing_share.py: it estimates the share on the validation images.
 
 Feeds no page yet: its runs are not finished.
 
@@ -13,7 +13,7 @@ _base_ = ["missing_share.py"]
 _missing = int("{{$MISSING:50}}")
 _family = "detection" if "{{$HEAD:atss}}" == "shapes" else "detection_small"
 
-losses = dict(_delete_=True, auto=dict(preset=f"{_family}_missing_rate", missing_rate=0.3))
+losses = dict(_delete_=True, auto=f"{_family}_missing_rate_auto")
 baseline = "auto"
 _val = f"annotations/val_missing{_missing}.json" if _missing else "annotations/val.json"
-options = {"val_dataloader.dataset.ann_file": _val, "custom_hooks": [dict(type="MissingShareHook")]}
+options = {"val_dataloader.dataset.ann_file": _val}

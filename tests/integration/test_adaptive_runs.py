@@ -92,3 +92,33 @@ def test_killed_and_resumed_adaptive_run_equals_undisturbed(tmp_path):
     ours, theirs = ({k: v for k, v in json.loads(row).items() if "time" not in k and "memory" not in k} for row in last)
     assert ours == theirs
     assert {"gamma_neg", "gap", "pt_pos", "pt_neg", "prob_gap"} <= ours.keys()
+
+
+def test_killed_and_resumed_run_keeps_the_estimates_of_the_missing_share(tmp_path):
+    data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
+    lines = [f"_base_ = '{ROOT}/configs/shapes/atss_r18_asl_shapes.py'"]
+    lines += [f"{n} = dict(dataset=dict(data_root='{data}/'))" for n in ("train_dataloader", "val_dataloader")]
+    lines += [f"val_evaluator = dict(ann_file='{data}/annotations/val.json')"]
+    lines += ["test_dataloader = val_dataloader", "test_evaluator = val_evaluator"]
+    lines += ["model = dict(bbox_head=dict(loss_cls=dict(type='MissingRateLoss', missing_rate='auto')))"]
+    (tmp_path / "config.py").write_text("\n".join(lines))
+    options = ["train_dataloader.batch_size=4", "train_cfg.max_epochs=3", "default_hooks.logger.interval=1"]
+
+    def train(folder, *flags):
+        work_dir = ["--work-dir", tmp_path / folder]
+        return Started("tools/train.py", tmp_path / "config.py", *work_dir, *flags, "--cfg-options", *options)
+
+    done = train("whole").finish()
+    assert done.returncode == 0, done.stderr
+    assert "missing_rate='auto': the share could not be told" in done.stdout.splitlines()[-1]
+    cut = train("cut")
+    cut.wait_for(r"Epoch\(train\) +\[2\]\[2/4\]")
+    cut.process.kill()
+    cut.finish()
+    time.sleep(1)  # the new log folder is named by the second
+    assert train("cut", "--resume").finish().returncode == 0
+    whole, cut = (json.loads((tmp_path / f / "missing_share.json").read_text()) for f in ("whole", "cut"))
+    assert [one["iter"] for one in whole] == [1, 3, 6, 9]
+    assert whole == cut
+    weights = torch.load(tmp_path / "cut" / "epoch_3.pth", weights_only=False)["state_dict"]
+    assert weights["bbox_head.loss_cls.missing_rate"] == 0 and weights["bbox_head.loss_cls.ignore_above"] == 1

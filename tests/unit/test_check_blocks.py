@@ -86,6 +86,24 @@ def test_a_block_without_delete_keeps_the_values(tmp_path):
     )
 
 
+def test_a_share_that_nothing_can_be_estimated_from_is_pointed_out(tmp_path):
+    cfg = config_of(tmp_path, 'type="MissingRateLoss", missing_rate="auto"', "configs/small/atss_mnv2_asl.py")
+    assert codes(cfg) == []
+    cfg.val_dataloader = cfg.val_cfg = None
+    (finding,) = check_config(cfg)
+    assert finding.code == "C212" and finding.is_error
+    assert "bbox_head.loss_cls.missing_rate='auto' without val_dataloader, val_cfg)" in str(finding)
+    cfg.model.bbox_head.loss_cls.missing_rate = 0.5
+    assert codes(cfg) == []
+
+
+def test_a_classifier_with_the_loss_for_missing_boxes_is_pointed_out():
+    cfg = Config.fromfile(ROOT / "configs/small/classifier_mnv2_asl.py")
+    assert codes(cfg) == []
+    cfg.model.head.loss.type = "mmdet.MissingRateLoss"
+    assert codes(cfg) == ["C211"]
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*/*.py")), ids=lambda path: path.stem)
 def test_no_config_of_this_project_drops_what_its_base_sets(path):
     if path.parent.name == "_base_":

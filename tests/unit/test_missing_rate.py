@@ -85,6 +85,7 @@ def test_bounds_hold():
     [
         (dict(use_sigmoid=False), "use_sigmoid=False"),
         (dict(missing_rate=1.0), "missing_rate=1.0"),
+        (dict(missing_rate="none"), "missing_rate='none': use a number in"),
         (dict(missing_rate=0), "missing_rate=0: with all labels there, use AsymmetricLoss"),
         (dict(step_size=-1), "step_size=-1"),
         (dict(ignore_above=0.1), "ignore_above=0.1: it starts below ignore_above_min=0.15"),
@@ -113,6 +114,24 @@ def test_scores_that_start_high_are_refused_in_the_first_step_alone():
         loss(z + logit, target)
         loss.step()
     assert loss.ignore_above > 0.3
+
+
+def test_until_it_is_told_a_share_it_ignores_nothing():
+    call, loss = call_of(), MissingRateLoss(True, missing_rate="auto", ignore_above=0.4)
+    assert "missing_rate='auto'" in str(loss)
+    for _ in range(3):
+        torch.testing.assert_close(loss(*call), AsymmetricLoss(True)(*call), rtol=0, atol=0)
+        loss.step()
+    loss.tell(0.3)
+    torch.testing.assert_close(loss(*call), AsymmetricLoss(True, ignore_above=0.4)(*call))
+    twin = MissingRateLoss(True, missing_rate=0.3, ignore_above=0.4)
+    twin(*call)
+    for one in (loss, twin):
+        one.step()
+    torch.testing.assert_close(loss.ignore_above, twin.ignore_above)
+    assert loss.ignore_above != 0.4
+    loss.tell(0.5)  # another share: the threshold goes on from where it is
+    torch.testing.assert_close(loss.ignore_above, twin.ignore_above)
 
 
 @pytest.mark.parametrize("hooks", [[], ["AdaptiveAsymmetryHook"], ["EMAHook"]], ids=["", "own", "ema"])

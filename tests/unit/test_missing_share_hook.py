@@ -1,5 +1,8 @@
 """MissingShareHook on a runner of which it sees the model, the validation loader and the message hub."""
 
+import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -13,6 +16,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from asl_mmdet.hooks import MissingShareHook
+from asl_mmdet.hooks.missing_share import _places
 from asl_mmdet.losses import AsymmetricLoss, MissingRateLoss
 
 PER_IMAGE = 10
@@ -75,55 +79,120 @@ class Loader(list):
         self.dataset = dataset
 
 
-def runner_of(name, rate=0.4, number=100, loss=None, max_iters=20):
-    loss = MissingRateLoss(True, missing_rate=0.25) if loss is None else loss
+class Log(list):
+    """What was logged."""
+
+    def info(self, text):
+        self.append(text)
+
+    warning = info
+
+
+def runner_of(folder, rate=0.4, number=100, loss=None, max_iters=20):
+    loss = MissingRateLoss(True, missing_rate="auto") if loss is None else loss
     loader = Loader(Images(number, rate))
     return SimpleNamespace(
         model=Model(loss),
         val_loop=object(),
         val_dataloader=loader,
-        message_hub=MessageHub.get_instance(name),
-        logger=SimpleNamespace(info=lambda text: None),
+        message_hub=MessageHub.get_instance(str(folder)),
+        logger=Log(),
         max_iters=max_iters,
         iter=0,
+        work_dir=str(folder),
     )
 
 
 def train(runner, hook, until):
+    hook.before_run(runner)
     hook.before_train(runner)
     shares = []
     for runner.iter in range(until):
         hook.after_train_iter(runner, runner.iter)
-        shares.append(runner.model.loss_cls.missing_rate)
+        shares.append(float(runner.model.loss_cls.missing_rate))
+    hook.after_train(runner)
     return shares
 
 
-def test_loss_is_told_the_share_at_the_times_that_are_wanted(request):
-    runner = runner_of(request.node.name)
+def test_loss_is_told_the_share_at_the_times_that_are_wanted(tmp_path):
+    runner = runner_of(tmp_path)
     shares = train(runner, MissingShareHook(at=(0.25, 0.5)), 20)
-    assert shares[:4] == [0.25] * 4  # the config's, until a quarter of 20 iterations is done
+    assert shares[:4] == [0] * 4  # until a quarter of 20 iterations is done
     assert len(set(shares[4:])) == 1
     assert shares[-1] == pytest.approx(runner.val_dataloader.dataset.share, abs=0.05)
     assert len(runner.model.predicted) == 2 * 100
 
 
 @pytest.mark.parametrize("rate", [0, 0.7])
-def test_share_follows_the_data(request, rate):
-    runner = runner_of(request.node.name, rate, number=300)
+def test_share_follows_the_data(tmp_path, rate):
+    runner = runner_of(tmp_path, rate, number=300)
     assert train(runner, MissingShareHook(), 20)[-1] == pytest.approx(rate, abs=0.06)
 
 
+def test_user_sees_the_share(tmp_path):
+    runner = runner_of(tmp_path)
+    share = train(runner, MissingShareHook(at=(0.25, 0.5)), 20)[-1]
+    assert len(runner.logger) == 3
+    assert f"missing_rate is {share:.2f}" in runner.logger[0]
+    assert re.search(r"by 100 validation images: \d+ % \[\d+, \d+\]", runner.logger[0])
+    assert f"missing_rate='auto': {share:.2f} [0." in runner.logger[-1]
+    first, second = json.loads((tmp_path / "missing_share.json").read_text())
+    assert first["iter"] == 5 and second["iter"] == 10
+    assert first["used"] == pytest.approx(share) and second["share"] == pytest.approx(share)
+    assert first["low"] < share < first["high"]
+
+
+def test_a_doubtful_estimate_is_logged_and_not_used(tmp_path):
+    runner = runner_of(tmp_path, number=6)
+    assert train(runner, MissingShareHook(at=(0.25,)), 20) == [0] * 20
+    warning, estimate, last = runner.logger
+    assert "6 validation images, which have 3" in warning and "too few" in warning
+    assert "doubtful: only" in estimate and "missing_rate stays 0.00, no background is ignored" in estimate
+    assert "could not be told, and no background was ignored: only" in last and "a number as missing_rate" in last
+    assert json.loads((tmp_path / "missing_share.json").read_text())[0]["used"] == 0
+
+
+def test_a_doubtful_estimate_keeps_the_share_that_was_told(tmp_path):
+    runner, hook = runner_of(tmp_path), MissingShareHook(at=(0.25, 0.5))
+    share = train(runner, hook, 6)[-1]
+    runner.val_dataloader[:] = runner.val_dataloader[:1]
+    for runner.iter in range(6, 20):
+        hook.after_train_iter(runner)
+    assert len(hook.estimates) == 2 and hook.estimates[1]["doubt"]
+    assert float(runner.model.loss_cls.missing_rate) == share > 0
+
+
+def test_a_training_without_an_estimate_says_so(tmp_path):
+    runner = runner_of(tmp_path)
+    train(runner, MissingShareHook(), 1)
+    assert runner.logger == ["missing_rate='auto': the training was too short to estimate the share"]
+
+
+def test_all_losses_are_told(tmp_path):
+    losses = nn.ModuleList([MissingRateLoss(True, missing_rate=rate) for rate in ("auto", "auto", 0.2)])
+    runner, hook = runner_of(tmp_path, loss=losses), MissingShareHook(at=(0.25,))
+    hook.before_run(runner)
+    hook.before_train(runner)
+    runner.iter = 4
+    hook.after_train_iter(runner)
+    first, second, third = (float(loss.missing_rate) for loss in losses)
+    assert first == second > 0.2 == third
+
+
 def test_loss_that_is_told_that_nothing_is_missing_comes_to_ignore_nothing():
-    loss = MissingRateLoss(True, ignore_above=0.3)
-    loss.missing_rate = 0.0
-    for _ in range(200):
-        loss(torch.full((4, 2), 3.0), torch.tensor([0, 1, 2, 2]), avg_factor=2)
+    loss = MissingRateLoss(True, missing_rate="auto")
+    loss.tell(0.5)
+    assert loss.ignore_above < 1
+    loss.tell(0.0)
+    call = torch.full((4, 2), 30.0), torch.tensor([0, 1, 2, 2])
+    for _ in range(3):
+        torch.testing.assert_close(loss(*call), AsymmetricLoss(True)(*call), rtol=0, atol=0)
         loss.step()
-    assert loss.ignore_above > torch.tensor(3.0).sigmoid()
+    assert loss.ignore_above == 1
 
 
-def test_training_goes_on_as_if_nothing_had_been_predicted(request):
-    runner = runner_of(request.node.name)
+def test_training_goes_on_as_if_nothing_had_been_predicted(tmp_path):
+    runner = runner_of(tmp_path)
     before = runner.model.test_cfg
     torch.manual_seed(0)
     expected = torch.rand(1)
@@ -134,33 +203,51 @@ def test_training_goes_on_as_if_nothing_had_been_predicted(request):
     assert torch.is_grad_enabled()
 
 
-def test_no_more_images_are_predicted_than_allowed(request):
-    runner = runner_of(request.node.name)
+def test_no_more_images_are_predicted_than_allowed(tmp_path):
+    runner = runner_of(tmp_path)
     train(runner, MissingShareHook(at=(0.5,), max_images=12), 20)
     assert len(runner.model.predicted) == 15  # whole batches
 
 
-def test_a_resumed_training_continues_with_the_estimate(request):
-    first = runner_of(request.node.name)
+def test_processes_estimate_as_one_that_sees_all(tmp_path, monkeypatch):
+    alone, first, second = (runner_of(tmp_path / name) for name in ("alone", "first", "second"))
+    for runner in (alone, first, second):
+        Path(runner.work_dir).mkdir()
+    first.val_dataloader[:], second.val_dataloader[:] = first.val_dataloader[::2], second.val_dataloader[1::2]
+    share = train(alone, MissingShareHook(at=(0.5,), max_images=90), 20)[-1]
+    monkeypatch.setattr("asl_mmdet.hooks.missing_share.get_world_size", lambda: 2)
+    hook = MissingShareHook(at=(0.5,), max_images=90)
+    monkeypatch.setattr("asl_mmdet.hooks.missing_share.all_gather_object", lambda own: [own, _places(hook, second)])
+    assert train(first, hook, 20)[-1] == pytest.approx(share, abs=0.03)  # the first 90 images, in another order
+    assert hook.estimates[0]["images"] == 90
+    assert len(first.model.predicted) == len(second.model.predicted) == 45
+
+
+def test_a_resumed_training_continues_with_the_estimate(tmp_path):
+    first = runner_of(tmp_path)
     share = train(first, MissingShareHook(at=(0.25,)), 10)[-1]
-    resumed = runner_of("other")
+    first.model.loss_cls.ignore_above.fill_(0.7)
+    resumed = runner_of(tmp_path / "other")
     resumed.message_hub.load_state_dict(first.message_hub.state_dict())
+    resumed.model.load_state_dict(first.model.state_dict())
     assert train(resumed, MissingShareHook(at=(0.25,)), 1) == [share]
-    assert share != 0.25
+    assert share > 0 and resumed.model.loss_cls.ignore_above == pytest.approx(0.7)
+    assert f"missing_rate='auto': {share:.2f} [0." in resumed.logger[-1]
 
 
-def test_without_an_annotation_the_share_stays(request):
-    assert set(train(runner_of(request.node.name, rate=1), MissingShareHook(), 20)) == {0.25}
+@pytest.mark.parametrize("loss", [AsymmetricLoss(True), MissingRateLoss(True, missing_rate=0.5)])
+def test_hook_without_a_loss_that_needs_it_is_refused(tmp_path, loss):
+    with pytest.raises(ValueError, match="no MissingRateLoss with missing_rate='auto'"):
+        MissingShareHook().before_run(runner_of(tmp_path, loss=loss))
 
 
-def test_what_cannot_work_is_refused(request):
-    runner = runner_of(request.node.name, loss=AsymmetricLoss(True))
-    with pytest.raises(ValueError, match="no MissingRateLoss"):
-        MissingShareHook().before_train(runner)
-    runner = runner_of(request.node.name)
+def test_data_that_cannot_tell_are_refused_before_the_training(tmp_path):
+    runner = runner_of(tmp_path)
     runner.val_loop = None
     with pytest.raises(ValueError, match="no val_dataloader"):
-        MissingShareHook().before_train(runner)
+        MissingShareHook().before_run(runner)
+    with pytest.raises(ValueError, match="the first 100 of them have no box at all"):
+        MissingShareHook().before_run(runner_of(tmp_path, rate=1))
 
 
 @pytest.mark.parametrize("options", [dict(at=()), dict(at=(0.5, 1)), dict(max_images=0)])
