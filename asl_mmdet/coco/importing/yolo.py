@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import yaml
 
 from asl_mmdet.coco.importing.folder import (
@@ -210,7 +211,7 @@ class _Labels:
             except ValueError as error:
                 self.folder.notes.add("lines that cannot be read, left out", f"{where}: {error}")
                 continue
-            category = int(found.class_id[0])
+            category = int(np.asarray(found.class_id)[0])
             if category in self.ids:
                 add_box(content, image_id, self.ids[category], found.xyxy[0])
             else:
