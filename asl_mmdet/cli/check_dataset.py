@@ -6,7 +6,7 @@ import sys
 from asl_mmdet.checks import check_config, check_datasets, preflight
 from asl_mmdet.checks.finding import without
 from asl_mmdet.checks.loaders import check_loaders
-from asl_mmdet.cli.common import fail, load_config, stop_on
+from asl_mmdet.cli.common import fail, load_config, print_findings, stop_on
 
 
 def main(args: argparse.Namespace) -> None:
@@ -16,10 +16,8 @@ def main(args: argparse.Namespace) -> None:
         fail(f"{args.config} has no {' and no '.join(f'{split}_dataloader' for split in args.splits)} to check")
     found = check_datasets(cfg, args.splits, read_images=not args.fast)
     found = {key: without(findings, args.ignore) for key, findings in found.items()}
-    for key in found:
-        print(f"{key}: {len(found[key]) or 'no'} kinds of defects")
-        for finding in found[key]:
-            print(f"  {finding}")
+    for key, findings in found.items():
+        print_findings(key, findings)
     if not found:
         stop_on(preflight.check_data(cfg, args.splits), args.ignore)
         print(f"no data set of {args.config} is in COCO format: only their files and folders were looked for")

@@ -106,6 +106,13 @@ def stop_on(findings: Iterable[Finding], ignored: Iterable[str] = ()) -> None:
         raise SystemExit("\n".join(errors) if is_first_process() else 1)
 
 
+def print_findings(where: str, findings: Sequence[Finding]) -> None:
+    """Print how many there are, and a line for each."""
+    print(f"{where}: {len(findings) or 'no'} finding{'s' * (len(findings) != 1)}")
+    for finding in findings:
+        print(f"  {finding}")
+
+
 def check_data(cfg: Config, *splits: str) -> None:
     """End with a message if a file or folder that the ``splits`` ('train', 'val', 'test') read is missing."""
     stop_on(preflight.check_data(cfg, splits))

@@ -6,7 +6,7 @@ import sys
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_datasets
-from asl_mmdet.cli.common import fail
+from asl_mmdet.cli.common import fail, print_findings
 from asl_mmdet.coco.importing import Imported, import_dataset
 from asl_mmdet.errors import UserError
 
@@ -56,7 +56,5 @@ def _check(done: Imported, args: argparse.Namespace) -> bool:
         )
     found = check_datasets(cfg, list(done.contents), read_images=not args.fast)
     for split, findings in zip(done.contents, found.values(), strict=True):
-        print(f"{split}: {len(findings) or 'no'} kinds of defects")
-        for finding in findings:
-            print(f"  {finding}")
+        print_findings(split, findings)
     return any(finding.is_error for findings in found.values() for finding in findings)

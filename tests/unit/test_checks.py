@@ -214,7 +214,7 @@ def test_tool_and_training_end_with_the_findings(clean, tmp_path):
 
     done = call("check_dataset", tmp_path / "config.py")
     assert done.returncode == 0, done.stderr
-    assert "train_dataloader.dataset: no kinds of defects" in done.stdout
+    assert "train_dataloader.dataset: no findings" in done.stdout
     planter = Planter(root)
     planter.annotations[0]["bbox"][3] = -1
     planter.save()

@@ -165,7 +165,7 @@ def test_command_prints_what_it_read_and_ends_with_the_checks(tmp_path):
         "dog 1 0",
         "images 4 1",
         "/out: images/ with 5 hard links, and annotations/train.json, annotations/val.json",
-        "train: no kinds of defects",
+        "train: no findings",
     ):
         assert line in lines, (line, lines)
     assert any(line.startswith(" lines that cannot be read, left out: 1 (labels/a.txt:2: ") for line in lines)
