@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
 
-from asl_mmdet.checks.dropped_keys import dropped_keys
+from asl_mmdet.checks.dropped_keys import defaults_of, dropped_keys, loss_class
 from asl_mmdet.checks.finding import FAILS, Finding, Findings, Rule
 from asl_mmdet.checks.heads import class_counts
 from asl_mmdet.checks.monitors import unknown_monitors
@@ -23,6 +23,7 @@ from asl_mmdet.config.tree import (
     type_name,
     type_scope,
 )
+from asl_mmdet.losses import AsymmetricLoss
 from asl_mmdet.losses.class_weight import Scheme, check_class_weight, weights_of
 
 SPLITS = ("train", "val", "test")
@@ -136,7 +137,7 @@ class LossBlock(NamedTuple):
     @property
     def margin(self) -> float:
         """The margin of a detector's loss; 0 for others, and where it is no number."""
-        margin = self.block.get("clip", 0.0)
+        margin = self.block.get("clip", defaults_of(loss_class(self.block["type"])).get("clip", 0.0))
         return margin if "bbox_head" in self.cfg.model and is_number(margin) else 0.0
 
     @property
@@ -148,13 +149,13 @@ class LossBlock(NamedTuple):
 def _loss_blocks(cfg: Config) -> Iterator[LossBlock]:
     for key, block in find_typed_blocks(cfg.get("model"), "model"):
         loss = LossBlock(cfg, key, block)
-        if loss.kind in ("AsymmetricLoss", "AdaptiveAsymmetricLoss", "MissingRateLoss"):
+        if loss_class(block["type"]) or _is_mmpretrains(loss):
             yield loss
 
 
 def _is_mmpretrains(loss: LossBlock) -> bool:
     scope = type_scope(loss.block["type"]) or loss.cfg.get("default_scope")
-    return scope == "mmpretrain" and loss.kind == "AsymmetricLoss"
+    return scope == "mmpretrain" and loss.kind == AsymmetricLoss.__name__
 
 
 def _reaches_threshold(loss: LossBlock) -> bool:

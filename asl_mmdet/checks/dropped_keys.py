@@ -9,7 +9,8 @@ from typing import Any
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from asl_mmdet.config.tree import get_key, type_name
+from asl_mmdet.config.tree import find_type, get_key
+from asl_mmdet.losses import AsymmetricLoss
 
 
 def dropped_keys(cfg: Config, key: str) -> dict[str, tuple[Any, Any, str]]:
@@ -23,7 +24,7 @@ def dropped_keys(cfg: Config, key: str) -> dict[str, tuple[Any, Any, str]]:
         By argument: the value of the base, the default, and the file of the base.
     """
     block = get_key(cfg, key)
-    defaults = _defaults(type_name(block["type"]))
+    defaults = defaults_of(loss_class(block["type"]))
     found: dict[str, tuple[Any, Any, str]] = {}
     for path, base in _bases(cfg.filename):
         tuned = get_key(base, key)
@@ -33,11 +34,17 @@ def dropped_keys(cfg: Config, key: str) -> dict[str, tuple[Any, Any, str]]:
     return dict(sorted(found.items()))
 
 
-def _defaults(kind: str) -> dict[str, Any]:
+def loss_class(kind: Any) -> type[AsymmetricLoss] | None:
+    """What a block's ``type`` stands for in MMDetection, if it is this project's loss or one that is made from it."""
+    found = find_type(MODELS, kind)
+    return found if isinstance(found, type) and issubclass(found, AsymmetricLoss) else None
+
+
+def defaults_of(loss: type[AsymmetricLoss] | None) -> dict[str, Any]:
     """The defaults of a loss, those that it hands on to the class above among them."""
     defaults: dict[str, Any] = {}
-    for cls in reversed((MODELS.get(kind) or object).__mro__):
-        if "__init__" in vars(cls) and cls.__module__.startswith("asl_mmdet"):
+    for cls in reversed(loss.__mro__ if loss else ()):
+        if "__init__" in vars(cls) and issubclass(cls, AsymmetricLoss):
             parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
             defaults |= {one.name: one.default for one in parameters if one.default is not one.empty}
     return defaults

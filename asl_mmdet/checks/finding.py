@@ -62,6 +62,14 @@ class Rule(Generic[Subject]):
     fix: str | Callable[[Subject], str]
     find: Callable[[Subject], Iterable[str]]
 
+    def __post_init__(self) -> None:
+        """Know it by its code."""
+        if RULES.setdefault(self.code, self).title != self.title:
+            raise ValueError(f"two rules have the code {self.code}: {RULES[self.code].title!r} and {self.title!r}")
+
+
+RULES: dict[str, Rule[Any]] = {}  # all that were made; asl_mmdet.checks.rules imports them all
+
 
 class Findings:
     """Collects what rules find, in the order in which the rules apply."""

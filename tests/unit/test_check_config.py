@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_config
+from asl_mmdet.losses import AsymmetricLoss
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/shapes/atss_r18_asl_shapes.py"
@@ -92,6 +94,22 @@ def test_wrong_setting_is_found(changes, expected, cfg):
     assert re.match(expected, str(found[0])), found[0]
 
 
+@pytest.mark.parametrize("given", ["MarginLoss", "type"])
+def test_loss_made_from_ours_is_checked_with_its_own_defaults(given, cfg):
+    class MarginLoss(AsymmetricLoss):
+        def __init__(self, use_sigmoid=None, clip=0.05, **kwargs):
+            super().__init__(use_sigmoid, clip=clip, **kwargs)
+
+    cfg.model.bbox_head.loss_cls.type = given if given == "MarginLoss" else MarginLoss
+    cfg.model.bbox_head.loss_cls.pop("clip", None)
+    assert not MODELS.get("MarginLoss")
+    MODELS.register_module(module=MarginLoss)
+    try:
+        assert [finding.code for finding in check_config(cfg)] == ["C205"]
+    finally:
+        MODELS._module_dict.pop("MarginLoss")
+
+
 @pytest.mark.parametrize("kind, is_wrong", [("MobileNetV2", True), ("mmdet.MobileNetV2", False)])
 def test_packaged_weights_in_mmpretrains_backbone_are_found(kind, is_wrong):
     cfg = Config.fromfile(ROOT / "configs/small/classifier_mnv2_asl.py")
@@ -101,8 +119,6 @@ def test_packaged_weights_in_mmpretrains_backbone_are_found(kind, is_wrong):
 
 @pytest.mark.parametrize("changes, expected", REFUSED, ids=lambda value: str(value)[:60])
 def test_wrong_loss_is_refused_when_the_model_is_built(changes, expected):
-    from mmdet.registry import MODELS
-
     cfg = Config.fromfile(CONFIG)
     cfg.model.bbox_head.loss_cls.update(changes)
     cfg.model.backbone.init_cfg = None

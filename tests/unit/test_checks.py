@@ -13,7 +13,8 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_datasets
-from asl_mmdet.checks.rules import LISTS, RULES
+from asl_mmdet.checks.finding import Rule
+from asl_mmdet.checks.rules import RULES
 from asl_mmdet.coco.shapes import make_shapes
 
 ROOT = Path(__file__).parents[2]
@@ -248,12 +249,13 @@ def test_truncation_is_recognised_in_jpeg_and_png_only(suffix, clean, tmp_path):
 
 
 def test_every_rule_has_a_code_of_its_own_and_words():
-    rules = [rule for rules in LISTS for rule in rules]
-    assert len(RULES) == len(rules) > 50
-    for rule in rules:
+    assert len(RULES) > 50
+    for rule in RULES.values():
         assert re.fullmatch(r"[DCP]\d{3}", rule.code), rule
         assert rule.severity in ("error", "warning"), rule
         assert rule.title and rule.title[-1] != "." and rule.consequence.endswith("."), rule
+    with pytest.raises(ValueError, match="D104"):
+        Rule("D104", "error", "another", "Training fails.", "", lambda subject: ())
 
 
 def test_ignored_rules_find_nothing(clean, tmp_path):
