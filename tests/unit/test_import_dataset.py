@@ -135,6 +135,13 @@ def test_export_without_its_images_is_an_error(tmp_path):
     assert "result.json: none of its 1 images is below" in text and "images/1.jpg" in text
 
 
+def test_absolute_names_are_read_in_the_folder_and_elsewhere(tmp_path):
+    write(tmp_path / "elsewhere", {"a.jpg": None})
+    names = [str(tmp_path / "elsewhere/a.jpg"), *(str(tmp_path / "src" / name) for name in NAMES[1:])]
+    done = imported(tmp_path, {**dict.fromkeys(NAMES[1:]), "all.json": coco(names)})
+    assert sorted(boxes(tmp_path)) == NAMES and notes(done) == ""
+
+
 def test_images_that_no_file_lists_are_named(tmp_path):
     done = imported(tmp_path, {**IMAGES, "more/f.jpg": None, "all.json": coco(NAMES)})
     assert "images that no .json lists, left out: 1 (more/f.jpg)" in notes(done)
@@ -146,7 +153,8 @@ def test_annotations_of_unlisted_ids_are_named_and_do_not_become_those_of_anothe
     train["annotations"] += [{**train["annotations"][0], "id": 91, "image_id": 77}]
     files = {**IMAGES, "train.json": train, "val.json": coco(NAMES[4:], classes=["cat", "dog"])}
     done = imported(tmp_path, files)
-    assert "annotation 90 with category_id=2, train.json: annotation 91 with image_id=77" in notes(done)
+    assert "left out: 2 (train.json: annotation 90 with image_id=1 and category_id=2, " in notes(done)
+    assert "annotation 91 with image_id=77 and category_id=1)" in notes(done)
     assert Counter(box[0] for found in boxes(tmp_path).values() for box in found) == {"cat": 5}
 
 
@@ -172,13 +180,14 @@ def test_group_that_roboflow_adds_is_left_out_and_a_class_above_others_is_not(tm
     content = coco(NAMES, ["pieces", "cat", "dog"], [(i, 1) for i in range(5)])
     for entry in content["categories"][1:]:
         entry["supercategory"] = "pieces"
+    content["categories"] += [dict(id=4, name="person", supercategory="person")]  # as in COCO
     done = imported(tmp_path, {**IMAGES, "all.json": content})
     assert "as Roboflow writes it, left out: 1 ('pieces')" in notes(done)
-    assert [entry["name"] for entry in contents(tmp_path)["train"]["categories"]] == ["cat", "dog"]
+    assert [entry["name"] for entry in contents(tmp_path)["train"]["categories"]] == ["cat", "dog", "person"]
     content["annotations"][0]["category_id"] = 1
     (tmp_path / "src/all.json").write_text(json.dumps(content))
     import_dataset(tmp_path / "src", tmp_path / "out")
-    assert [entry["name"] for entry in contents(tmp_path)["train"]["categories"]] == ["pieces", "cat", "dog"]
+    assert [entry["name"] for entry in contents(tmp_path)["train"]["categories"]] == ["pieces", "cat", "dog", "person"]
 
 
 def test_two_files_of_one_split_are_an_error_that_names_them(tmp_path):

@@ -104,3 +104,15 @@ def test_image_of_the_same_folder_is_taken_and_a_tie_is_an_error(tmp_path):
     write(tmp_path / "tie", {"x/a.jpg": None, "x/a.png": None, "x/a.xml": xml("cat")})
     with pytest.raises(UserError, match=r"x/a.xml can be of x/a.jpg and x/a.png: keep one"):
         import_dataset(tmp_path / "tie", tmp_path / "other")
+
+
+def test_two_files_of_one_image_and_files_without_an_object_are_errors(tmp_path):
+    write(tmp_path / "two", {"1.jpg": None, "1.xml": xml("cat"), "xml/1.xml": xml("dog")})
+    with pytest.raises(UserError, match=r"1.xml and xml/1.xml are both of 1.jpg: keep one"):
+        import_dataset(tmp_path / "two", tmp_path / "out")
+    write(tmp_path / "none", {"1.jpg": None, "1.xml": xml(), "2.xml": "<annotations/>"})
+    with pytest.raises(UserError, match="have no object with a name"):
+        import_dataset(tmp_path / "none", tmp_path / "out")
+    write(tmp_path / "alone", {"1.xml": xml("cat")})
+    with pytest.raises(UserError, match=r"has an image beside it: there are 1 .xml"):
+        import_dataset(tmp_path / "alone", tmp_path / "out")

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from asl_mmdet.coco.fix_annotations import fix_annotations
-from asl_mmdet.coco.format import file_of
+from asl_mmdet.coco.format import file_of, is_id
 from asl_mmdet.coco.importing.folder import Content, Folder, split_of
 from asl_mmdet.errors import UserError
 
@@ -84,15 +84,12 @@ def _consistent(folder: Folder, name: str, content: Content) -> Content:
     kept = []
     ids = {key: {entry["id"] for entry in content[key]} for key in ("images", "categories")}
     for entry in content["annotations"]:
-        if entry.get("image_id") not in ids["images"]:
-            what = f"image_id={entry.get('image_id')!r}"
-        elif entry.get("category_id") not in ids["categories"]:
-            what = f"category_id={entry.get('category_id')!r}"
-        else:
+        image, category = entry.get("image_id"), entry.get("category_id")
+        if is_id(image) and image in ids["images"] and is_id(category) and category in ids["categories"]:
             kept.append(entry)
-            continue
-        place = f"{name}: annotation {entry['id']} with {what}"
-        folder.notes.add("annotations of an image or category that the file does not list, left out", place)
+        else:
+            place = f"{name}: annotation {entry['id']} with image_id={image!r} and category_id={category!r}"
+            folder.notes.add("annotations of an image or category that the file does not list, left out", place)
     return {**content, "annotations": kept}
 
 
@@ -130,9 +127,8 @@ def _start(folder: Folder, name: str, content: Content, split: str) -> str:
 
 
 def _locate(folder: Folder, start: str, file: str) -> str | None:
-    path = os.path.normpath(os.path.join(start, file))
-    if file and os.path.isfile(folder.root / path):
-        return path.replace(os.sep, "/")
+    if file and os.path.isfile(path := folder.root / start / file):
+        return folder.below(path)
     found = folder.finder.find(file) if file else None
     if found:
         folder.notes.add("images found by another name", f"{file}: {found[0]} ({found[1] or 'as it is'})")

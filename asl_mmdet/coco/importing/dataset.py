@@ -168,7 +168,7 @@ def _with_categories(folder: Folder, split: str, content: Content, union: dict[s
 def _groups(contents: dict[str, Content]) -> list[str]:
     """Categories without a box that are the supercategory of others."""
     categories = [category for content in contents.values() for category in content["categories"]]
-    above = {category.get("supercategory") for category in categories}
+    above = {c["supercategory"] for c in categories if c.get("supercategory") != c["name"] and "supercategory" in c}
     used = {name for content in contents.values() for name in _annotated(content)}
     return [name for name in dict.fromkeys(c["name"] for c in categories) if name in above and name not in used]
 

@@ -102,6 +102,12 @@ class Folder:
         """The path of a file."""
         return self.root / name
 
+    def below(self, path: str | os.PathLike[str]) -> str:
+        """How a path is named here; one elsewhere stays absolute."""
+        path = os.path.abspath(path)
+        below = os.path.relpath(path, os.path.abspath(self.root))
+        return (path if below.startswith("..") else below).replace(os.sep, "/")
+
     def text(self, name: str) -> str:
         """The text of a file in UTF-8, with a byte order mark or without."""
         return self.path(name).read_text(encoding="utf-8-sig", errors="replace")

@@ -35,33 +35,42 @@ def read(folder: Folder) -> dict[str, Content]:
     images of a folder, so that a file without an image is left out.
 
     Raises:
-        UserError: If no file has an image, or several images have the name of one.
+        UserError: If no file has an image or an object, or it cannot be told which image is whose.
     """
     need_supervision()
-    found: list[tuple[str, Any]] = []
+    xml_of, classes = _pairs(folder)
+    for image in folder.images:
+        if image not in xml_of:
+            folder.notes.add("images without an .xml, left out", image)
+    splits = _splits(folder)
+    contents: dict[str, Content] = {}
+    for image, name in xml_of.items():
+        for split in _splits_of(folder, splits, image):
+            content = contents.setdefault(split, empty_content(classes))
+            _add(folder, content, image, name, _root(folder, name))  # read again: all at once take a lot of memory
+    return contents
+
+
+def _pairs(folder: Folder) -> tuple[dict[str, str], list[str]]:
+    """The files by their images, and the classes of all objects."""
+    found: dict[str, str] = {}
+    classes: set[str] = set()
     for name in folder.ending_in(".xml"):
         root = _root(folder, name)
         if root is None:
             folder.notes.add("XML files that are no annotation of an image, not read", name)
-        elif image := _image_of(folder, name, root):
-            found.append((image, (name, root)))
-        else:
+        elif not (image := _image_of(folder, name, root)):
             folder.notes.add("XML files whose image is not there, left out", name)
+        elif image in found:
+            raise UserError(f"{found[image]} and {name} are both of {image}: keep one of them")
+        else:
+            found[image] = name
+            classes.update(filter(None, map(_class_of, root.findall("object"))))
     if not found:
         raise UserError(f"no .xml of {folder.root} has an image beside it: there are {folder.summary()}")
-    annotated = {image for image, _ in found}
-    for image in folder.images:
-        if image not in annotated:
-            folder.notes.add("images without an .xml, left out", image)
-    classes = sorted({name for _, (_, root) in found for obj in root.iter("object") if (name := _class_of(obj))})
     if not classes:
         raise UserError(f"the .xml files of {folder.root} have no object with a name")
-    splits = _splits(folder)
-    contents: dict[str, Content] = {}
-    for image, (name, root) in found:
-        for split in _splits_of(folder, splits, image):
-            _add(folder, contents.setdefault(split, empty_content(classes)), image, name, root)
-    return contents
+    return found, sorted(classes)
 
 
 def _root(folder: Folder, name: str) -> Any:
@@ -84,7 +93,7 @@ def _image_of(folder: Folder, name: str, root: Any) -> str | None:
     alike = folder.stems.get(PurePosixPath(name).stem, [])
     if not alike:
         found = folder.finder.find((root.findtext("filename") or "").strip() or name)
-        return found[0] if found and found[0] in set(folder.images) else None
+        return found[0] if found and found[0] in folder.stems.get(PurePosixPath(found[0]).stem, []) else None
     if len(alike) == 1:
         return alike[0]
     near = {image: len(os.path.commonpath(["/" + image, "/" + name])) for image in alike}

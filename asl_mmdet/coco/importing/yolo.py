@@ -132,7 +132,7 @@ def _images(folder: Folder, source: str, data: dict[str, Any]) -> Iterator[tuple
                     + f". Correct it, or remove the line{' to have images split off' * (split == 'val')}"
                 )
             else:
-                images = list(_listed(folder, place)) if place.is_file() else _below(folder, place)
+                images = list(_listed(folder, place)) if place.is_file() else _inside(folder, place)
                 seen.update(images)
                 yield from ((split, image) for image in images)
     for name in folder.images:
@@ -151,13 +151,13 @@ def _place(folder: Folder, source: str, data: dict[str, Any], value: str) -> Pat
     return folder.root / found[0] if found else None
 
 
-def _below(folder: Folder, place: Path) -> list[str]:
-    prefix = os.path.relpath(place, os.path.abspath(folder.root)).replace(os.sep, "/")
-    if prefix == ".":
+def _inside(folder: Folder, place: Path) -> list[str]:
+    name = folder.below(place)
+    if name == ".":
         return folder.images
-    if prefix.startswith(".."):
-        return [f"{place.as_posix()}/{name}" for name in Folder(place).images]
-    return [name for name in folder.images if name.startswith(prefix + "/")]
+    if os.path.isabs(name):
+        return [f"{name}/{image}" for image in Folder(place).images]
+    return [image for image in folder.images if image.startswith(name + "/")]
 
 
 def _listed(folder: Folder, place: Path) -> Iterator[str]:
@@ -165,11 +165,9 @@ def _listed(folder: Folder, place: Path) -> Iterator[str]:
     for line in place.read_text(encoding="utf-8-sig").splitlines():
         if not (name := line.strip()):
             continue
-        paths = (os.path.abspath(base / name) for base in (place.parent, folder.root))
-        path = next(filter(os.path.isfile, paths), None)
+        path = next(filter(os.path.isfile, (os.path.join(base, name) for base in (place.parent, folder.root))), None)
         if path is not None:
-            below = os.path.relpath(path, os.path.abspath(folder.root)).replace(os.sep, "/")
-            yield path if below.startswith("..") else below
+            yield folder.below(path)
         elif found := folder.finder.find(name):
             yield found[0]
         else:
