@@ -104,7 +104,7 @@ def _name_coco_folder(root: str) -> list[str]:
     return [
         f"The environment variable COCO_FOLDER names it{'' if is_set else ', and is not set'}:",
         "    export COCO_FOLDER=/path/to/data",
-        "From another form, such as YOLO, Pascal VOC, or what Roboflow, CVAT and Label Studio export, it is made by:",
+        "To write this form from another (YOLO, Pascal VOC, an export of Roboflow, CVAT or Label Studio):",
         f"    python tools/import_dataset.py {source} {source}_coco && export COCO_FOLDER={source}_coco",
     ]
 

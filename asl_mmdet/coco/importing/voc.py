@@ -30,7 +30,7 @@ def signs(folder: Folder) -> str:
 def read(folder: Folder) -> dict[str, Content]:
     """The contents by split; '' is that of images without one.
 
-    supervision parses the objects, one at a time: an object that it refuses is noted and the others are read. Its
+    supervision parses the objects; one that it refuses is noted, and the others are read. Its
     ``DetectionDataset.from_pascal_voc`` would stop at the first one, does not read ``difficult``, and goes by the
     images of a folder, so that a file without an image is left out.
 

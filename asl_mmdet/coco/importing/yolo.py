@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import yaml
 
 from asl_mmdet.coco.importing.folder import (
@@ -40,7 +39,7 @@ def signs(folder: Folder) -> str:
 def read(folder: Folder) -> dict[str, Content]:
     """The contents by split; '' is that of images without one.
 
-    supervision parses the lines, one at a time: a line that it refuses is noted and the others are read. Its
+    supervision parses the lines; one that it refuses is noted, and the others are read. Its
     ``DetectionDataset.from_yolo`` would stop at the first one, read no lists of images and no folders of folders,
     leave out label files without an image, and keep a mask of the whole image for every polygon.
 
@@ -200,20 +199,29 @@ class _Labels:
             self.folder.notes.add("images without a label file, taken as images without an object", image)
             return
         self.read_files.add(label)
-        for number, line in enumerate(self.folder.text(label).splitlines(), 1):
-            if not line.strip():
-                continue
-            where = f"{label}:{number}"
-            try:
-                found = self.parse([self._as_box(line, where)], size, with_masks=False)
-            except ValueError as error:
-                self.folder.notes.add("lines that cannot be read, left out", f"{where}: {error}")
-                continue
-            category = int(np.asarray(found.class_id)[0])
+        numbered = enumerate(self.folder.text(label).splitlines(), 1)
+        lines = [(f"{label}:{number}", line) for number, line in numbered if line.strip()]
+        for where, category, corners in self._parse(
+            [(where, self._as_box(line, where)) for where, line in lines], size
+        ):
             if category in self.ids:
-                add_box(content, image_id, self.ids[category], found.xyxy[0])
+                add_box(content, image_id, self.ids[category], corners)
             else:
                 self.unknown[category].append(where)
+
+    def _parse(self, lines: list[tuple[str, str]], size: tuple[int, int]) -> Iterator[tuple[str, int, Any]]:
+        """Where each box is, its class and corners; where one of the lines cannot be read, each is tried alone."""
+        try:
+            found: Any = self.parse([line for _, line in lines], size, with_masks=False)
+        except ValueError as error:
+            if len(lines) == 1:
+                self.folder.notes.add("lines that cannot be read, left out", f"{lines[0][0]}: {error}")
+            else:
+                for one in lines:
+                    yield from self._parse([one], size)
+            return
+        if lines:
+            yield from zip((where for where, _ in lines), map(int, found.class_id), found.xyxy, strict=True)
 
     def _as_box(self, line: str, where: str) -> str:
         """A line without what is no box, which is noted."""
