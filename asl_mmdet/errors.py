@@ -1,4 +1,4 @@
-"""The error for what a user can mend."""
+"""The error for what a user can mend, and what often is in a file's place."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,18 @@ class UserError(ValueError):
 
     The commands show this message alone. Any other error is a defect of this project, and keeps its stack trace.
     """
+
+
+def stand_in(content: bytes) -> str:
+    """What is there instead of a file that was not fetched, and the way out; empty if it is something else.
+
+    Example:
+        >>> stand_in(b"version https://git-lfs.github.com/spec/v1")
+        'it is a pointer of Git LFS and not the file itself: `git lfs pull` fetches it'
+    """
+    start = content[:200].lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS and not the file itself: `git lfs pull` fetches it"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "it is a web page and not the file itself: download it again"
+    return ""

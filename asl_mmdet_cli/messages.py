@@ -34,6 +34,7 @@ def tell(message: str) -> None:
 
 def need_config(path: str | Path) -> None:
     """End with a message if there is no such config."""
+    _need_no_folder(path, "config")
     if not Path(path).is_file():
         fail(f"there is no config {path}. This project's are in configs/, for example configs/atss_r50_asl.py")
 
@@ -42,6 +43,7 @@ def need_checkpoint(path: str | Path) -> None:
     """End with a message if there is no such checkpoint; an address is not looked at."""
     if "://" in str(path) or Path(path).is_file():
         return
+    _need_no_folder(path, "checkpoint", "*.pth")
     nearby = sorted(str(file) for file in Path(path).parent.glob("*.pth"))
     fail(
         f"there is no checkpoint {path}. " + (f"In that folder are {', '.join(nearby)}" if nearby else "Check the path")
@@ -50,12 +52,24 @@ def need_checkpoint(path: str | Path) -> None:
 
 def need_file(path: str | Path | None, what: str) -> None:
     """End with a message if a file is named that does not exist."""
-    if path is not None and not Path(path).is_file():
+    if path is None:
+        return
+    _need_no_folder(path, what)
+    if not Path(path).is_file():
         fail(f"there is no {what} {path}. Check the path")
+
+
+def _need_no_folder(path: str | Path, what: str, pattern: str = "") -> None:
+    """End with a message if a folder is named where a file is needed."""
+    if Path(path).is_dir():
+        found = sorted(str(file) for file in Path(path).glob(pattern)) if pattern else []
+        fail(f"{path} is a folder: name the {what} in it{': ' * bool(found)}{', '.join(found)}")
 
 
 def need_folder(path: str | Path, what: str) -> None:
     """End with a message if there is no such folder."""
+    if Path(path).is_file():
+        fail(f"{path} is a file: name the {what}")
     if not Path(path).is_dir():
         fail(f"there is no {what} {path}. Check the path")
 

@@ -18,6 +18,7 @@ from asl_mmdet.config.tree import (
     find_datasets,
     find_typed_blocks,
     get_key,
+    incomplete_parts,
     keys_of_version_2,
     shown_type,
     type_name,
@@ -108,6 +109,12 @@ def _other_names(cfg: Config) -> Iterator[str]:
             or (type_scope(kind) or cfg.get("default_scope")) == "mmpretrain"
         ):
             yield f"{key}.type={shown_type(kind)} with {init_cfg['checkpoint']}"
+
+
+def _incomplete(cfg: Config) -> list[str]:
+    """Where it is the config of a run, not of data alone."""
+    is_run = {"train_cfg", "optim_wrapper", "val_cfg", "test_cfg"} & cfg.keys()
+    return incomplete_parts(cfg) if is_run else []
 
 
 class LossBlock(NamedTuple):
@@ -295,6 +302,14 @@ CONFIG_RULES: list[Rule[Config]] = [
         "Labels and scores do not fit.",
         "",
         _other_number_of_things,
+    ),
+    Rule(
+        "C110",
+        "error",
+        "half of a training, of a validation or of a test",
+        "MMEngine takes all of the three keys or none.",
+        "Write what is missing, or take the others out.",
+        _incomplete,
     ),
 ]
 NAME_RULES: list[Rule[LossBlock]] = [

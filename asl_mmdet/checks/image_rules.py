@@ -7,6 +7,7 @@ from asl_mmdet.checks.finding import FAILS, Rule
 from asl_mmdet.coco.annotation_file import CocoSet, Size
 from asl_mmdet.coco.format import is_id
 from asl_mmdet.coco.image_files import ImageFile, Loading
+from asl_mmdet.errors import stand_in
 
 
 class AnnotatedImage(ImageFile):
@@ -135,7 +136,7 @@ PIXEL_RULES: list[Rule[AnnotatedImage]] = [
         "image cannot be decoded",
         "Training fails when it reads the image.",
         "Copy it again, convert it to PNG, or remove its entry.",
-        lambda image: (image.path,) if image.pixels is None else (),
+        lambda image: (": ".join(filter(None, (image.path, stand_in(image.content)))),) if image.pixels is None else (),
     ),
     Rule(
         "D313",

@@ -123,15 +123,7 @@ FILE_RULES: list[Rule[AnnotationFile]] = [
         _other_format,
     ),
 ]
-SET_RULES: list[Rule[CocoSet]] = [
-    Rule(
-        "D104",
-        "error",
-        "empty list in the annotation file",
-        "There is nothing to train on.",
-        "Check how the file was exported.",
-        lambda coco: [name for name in ("images", "categories") if not getattr(coco, name)],
-    ),
+ID_RULES: list[Rule[CocoSet]] = [
     Rule(
         "D201",
         "error",
@@ -147,6 +139,48 @@ SET_RULES: list[Rule[CocoSet]] = [
         BAD_ID,
         lambda coco: RENUMBER.format(coco.path),
         lambda coco: _without_id(coco.categories),
+    ),
+    Rule(
+        "D301",
+        "error",
+        "duplicate image id",
+        "The boxes of both images are drawn on one of them.",
+        "Give every image its own id.",
+        lambda coco: _repeated(coco.images),
+    ),
+    Rule(
+        "D302",
+        "error",
+        "image id is missing or not a whole number",
+        BAD_ID,
+        lambda coco: RENUMBER.format(coco.path),
+        lambda coco: _without_id(coco.images),
+    ),
+    Rule(
+        "D401",
+        "error",
+        "duplicate annotation id",
+        "MMDetection refuses the file.",
+        "Renumber the annotations.",
+        lambda coco: _repeated(coco.annotations),
+    ),
+    Rule(
+        "D402",
+        "error",
+        "annotation id is missing or not a whole number",
+        BAD_ID,
+        lambda coco: RENUMBER.format(coco.path),
+        lambda coco: _without_id(coco.annotations),
+    ),
+]
+SET_RULES: list[Rule[CocoSet]] = [
+    Rule(
+        "D104",
+        "error",
+        "empty list in the annotation file",
+        "There is nothing to train on.",
+        "Check how the file was exported.",
+        lambda coco: [name for name in ("images", "categories") if not getattr(coco, name)],
     ),
     Rule(
         "D204",
@@ -214,22 +248,6 @@ SET_RULES: list[Rule[CocoSet]] = [
         _unlabelled_boxes,
     ),
     Rule(
-        "D301",
-        "error",
-        "duplicate image id",
-        "The boxes of both images are drawn on one of them.",
-        "Give every image its own id.",
-        lambda coco: _repeated(coco.images),
-    ),
-    Rule(
-        "D302",
-        "error",
-        "image id is missing or not a whole number",
-        BAD_ID,
-        lambda coco: RENUMBER.format(coco.path),
-        lambda coco: _without_id(coco.images),
-    ),
-    Rule(
         "D303",
         "error",
         "image without a file_name",
@@ -254,22 +272,6 @@ SET_RULES: list[Rule[CocoSet]] = [
         "Each of its entries has only a part of the boxes.",
         "Merge the entries.",
         lambda coco: _more_than_once(coco.image_paths.values()),
-    ),
-    Rule(
-        "D401",
-        "error",
-        "duplicate annotation id",
-        "MMDetection refuses the file.",
-        "Renumber the annotations.",
-        lambda coco: _repeated(coco.annotations),
-    ),
-    Rule(
-        "D402",
-        "error",
-        "annotation id is missing or not a whole number",
-        BAD_ID,
-        lambda coco: RENUMBER.format(coco.path),
-        lambda coco: _without_id(coco.annotations),
     ),
 ]
 FORM_RULES: list[Rule[BoxForm]] = [

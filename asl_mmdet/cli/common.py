@@ -18,7 +18,7 @@ from asl_mmdet.checks import Finding, check_datasets, preflight
 from asl_mmdet.checks.finding import without
 from asl_mmdet.compat import patches
 from asl_mmdet.compat.stack import DISTRIBUTIONS, not_found
-from asl_mmdet.config.tree import find_type, require
+from asl_mmdet.config.tree import find_type, incomplete_parts, require
 from asl_mmdet.errors import UserError
 from asl_mmdet_cli.messages import fail, is_first_process, need_config, tell
 
@@ -37,9 +37,10 @@ def load_config(args: argparse.Namespace, *keys: str) -> Config:
     """Read the config and lay the common options over it; end with a message if it lacks one of the keys."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     need_config(args.config)
+    options = read_options(args.cfg_options or [])
     try:
         cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(read_options(args.cfg_options or []))
+        cfg.merge_from_dict(options)
     except Exception as error:  # a config is a program: anything can come out of it
         fail(f"the config {args.config} cannot be read: {_with_causes(error)}")
     try:
@@ -53,9 +54,17 @@ def load_config(args: argparse.Namespace, *keys: str) -> Config:
 
 def read_options(options: Sequence[str]) -> dict[str, Any]:
     """The values of ``--cfg-options``, as MMEngine reads them."""
-    read = argparse.Namespace()
-    DictAction([], "options", nargs="+")(argparse.ArgumentParser(), read, options)
-    return dict(read.options)
+    read: dict[str, Any] = {}
+    for option in options:
+        one = argparse.Namespace()
+        try:
+            DictAction([], "options", nargs="+")(argparse.ArgumentParser(), one, [option])
+        except (ValueError, RecursionError, AssertionError) as error:
+            fail(
+                f"--cfg-options {option!r} cannot be read: write a number, a text, or a list or tuple of them ({error})"
+            )
+        read |= one.options
+    return read
 
 
 def _with_causes(error: BaseException) -> str:
@@ -66,8 +75,15 @@ def _with_causes(error: BaseException) -> str:
     return "\n  and then ".join(f"{type(one).__name__}: {one}" for one in reversed(chain))
 
 
+def need_whole_parts(cfg: Config) -> None:
+    """End with a message if MMEngine's runner cannot be built because the config has half of a part."""
+    if parts := incomplete_parts(cfg):
+        fail(f"the config has {', and '.join(parts)}: write what is missing, or take the others out")
+
+
 def build_runner(cfg: Config) -> Runner:
     """MMEngine's runner, or the one that the config names."""
+    need_whole_parts(cfg)
     patches.SAFE_LOADER.apply()
     if cfg.launcher == "pytorch" and get_device() == "cpu":  # MMEngine's launcher would give every process a GPU
         torch.distributed.init_process_group("gloo")

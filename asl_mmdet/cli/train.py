@@ -15,6 +15,7 @@ from asl_mmdet.cli.common import (
     fail,
     is_first_process,
     load_config,
+    need_whole_parts,
     prepare_start,
     stop_on,
     tell,
@@ -26,6 +27,7 @@ from asl_mmdet.runs.pictures import plain_text
 def main(args: argparse.Namespace) -> None:
     """Parse the options, check what can be checked now, and hand over to MMEngine's runner."""
     cfg = load_config(args, "model", "train_dataloader", "train_cfg", "optim_wrapper")
+    need_whole_parts(cfg)
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.loss_scale = "dynamic"

@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from asl_mmdet.benchmark import Plan, run_plan
-from asl_mmdet.cli.common import check_data, fail, load_config, need, tell
+from asl_mmdet.cli.common import check_data, fail, load_config, need, need_whole_parts, tell
 from asl_mmdet.coco.format import read_json
 from asl_mmdet.config.task import loss_node, task_of
 from asl_mmdet.config.tree import find_datasets
@@ -26,6 +26,7 @@ def main(args: argparse.Namespace) -> None:
     """Split the training set, try losses, and write what was found."""
     need("optuna")
     cfg = load_config(args, "model", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg")
+    need_whole_parts(cfg)
     out = args.out or Path("work_dirs") / "tune" / Path(args.config).stem
     trainer = Trainer(out / "base.py", out / "trials", tuple(args.seeds))
     try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asl_mmdet.errors import UserError
+from asl_mmdet.errors import UserError, stand_in
 
 TO_UTF8 = "Save it as UTF-8 without a byte order mark: python tools/fix_annotations.py {} OUT.json does."
 RENUMBER = "python tools/fix_annotations.py {} OUT.json renumbers them."
@@ -45,8 +45,8 @@ def parse_json(content: bytes) -> Any:
             raise UserError(f"it is compressed ({kind}): unpack it first")
     try:
         return json.loads(content)
-    except ValueError as error:  # of JSON or of the encoding
-        raise UserError(str(error)) from error
+    except (ValueError, RecursionError) as error:  # of JSON or of the encoding
+        raise UserError(stand_in(content) or str(error)) from error
 
 
 def foreign_encoding(content: bytes) -> str:

@@ -5,6 +5,7 @@ import os
 import re
 import warnings
 from collections import Counter, OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -17,7 +18,7 @@ from mmengine.utils import digit_version
 from torch import nn
 
 from asl_mmdet.compat.restricted_pickle import restricted_pickle
-from asl_mmdet.errors import UserError
+from asl_mmdet.errors import UserError, stand_in
 
 # MMEngine's checkpoints name these methods, in the log's buffers and in the one-cycle schedule. Its own loader allows
 # getattr as a whole, with which a file reaches any code, and where that is not enough it loads the file unchecked.
@@ -111,21 +112,28 @@ def load_checkpoint(path: str, map_location: Any = "cpu", keep: bool = False) ->
 def _read(path: str, map_location: Any) -> dict[str, Any]:
     try:
         checkpoint = _load(path, map_location)
-    except UnpicklingError as error:
-        wanted = re.search(r"(?:GLOBAL|global) (\S+)|it asks for (.+)", str(error))
-        if wanted is None:
-            raise UserError(f"{path} is not a checkpoint that torch can read: {_first_line(error)}") from error
-        raise UserError(
-            f"{path} is refused: it holds not only weights but also code ({wanted[1] or wanted[2]}), which runs when "
-            "it is loaded. If you trust who made it, take the weights out: "
-            f"torch.save({{'state_dict': torch.load({path!r}, weights_only=False)['state_dict']}}, 'weights.pth')"
-        ) from error
     except Exception as error:  # torch raises many types for a file that is truncated or something else
-        reason = f"{type(error).__name__}: {_first_line(error)}"
-        raise UserError(f"{path} is truncated, or not a checkpoint ({reason})") from error
+        raise UserError(_why_not(path, error)) from error
     if not isinstance(checkpoint, dict):
         raise UserError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")
     return checkpoint
+
+
+def _why_not(path: str, error: Exception) -> str:
+    """In words why a file could not be read."""
+    with suppress(OSError), open(path, "rb") as file:
+        if instead := stand_in(file.read(200)):
+            return f"{path} is not a checkpoint: {instead}"
+    if not isinstance(error, UnpicklingError):
+        return f"{path} is truncated, or not a checkpoint ({type(error).__name__}: {_first_line(error)})"
+    wanted = re.search(r"(?:GLOBAL|global) (\S+)|it asks for (.+)", str(error))
+    if wanted is None:
+        return f"{path} is not a checkpoint that torch can read: {_first_line(error)}"
+    return (
+        f"{path} is refused: it holds not only weights but also code ({wanted[1] or wanted[2]}), which runs when it is "
+        "loaded. If you trust who made it, take the weights out: "
+        f"torch.save({{'state_dict': torch.load({path!r}, weights_only=False)['state_dict']}}, 'weights.pth')"
+    )
 
 
 def _load(path: str, map_location: Any) -> Any:
@@ -150,11 +158,14 @@ def _first_line(error: Exception) -> str:
 def weights_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The weights in a checkpoint, by the names that they have in the model itself.
 
-    They are below ``state_dict``, ``model`` or ``model_state_dict``, or are all there is. What DistributedDataParallel,
-    ``torch.compile`` and the like put before or into the names is left out.
+    They are below ``state_dict``, ``model`` or ``model_state_dict``, or two of them, or are all there is. What
+    DistributedDataParallel, ``torch.compile`` and the like put before or into the names is left out.
     """
-    state: Any = next((found for key in _STATES if isinstance(found := checkpoint.get(key), dict)), checkpoint)
-    weights = OrderedDict((_WRAPPERS.sub("", name), value) for name, value in state.items())
+    state: Any = checkpoint
+    while inner := next((found for key in _STATES if isinstance(found := state.get(key), dict)), None):
+        state = inner
+    named = [(name, value) for name, value in state.items() if isinstance(name, str)]
+    weights = OrderedDict((_WRAPPERS.sub("", name), value) for name, value in named)
     if metadata := getattr(state, "_metadata", None):  # versions of modules, by which PyTorch reads older ones
         weights._metadata = OrderedDict(  # type: ignore[attr-defined]
             (_WRAPPERS.sub("", f"{name}.")[:-1], value) for name, value in metadata.items()
@@ -172,8 +183,8 @@ def load_weights(model: nn.Module, weights: dict[str, Any]) -> list[str]:
         missing = model.load_state_dict(weights, strict=False).missing_keys
     except RuntimeError as error:
         found = list(_OTHER_SHAPE.finditer(str(error)))
-        if not found:
-            raise
+        if not found:  # something that is no tensor
+            return [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
         return [f"{one[1]} ({one[3]}): ({one[2]}) there" for one in found]
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in model.state_dict().items()}
     return [f"{name} {shapes.get(name, '')}: missing" for name in missing if not name.endswith("num_batches_tracked")]

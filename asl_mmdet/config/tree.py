@@ -51,6 +51,24 @@ def require(cfg: Config, *keys: str) -> None:
         raise UserError(f"{cfg.filename} has no {' and no '.join(missing)}: write it, or a _base_ that has it")
 
 
+_PARTS = (
+    ("train_dataloader", "train_cfg", "optim_wrapper"),
+    ("val_dataloader", "val_cfg", "val_evaluator"),
+    ("test_dataloader", "test_cfg", "test_evaluator"),
+)
+
+
+def incomplete_parts(cfg: Config) -> list[str]:
+    """In words the parts of a run that a config has half: MMEngine's runner takes all keys of one or none."""
+    found = []
+    for part in _PARTS:
+        missing = [key for key in part if cfg.get(key) is None]  # test_cfg=dict() is one
+        if missing and len(missing) < len(part):
+            there = " and ".join(key for key in part if key not in missing)
+            found.append(f"{there} without {' and '.join(missing)}")
+    return found
+
+
 def keys_of_version_2(cfg: Config) -> list[str]:
     """The keys of a config that MMDetection 2 read and MMDetection 3 does not."""
     data = cfg.get("data")

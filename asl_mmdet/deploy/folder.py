@@ -19,7 +19,7 @@ from asl_mmdet.coco.format import file_of, is_id, read_json
 from asl_mmdet.coco.image_files import DARK, SUFFIXES, ImageFile, Loading, opens_with_pillow
 from asl_mmdet.config.tree import type_name
 from asl_mmdet.deploy.detector import Detector
-from asl_mmdet.errors import UserError
+from asl_mmdet.errors import UserError, stand_in
 
 # Folders that systems and programs make: of a Mac's archives, of Synology's thumbnails, of Windows' deleted files.
 SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
@@ -119,7 +119,7 @@ class ImageFolder(BaseDetDataset):
             if file.pixels is not None:
                 return Failed(name, _first_line(error))
         if not opens_with_pillow(file.content):
-            return Failed(name, "cannot be decoded")
+            return Failed(name, stand_in(file.content) or "cannot be decoded")
         try:
             return self._prepared(self._by_pillow, index, file)
         except Exception as error:

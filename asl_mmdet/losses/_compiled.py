@@ -11,7 +11,7 @@ from torch import Tensor
 from asl_mmdet.losses._device import is_cpu
 from asl_mmdet.losses._eager import Positives, has_object, is_positive
 from asl_mmdet.losses._elementwise import PER_CLASS, ASLParams, LossAndGrad, negative_loss, soft_label_loss
-from asl_mmdet.losses._validation import check_index_range
+from asl_mmdet.losses._validation import check_index_range, check_labels
 
 _MOST_FUNCTIONS = 32  # compiled ones that are kept: a set of parameters has one or two
 
@@ -70,6 +70,8 @@ def fused(
     if labels.dim() == 1:
         check_index_range(z, labels, z.shape[1], look=is_cpu(z))
         positives = Positives.find(z, labels, weight, params, want_grad) if is_cpu(z) else None
+    elif is_cpu(z):
+        check_labels(labels)
     values = {name: v for name in PER_CLASS if isinstance(v := getattr(params, name), Tensor)}
     constant: dict[str, Any] = dict.fromkeys(values, 0.0)
     function = _compiled(params._replace(**constant), want_grad, reduce, positives is not None, tuple(values))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asl_mmdet.losses._elementwise import ASLParams, LossAndGrad, negative_loss, soft_label_loss
 from asl_mmdet.losses._threads import map_chunks, on_one_thread, threads_for
-from asl_mmdet.losses._validation import check_index_range
+from asl_mmdet.losses._validation import check_index_range, check_labels
 
 _SMALL = 2**14  # labels of the logits' shape so few that finding the positives costs more than it saves
 
@@ -63,22 +63,30 @@ class Positives(NamedTuple):
     def find(
         cls, z: Tensor, labels: Tensor, weight: Tensor | None, params: ASLParams, want_grad: bool, threads: int = 1
     ) -> "Positives | None":
-        """None where labels of the logits' shape are few, or too many of them are not 0."""
+        """None where labels of the logits' shape are few, or too many of them are not 0.
+
+        Raises:
+            ValueError: If one of these is outside [0, 1].
+        """
         y: Tensor | float = 1.0
         if labels.dim() == 1:
             rows = (labels < z.shape[1]).nonzero().squeeze(1)
             columns = labels[rows].long()
         elif labels.numel() < _SMALL:
+            check_labels(labels)
             return None
         else:
             parts = torch.split(labels, _rows_of_chunk(labels, Eager.on(labels.device)))
             found = map_chunks(threads, lambda number: parts[number].nonzero(), len(parts))
             if sum(map(len, found)) > labels.numel() // 4:
+                map_chunks(threads, lambda number: check_labels(parts[number]), len(parts))
                 return None
             starts = itertools.accumulate(map(len, parts), initial=0)
             rows = torch.cat([places[:, 0] + start for places, start in zip(found, starts, strict=False)])
             columns = torch.cat([places[:, 1] for places in found])
-            y = labels[rows, columns].to(z.dtype)
+            y = labels[rows, columns]
+            check_labels(y)
+            y = y.to(z.dtype)
         own_weight = 1.0 if weight is None else weight.expand_as(z)[rows, columns]
         own = soft_label_loss(z[rows, columns], y, own_weight, params.of_columns(columns), want_grad)
         return cls(rows, columns, *own)

@@ -10,6 +10,7 @@ from asl_mmdet.losses._device import is_cpu
 
 REDUCTIONS = ("none", "mean", "sum")
 IMPLS = ("auto", "eager", "compile")
+_ROUNDING = 2**-7  # bfloat16's at 1: what a label mixed of others may be beyond [0, 1]
 
 # Arguments of a class. ----------------------------------------------------------------------------------------------
 
@@ -107,6 +108,18 @@ def check_index_range(pred: Tensor, target: Tensor, highest: int, look: bool) ->
             f"target holds the class index {low if low < 0 else high}; for logits of shape {tuple(pred.shape)} it "
             f"must be in 0..{highest}, the last one being background in a detector (mark ignored ones by weight 0)"
         )
+
+
+def check_labels(labels: Tensor) -> None:
+    """Labels of the logits' shape in [0, 1]; to be called where looking costs nothing."""
+    if labels.dtype == torch.bool or not labels.numel():
+        return
+    for value in labels.aminmax():
+        if not -_ROUNDING <= value.item() <= 1 + _ROUNDING:  # NaN is not in it
+            raise ValueError(
+                f"target of the logits' shape holds {value.item():g}; a label must be in [0, 1] (mark unknown ones by "
+                "weight 0)"
+            )
 
 
 # The common form. ---------------------------------------------------------------------------------------------------

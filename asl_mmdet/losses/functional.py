@@ -105,8 +105,9 @@ def asymmetric_loss(
 
     Raises:
         ValueError: If a parameter is outside its range, a shape does not fit, ``avg_factor`` comes with 'sum', the
-            reduction is unknown, or (on the CPU, where looking is free) a class index is outside 0..C. On an
-            accelerator a bad index is a device-side assertion.
+            reduction is unknown, or (on the CPU, where looking is free) a class index is outside 0..C or a label
+            outside [0, 1]. On an accelerator a bad index is a device-side assertion, and such a label is not seen
+            there: the loss means nothing.
         RuntimeError: Where the gradient is differentiated again.
 
     Example:

@@ -106,7 +106,10 @@ def choose(
     if not shrinkage >= 0:
         raise UserError(f"shrinkage={shrinkage:g}: use a number from 0")
     if not scored.is_tp.any():
-        raise UserError(f"none of the {len(scored.score)} scores is right: there is nothing to choose a threshold by")
+        raise UserError(
+            f"none of the {len(scored.score)} scores is right: there is nothing to choose a threshold by. Train the "
+            "model longer, or look whether it is that of these images and boxes"
+        )
     overall, truths = _overall(scored, objective), scored.truths()
     number = len(scored.classes)
     unshrunk = np.array([_own(scored.of_class(label), objective) if per_class else np.nan for label in range(number)])

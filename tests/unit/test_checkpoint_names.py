@@ -39,7 +39,9 @@ PLACES = {
     "state_dict": lambda state: dict(state_dict=state, meta=dict(epoch=1)),
     "model": lambda state: dict(model=state, epoch=1),
     "model_state_dict": lambda state: dict(model_state_dict=state, optimizer_state_dict={}),
+    "two places": lambda state: dict(model=dict(state_dict=state, step=3), epoch=1),
     "alone": lambda state: state,
+    "beside numbers": lambda state: {**state, 1: torch.zeros(1)},
 }
 
 
@@ -77,6 +79,30 @@ def test_what_is_missing_or_of_another_shape_is_said():
     assert load_weights(model_of(2), state) == ["head.bias (2,): missing"]
     state["head.weight"] = torch.zeros(3, 4)
     assert load_weights(model_of(2), state) == ["head.weight (2, 4): (3, 4) there"]
+    (said,) = load_weights(model_of(2), model_of(1).state_dict() | {"head.weight": "text"})
+    assert "head.weight" in said
+
+
+@pytest.mark.parametrize("content", [{}, dict(state_dict=None), dict(state_dict=[1]), {1: 2}, dict(state_dict={})])
+def test_checkpoint_without_weights_lacks_all(content, tmp_path):
+    torch.save(content, path := tmp_path / "a.pth")
+    (finding,) = preflight.check_checkpoint(str(path), model_of(1))
+    assert finding.code == "P205" and "body.0.weight" in str(finding)
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "`git lfs pull` fetches it"),
+        (b"\n<!DOCTYPE html><html>404</html>", "it is a web page"),
+        (b"words", "a.pth is not a checkpoint that torch can read"),
+        (b"", "a.pth is truncated, or not a checkpoint"),
+    ],
+)
+def test_what_is_there_instead_of_a_checkpoint_is_said(content, said, tmp_path):
+    (tmp_path / "a.pth").write_bytes(content)
+    (finding,) = preflight.check_checkpoint(str(tmp_path / "a.pth"))
+    assert finding.code == "P204" and said in str(finding)
 
 
 class Renamed(nn.Linear):

@@ -33,6 +33,8 @@ REFUSED = {
     "train": [("CONFIG --resume nowhere.pth", "there is no checkpoint nowhere.pth"), ("CONFIG --ignore D999", "D999")],
     "test": [
         ("CONFIG nowhere.pth", "there is no checkpoint nowhere.pth"),
+        ("CONFIG FOLDER", "folder.json is a folder: name the checkpoint in it"),
+        ("FOLDER FILE", "folder.json is a folder: name the config in it"),
         ("CONFIG FILE --thresholds nowhere.json", "there is no thresholds file nowhere.json"),
         ("CONFIG FILE --out predictions.csv", "must end in .pkl"),
         ("CONFIG FILE --cfg-options model", "'model' is not KEY=VALUE"),
@@ -60,6 +62,7 @@ REFUSED = {
     ],
     "predict": [
         ("CONFIG FILE nowhere --out new.json", "there is no folder of images nowhere"),
+        ("CONFIG FILE FILE --out new.json", "file.json is a file: name the folder of images"),
         ("CONFIG FILE FOLDER --out FILE", "exists: name another file, or overwrite it with --force"),
         ("CONFIG FILE FOLDER --out FILE --ids-of FILE --force", "is the file that is read"),
         ("CONFIG FILE FOLDER --out new.csv", "the file must end in .json"),
@@ -79,6 +82,7 @@ REFUSED = {
     ],
     "drop_boxes": [
         ("FILE --out FILE --force", "is the file that is read"),
+        ("FOLDER --out new.json", "folder.json is a folder: name the annotation file in it"),
         ("FILE --out new.json --rate 1.5", "use a number in [0, 1], not 1.5"),
         ("FILE --out FOLDER.json", "is a folder: name a file"),
     ],
@@ -318,6 +322,8 @@ def test_options_of_the_config_are_read_as_by_mmengine():
     read = read_options(args.cfg_options)
     assert read == {"a.b": 1, "c": ["x", "y"], "d": [(1, 2), (3, 4)], "e": None}
     assert read_options([]) == {}
+    with pytest.raises(SystemExit, match=r"--cfg-options 'a=\[dict\(b=1,c=2\)\]' cannot be read"):
+        read_options(["e=1", "a=[dict(b=1,c=2)]"])
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,21 @@ def test_what_a_user_can_mend_is_a_message(checkpoint):
     assert "nowhere.json" in message_of("audit_labels", CONFIG, checkpoint, *options)
 
 
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "`git lfs pull` fetches it"),
+        (b"\n<!DOCTYPE html><html>404</html>", "it is a web page"),
+        (b"[" * 100_000, "recursion"),
+    ],
+)
+def test_what_is_there_instead_of_json_is_said(content, said, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    for tool in ("drop_boxes", "fix_annotations"):
+        assert said in message_of(tool, path, tmp_path / "out.json")
+
+
 def test_user_error_is_a_value_error():
     assert issubclass(UserError, ValueError)  # who calls the functions may catch it as before
 

@@ -190,6 +190,37 @@ def test_what_a_command_needs_of_a_config_is_named(tool, missing, tmp_path):
     assert f"config.py has no {missing}" in message_of(tool, *arguments(tool, tmp_path))
 
 
+@pytest.mark.parametrize(
+    "left_out, words",
+    [
+        (("val_evaluator",), "val_dataloader and val_cfg without val_evaluator"),
+        (("val_cfg",), "val_dataloader and val_evaluator without val_cfg"),
+        (("test_dataloader",), "test_cfg and test_evaluator without test_dataloader"),
+        (("test_cfg", "test_evaluator"), "test_dataloader without test_cfg and test_evaluator"),
+        (("optim_wrapper",), "train_dataloader and train_cfg without optim_wrapper"),
+    ],
+)
+def test_half_of_a_part_of_a_run_is_named(left_out, words, data, tmp_path):
+    cfg = config_of(data)
+    for key in left_out:
+        cfg.pop(key)
+    (finding,) = check_config(cfg)
+    assert (finding.code, finding.severity, finding.examples) == ("C110", "error", (words,))
+    with pytest.raises(SystemExit, match=words):  # as every command that tests
+        common.build_runner(cfg)
+    if "optim_wrapper" not in left_out:  # which training asks for by itself
+        cfg.dump(tmp_path / "config.py")
+        assert words in message_of("train", *arguments("train", tmp_path))
+
+
+def test_a_run_without_validation_and_test_is_whole(data):
+    cfg = config_of(data)
+    for split in ("val", "test"):
+        for key in ("dataloader", "evaluator", "cfg"):
+            cfg.pop(f"{split}_{key}")
+    assert check_config(cfg) == []
+
+
 def test_old_key_beside_new_ones_is_a_warning(data):
     cfg = config_of(data)
     cfg.lr_config = dict(policy="step")
