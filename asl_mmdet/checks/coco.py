@@ -168,19 +168,14 @@ def _check_box(annotation: Annotation, findings: Findings, form: BoxForm, reads_
 
 
 def _check_images(coco: CocoSet, findings: Findings, read_images: bool) -> None:
-    listed: dict[str, set[str]] = {}
     finder = FileFinder(coco.folder)
     pipeline = coco.dataset.get("pipeline")
     loading, resize, filtered = Loading.of(pipeline), left_by(pipeline), set(left_out(coco))
     for number, path in coco.image_paths.items():
-        folder, name = os.path.split(path)
-        if folder not in listed:  # one listing of a folder instead of a question for every file
-            listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
         say_where = partial(_where_else, coco, finder, path)
-        exists = name in listed[folder] or os.path.isfile(path)  # some file systems take other letters for the same
         size = coco.sizes.get(number)
         left = None if size is None or path in filtered else resize(size)
-        image = AnnotatedImage(path, loading, exists, size, left, say_where)
+        image = AnnotatedImage(path, loading, finder.has(path), size, left, say_where)
         if not findings.apply_first(IMAGE_RULES, image) and read_images:
             findings.apply_first(PIXEL_RULES, image)
 

@@ -14,7 +14,7 @@ _LABEL_STUDIO = re.compile(r"[0-9a-f]{4,8}-(.+)")  # what it puts before the nam
 
 
 class FileFinder:
-    """The files below a folder; they are listed when they are first looked for.
+    """The files of folders, which are listed when they are first looked for.
 
     Args:
         folder: The folder that ``file_name`` starts from.
@@ -22,6 +22,14 @@ class FileFinder:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder or "."
+        self._listed: dict[str, set[str]] = {}
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file; a folder is listed once, instead of a question for every file in it."""
+        folder, name = os.path.split(path)
+        if folder not in self._listed:
+            self._listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        return name in self._listed[folder] or os.path.isfile(path)  # file systems may take other letters for the same
 
     def find(self, name: str) -> tuple[str, str] | None:
         """The path of a file below the folder that a name may mean, and what the name has otherwise; None without one.

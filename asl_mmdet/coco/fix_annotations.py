@@ -109,7 +109,7 @@ def _find_files(images: list[Entry], folder: str, changes: Counter[str]) -> None
     finder = FileFinder(folder)
     for image in images:
         name = image.get("file_name")
-        if isinstance(name, str) and not os.path.isfile(os.path.join(folder, name)):
+        if isinstance(name, str) and not finder.has(os.path.join(folder, name)):
             found = finder.find(name)
             changes["file names" if found else "file names whose file was not found, left as they are"] += 1
             image["file_name"] = found[0] if found else name
