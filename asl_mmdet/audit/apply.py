@@ -1,5 +1,6 @@
-"""Missing labels that were found, added to an annotation file."""
+"""What was found, applied to an annotation file."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ from mmengine.config import Config
 
 from asl_mmdet.audit.files import Row
 from asl_mmdet.audit.findings import REGION_SHARE, Limits
-from asl_mmdet.audit.labels import Labels
+from asl_mmdet.audit.labels import Image, Labels
 from asl_mmdet.coco.boxes import corners, overlaps
 from asl_mmdet.config.tree import find_typed_blocks, type_name
 from asl_mmdet.errors import UserError
@@ -15,17 +16,29 @@ from asl_mmdet.errors import UserError
 SOURCE = "audit_labels"
 
 
-def is_there(row: Row, labels: Labels) -> bool:
-    """Whether the annotations have by now what was missing when they were audited.
+def is_done(row: Row, labels: Labels) -> bool:
+    """Whether the annotations are by now as the finding would have them, or the annotation is another one.
 
-    That is a box of any trained class with an IoU as of a box that is not missing, a region to ignore with more than
-    half of it inside, or the tag. So findings that were applied, or that somebody annotated since, are not added again.
+    A missing object has a box of any trained class with an IoU as of a box that is not missing, a region to ignore with
+    more than half of it inside, or the tag. Another finding is done where its annotation is gone, has another class
+    than the audit saw, or has the box. So nothing is applied twice, nor against what somebody did since.
 
     Args:
-        row: A finding of the kind ``missing``.
+        row: A finding.
         labels: The annotations.
     """
     image = labels.images[row["image_id"]]
+    if row["kind"] == "missing":
+        return _is_there(row, image, labels)
+    if "bbox" not in row:
+        return not labels.tags_of(image)[labels.index[row["category_id"]]]
+    given = next((a for a in image.annotations if a["id"] == row.get("annotation_id")), None)
+    if given is None or labels.names.get(given["category_id"]) != row.get("annotated_category"):
+        return True
+    return row["kind"] == "badly_located" and given["bbox"] == row["bbox"]
+
+
+def _is_there(row: Row, image: Image, labels: Labels) -> bool:
     if "bbox" not in row:
         return bool(labels.tags_of(image)[labels.index[row["category_id"]]])
     box = corners([row["bbox"]])
@@ -34,39 +47,78 @@ def is_there(row: Row, labels: Labels) -> bool:
     return bool(is_annotated or overlaps(box, ignored, is_region=True).max(initial=0) > REGION_SHARE)
 
 
-def best_missing(rows: list[Row]) -> list[Row]:
-    """The findings of missing labels, each object by its best class."""
-    return [row for row in rows if row["kind"] == "missing" and not row.get("alternative")]
+def accepted(rows: list[Row]) -> list[Row]:
+    """The findings to apply: those that a person accepted, and missing labels that nobody decided on the page.
+
+    A row of ``reviewed.json`` has a ``decision``. A row of ``findings.json`` has none: a missing label is taken, each
+    object by its best class, and other kinds are not, since an annotation is changed by a person alone.
+    """
+    best = [row for row in rows if not row.get("alternative")]
+    return [row for row in best if row.get("decision", "accepted" if row["kind"] == "missing" else "") == "accepted"]
 
 
-def add_missing(coco: dict[str, Any], rows: list[Row], min_score: float, as_ignore: bool = False) -> dict[str, Any]:
-    """A copy of a COCO-format content with missing labels added, each object by its best class.
+def apply_findings(coco: dict[str, Any], rows: list[Row], min_score: float, as_ignore: bool = False) -> dict[str, Any]:
+    """A copy of a COCO-format content with findings applied: those of :func:`accepted` from a score on.
 
-    A new annotation has the next free id, ``source='audit_labels'``, ``score``, and for a box ``area`` (of the box)
-    and an empty ``segmentation``: nobody drew a mask. ``audit_labels`` of the content lists what was added each time.
+    A missing label is added, with the next free id, ``score``, and for a box ``area`` (of the box) and an empty
+    ``segmentation``: nobody drew a mask. An annotation of the wrong class gets the class of the finding, a badly
+    located one its box, and a spurious one is removed. ``source='audit_labels'`` marks what is new or changed, and
+    ``audit_labels`` of the content lists how many there were each time.
 
     Args:
         coco: The content of an annotation file; it is not changed.
-        rows: Findings; those of other kinds are passed over.
-        min_score: Findings of at least this score are added.
+        rows: Findings.
+        min_score: Findings of at least this score are applied.
         as_ignore: Add boxes with ``iscrowd=1``, as regions that nothing is known about.
 
     Raises:
         UserError: If ``min_score`` is not in [0, 1], or ``as_ignore`` is asked for labels without boxes.
     """
-    chosen = [row for row in best_missing(rows) if row["score"] >= min_score]
-    check_options(min_score, as_ignore and any("bbox" not in row for row in chosen))
+    chosen = [row for row in accepted(rows) if row["score"] >= min_score]
+    missing = [row for row in chosen if row["kind"] == "missing"]
+    check_options(min_score, as_ignore and any("bbox" not in row for row in missing))
     first = int(max([0, *(a["id"] for a in coco["annotations"])])) + 1
-    added = []
-    for number, row in enumerate(chosen, first):
-        annotation = dict(id=number, image_id=row["image_id"], category_id=row["category_id"], iscrowd=int(as_ignore))
-        if "bbox" in row:
-            annotation |= dict(bbox=row["bbox"], area=row["bbox"][2] * row["bbox"][3], segmentation=[])
-        added.append({**annotation, "source": SOURCE, "score": row["score"]})
-    record = dict(min_score=min_score, as_ignore=as_ignore, added=len(added))
+    kept, done = _changed(coco["annotations"], [row for row in chosen if row["kind"] != "missing"])
+    added = [_annotation(number, row, as_ignore) for number, row in enumerate(missing, first)]
+    record = dict(min_score=min_score, as_ignore=as_ignore, added=len(added), **done)
     earlier = coco.get(SOURCE) or []
     earlier = [earlier] if isinstance(earlier, dict) else earlier  # one record, as checkouts before 0.2.0 wrote it
-    return {**coco, "annotations": [*coco["annotations"], *added], SOURCE: [*earlier, record]}
+    return {**coco, "annotations": [*kept, *added], SOURCE: [*earlier, record]}
+
+
+def _annotation(number: int, row: Row, as_ignore: bool) -> dict[str, Any]:
+    """The annotation of a missing label."""
+    new = dict(id=number, image_id=row["image_id"], category_id=row["category_id"], iscrowd=int(as_ignore))
+    return {**new, **_box_of(row), "source": SOURCE, "score": row["score"]}
+
+
+def _box_of(row: Row) -> dict[str, Any]:
+    if "bbox" not in row:
+        return {}
+    return dict(bbox=row["bbox"], area=row["bbox"][2] * row["bbox"][3], segmentation=[])
+
+
+_DONE = dict(wrong_class="reclassified", badly_located="moved", spurious="removed")
+
+
+def _changed(annotations: list[dict[str, Any]], rows: list[Row]) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """The annotations as the findings have them, and how many were changed in which way."""
+    by_id = {(row["image_id"], row["annotation_id"]): row for row in rows if "bbox" in row}
+    by_tag = {(row["image_id"], row["category_id"]): row for row in rows if "bbox" not in row}  # it knows no id
+    kept: list[dict[str, Any]] = []
+    done: Counter[str] = Counter()
+    for given in annotations:
+        image = given["image_id"]
+        row = by_id.get((image, given["id"])) or by_tag.get((image, given["category_id"]))
+        if row is None:
+            kept.append(given)
+            continue
+        done[_DONE[row["kind"]]] += 1
+        if row["kind"] == "wrong_class":
+            kept.append({**given, "category_id": row["category_id"], "source": SOURCE, "score": row["score"]})
+        elif row["kind"] == "badly_located":
+            kept.append({**given, **_box_of(row), "source": SOURCE, "score": row["score"]})
+    return kept, done
 
 
 def check_options(min_score: float, ignores_tags: bool) -> None:

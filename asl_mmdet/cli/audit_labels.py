@@ -5,16 +5,17 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from asl_mmdet.audit.apply import (
     SOURCE,
-    add_missing,
+    accepted,
+    apply_findings,
     assigners_without_ignore,
-    best_missing,
     check_options,
-    is_there,
+    is_done,
     leaves_out_ignored_boxes,
 )
 from asl_mmdet.audit.files import Row, read_findings, row_of, write_findings
@@ -44,10 +45,10 @@ def main(args: argparse.Namespace) -> None:
         target = _target(args, out, labels)
         rows = _reviewed(args.findings, labels) if args.findings else audit(cfg, args, out, labels, limits)
         if target:
-            content = add_missing(labels.content, rows, args.apply, args.as_ignore)
+            content = apply_findings(labels.content, rows, args.apply, args.as_ignore)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(json.dumps(content), encoding="utf-8")
-            _say_added(target, content[SOURCE][-1]["added"], rows, args.apply)
+            _say_applied(target, content[SOURCE][-1], rows)
     except (UserError, BlockingIOError) as error:
         fail(str(error))
     if target and args.validation:
@@ -60,12 +61,15 @@ def main(args: argparse.Namespace) -> None:
         )
 
 
-def _say_added(target: Path, added: int, rows: list[Row], min_score: float) -> None:
-    """How many labels were added, and of how many; a warning where there are none."""
-    missing = [row["score"] for row in best_missing(rows)]
-    print(f"{target}: {added} labels added, of {len(missing)} findings of missing ones")
-    if missing and not added:
-        tell(f"warning: no finding reaches --apply {min_score}; the highest has {max(missing):.2f}")
+def _say_applied(target: Path, record: dict[str, Any], rows: list[Row]) -> None:
+    """How many labels were added, of how many, and what else was changed; a warning where no score is high enough."""
+    scores = [row["score"] for row in accepted(rows)]
+    missing = sum(row["kind"] == "missing" for row in accepted(rows))
+    changed = [f"{record[what]} {what}" for what in ("reclassified", "moved", "removed") if what in record]
+    added = f"{target}: {record['added']} labels added, of {missing} findings of missing ones"
+    print("; annotations ".join([added, *([", ".join(changed)] if changed else [])]))
+    if scores and not record["added"] and not changed:
+        tell(f"warning: no finding reaches --apply {record['min_score']}; the highest has {max(scores):.2f}")
 
 
 def _say_how_to_evaluate(cfg: Config, target: Path) -> None:
@@ -90,9 +94,9 @@ def _target(args: argparse.Namespace, out: Path, labels: Labels) -> Path | None:
 
 
 def _reviewed(path: Path, labels: Labels) -> list[Row]:
-    """The findings of an earlier audit, without those of missing labels that the annotations have by now."""
-    rows = read_findings(path, labels)
-    left = [row for row in rows if row["kind"] != "missing" or not is_there(row, labels)]
+    """The findings of an earlier audit that are to be applied, without those that the annotations agree with by now."""
+    rows = accepted(read_findings(path, labels))
+    left = [row for row in rows if not is_done(row, labels)]
     if len(left) < len(rows):
         tell(f"{path}: {len(rows) - len(left)} findings are passed over, {labels.path} has these labels by now")
     return left

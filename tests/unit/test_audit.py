@@ -3,17 +3,18 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from commands import call, message_of
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import add_missing, assigners_without_ignore, leaves_out_ignored_boxes
-from asl_mmdet.audit.files import read_findings
-from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
+from asl_mmdet.audit.apply import accepted, apply_findings, assigners_without_ignore, is_done, leaves_out_ignored_boxes
+from asl_mmdet.audit.files import read_findings, row_of
+from asl_mmdet.audit.findings import Boxes, Detection, LabelFinding, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds, split
-from asl_mmdet.audit.labels import Labels
+from asl_mmdet.audit.labels import Image, Labels
 from asl_mmdet.audit.page import chosen_for_page
 from asl_mmdet.audit.predict import PredictionFile
 from asl_mmdet.coco.shapes import make_shapes
@@ -59,19 +60,38 @@ def test_other_class_that_scores_higher_is_a_wrong_class():
     assert find([(*box, 4, 0.3), (*box, 2, 0.8)], [(*box, 2)]) == []
 
 
-def test_own_class_beside_an_annotation_is_badly_placed_unless_it_is_there_too():
+def test_own_class_beside_an_annotation_is_badly_located_unless_it_is_there_too():
     beside, there = (0, 0, 10, 14, 2, 0.8), (0, 0, 10, 10, 2, 0.5)
     (finding,) = find([(0, 0, 10, 20, 2, 0.8)], [(0, 0, 10, 10, 2)])
-    assert (finding.kind, finding.iou, finding.score) == ("badly_placed", 0.5, pytest.approx(0.4))
+    assert (finding.kind, finding.iou, finding.score) == ("badly_located", 0.5, pytest.approx(0.4))
     assert find([(0, 0, 10, 20, 2, 0.8), there], [(0, 0, 10, 10, 2)]) == []
     assert find([beside], [(0, 0, 10, 10, 2)]) == []
 
 
-def test_annotation_that_is_not_found_is_doubted():
+def test_annotation_that_is_not_found_is_spurious():
     (finding,) = find([(50, 50, 60, 60, 0, 0.01)], [(0, 0, 10, 10, 2)])
-    assert (finding.kind, finding.score, finding.box, finding.label) == ("doubted", 1.0, (0, 0, 10, 10), 2)
+    assert (finding.kind, finding.score, finding.box, finding.label) == ("spurious", 1.0, (0, 0, 10, 10), 2)
     (finding,) = find([(0, 0, 10, 10, 2, 0.07)], [(0, 0, 10, 10, 2)])
-    assert (finding.kind, finding.score) == ("doubted", pytest.approx(0.93))
+    assert (finding.kind, finding.score) == ("spurious", pytest.approx(0.93))
+
+
+def test_own_box_of_the_model_stands_beside_a_spurious_annotation():
+    finding = find([(0, 0, 10, 25, 1, 0.3)], [(0, 0, 10, 10, 2)])[-1]
+    assert (finding.kind, finding.label, finding.box) == ("spurious", 2, (0, 0, 10, 10))
+    assert (finding.seen.box, finding.seen.label, finding.seen.score) == ((0, 0, 10, 25), 1, 0.3)
+    apart = find([(9, 0, 19, 10, 1, 0.3)], [(0, 0, 10, 10, 2)])[-1]
+    assert (apart.kind, apart.seen) == ("spurious", None)
+
+
+def test_loose_box_of_an_annotation_is_no_missing_object_and_a_second_object_beside_it_is():
+    annotation, loose, other = (0, 0, 10, 10, 2), (0, 0, 10, 22, 2, 0.8), (0, 6, 10, 16, 1, 0.7)
+    assert [f.kind for f in find([loose], [annotation])] == ["badly_located"]
+    beside, _ = find([other], [annotation])
+    assert (beside.kind, beside.touched_id, beside.touched_is_found) == ("missing", 10, False)
+    (beside,) = find([other, (0, 0, 10, 10, 2, 0.6)], [annotation])
+    assert (beside.kind, beside.touched_id, beside.touched_is_found) == ("missing", 10, True)
+    (apart,) = find([(50, 0, 60, 10, 1, 0.7), (0, 0, 10, 10, 2, 0.6)], [annotation])
+    assert (apart.touched_id, apart.touched_is_found) == (None, None)
 
 
 def test_detection_inside_of_an_ignored_region_is_not_looked_at():
@@ -80,9 +100,9 @@ def test_detection_inside_of_an_ignored_region_is_not_looked_at():
     assert len(find(detection, [], ignored=np.array([[6, 0, 100, 100.0]]))) == 1
 
 
-def test_tags_are_missing_doubted_or_unknown():
+def test_tags_are_missing_spurious_or_unknown():
     findings = find_in_tags(np.array([0.9, 0.9, 0.01, 0.01, 0.9]), np.array([0, 1, 1, 0, -1]), Limits())
-    assert [(f.kind, f.label, f.score) for f in findings] == [("missing", 0, 0.9), ("doubted", 2, 0.99)]
+    assert [(f.kind, f.label, f.score) for f in findings] == [("missing", 0, 0.9), ("spurious", 2, 0.99)]
 
 
 @pytest.mark.parametrize(
@@ -104,18 +124,58 @@ def row(score, kind="missing", **more):
 
 @pytest.mark.parametrize("as_ignore", [False, True])
 def test_missing_boxes_above_the_score_are_added_and_marked(as_ignore):
-    coco = dict(images=[dict(id=1)], annotations=[dict(id=7)], categories=[dict(id=2)])
+    coco = dict(images=[dict(id=1)], annotations=[dict(id=7, image_id=1, category_id=2)], categories=[dict(id=2)])
     before = json.dumps(coco)
-    rows = [row(0.9), row(0.8, alternative=1), row(0.7, "doubted"), row(0.4), row(0.5)]
-    result = add_missing(coco, rows, 0.5, as_ignore)
+    rows = [row(0.9), row(0.8, alternative=1), row(0.7, "spurious"), row(0.4), row(0.5)]
+    result = apply_findings(coco, rows, 0.5, as_ignore)
     assert json.dumps(coco) == before
-    assert result["annotations"][0] == dict(id=7)
+    assert result["annotations"][:1] == coco["annotations"]
     assert [(a["id"], a["score"], a["source"]) for a in result["annotations"][1:]] == [
         (8, 0.9, "audit_labels"),
         (9, 0.5, "audit_labels"),
     ]
     assert result["audit_labels"] == [dict(min_score=0.5, as_ignore=as_ignore, added=2)]
     assert {(a["iscrowd"], a["area"]) for a in result["annotations"][1:]} == {(int(as_ignore), 120)}
+
+
+def test_accepted_findings_change_annotations_and_others_do_not():
+    given = [dict(id=i, image_id=1, category_id=2, bbox=[i, 0, 5, 5], area=25, segmentation=[[1]]) for i in range(1, 6)]
+    coco = dict(images=[dict(id=1)], annotations=given, categories=[dict(id=2), dict(id=3)])
+    kinds = ["wrong_class", "badly_located", "spurious", "spurious", "wrong_class"]
+    decisions = ["accepted", "accepted", "accepted", "rejected", "open"]
+    rows = [
+        dict(row(0.5, kind, annotation_id=i, decision=decision), category_id=3)
+        for i, (kind, decision) in enumerate(zip(kinds, decisions, strict=True), 1)
+    ]
+    rows += [row(0.9, decision="rejected"), row(0.9, decision="open"), row(0.9, "spurious", annotation_id=5)]
+    result = apply_findings(coco, rows, 0)
+    assert [a["id"] for a in result["annotations"]] == [1, 2, 4, 5]
+    assert result["annotations"][0] == {**given[0], "category_id": 3, "source": "audit_labels", "score": 0.5}
+    assert (result["annotations"][1]["bbox"], result["annotations"][1]["area"]) == ([1, 2, 30, 4], 120)
+    assert result["annotations"][1]["segmentation"] == []
+    assert result["annotations"][2:] == given[3:]
+    assert result["audit_labels"] == [dict(min_score=0, as_ignore=False, added=0, reclassified=1, moved=1, removed=1)]
+    assert [a["id"] for a in apply_findings(coco, rows, 0.6)["annotations"]] == [1, 2, 3, 4, 5]
+
+
+def test_accepted_spurious_tag_is_removed():
+    coco = dict(annotations=[dict(id=i, image_id=1, category_id=i) for i in (1, 2)])
+    rows = [dict(kind="spurious", score=0.9, image_id=1, category_id=2, decision="accepted")]
+    assert [a["id"] for a in apply_findings(coco, rows, 0)["annotations"]] == [1]
+
+
+def test_findings_of_an_annotation_that_was_changed_since_are_done():
+    box = dict(id=7, image_id=1, category_id=2, bbox=[0, 0, 5, 5])
+    image = Image(1, "1.jpg", "1.jpg", (box,))
+    labels = SimpleNamespace(images={1: image}, names={2: "cat", 3: "dog"})
+    for kind in ("wrong_class", "badly_located", "spurious"):
+        finding = row(0.5, kind, annotation_id=7, annotated_category="cat")
+        assert not is_done(finding, labels)
+        assert is_done({**finding, "annotated_category": "dog"}, labels)
+        assert is_done({**finding, "annotation_id": 8}, labels)
+    assert is_done(
+        row(0.5, "badly_located", annotation_id=7, annotated_category="cat") | dict(bbox=[0, 0, 5, 5]), labels
+    )
 
 
 def test_assigners_that_take_ignored_regions_for_background_are_named():
@@ -136,11 +196,11 @@ def test_ignored_boxes_are_left_out_with_the_hook_alone(path):
 
 
 def test_page_shows_every_kind_in_its_turn():
-    rows = [row(0.9), row(0.8), row(0.7), row(0.1, "doubted"), row(0.95, alternative=1)]
+    rows = [row(0.9), row(0.8), row(0.7), row(0.1, "spurious"), row(0.95, alternative=1)]
     assert [(r["kind"], r["score"]) for r in chosen_for_page(rows, 3)] == [
         ("missing", 0.9),
         ("missing", 0.8),
-        ("doubted", 0.1),
+        ("spurious", 0.1),
     ]
 
 
@@ -363,6 +423,35 @@ def test_tool_refuses_a_checkpoint_of_other_classes_and_an_annotation_without_a_
     message = message_of("audit_labels", CONFIG, checkpoint, "--out", out, *options, wrong)
     assert "annotations[3] has no bbox" in message
     assert not out.exists()
+
+
+def labels_of_one_image():
+    return SimpleNamespace(images={1: Image(1, "1.jpg", "1.jpg", ())}, names={2: "cat"}, path="train.json")
+
+
+def test_findings_of_older_versions_are_read_by_their_old_names(tmp_path):
+    rows = [row(0.9, kind, file_name="1.jpg") for kind in ("missing", "badly_placed", "doubted", "wrong_class")]
+    (tmp_path / "findings.json").write_text(json.dumps(rows))
+    read = read_findings(tmp_path / "findings.json", labels_of_one_image())
+    assert [r["kind"] for r in read] == ["missing", "badly_located", "spurious", "wrong_class"]
+    assert [r["kind"] for r in accepted(read)] == ["missing"]
+
+
+@pytest.mark.parametrize("key, value", [("kind", "lost"), ("decision", "yes")])
+def test_unknown_kinds_and_decisions_are_refused(key, value, tmp_path):
+    (tmp_path / "findings.json").write_text(json.dumps([row(0.9, file_name="1.jpg") | {key: value}]))
+    with pytest.raises(ValueError, match=f"finding 0 has {key}='{value}': it must be"):
+        read_findings(tmp_path / "findings.json", labels_of_one_image())
+
+
+def test_rows_say_what_a_missing_object_touches_and_what_the_model_sees():
+    labels = SimpleNamespace(names={2: "cat", 3: "dog"})
+    image = Image(1, "1.jpg", "1.jpg", ())
+    missing = LabelFinding("missing", 0.5, 0, (0, 0, 1, 1), iou=0.2, touched_id=7, touched_is_found=False)
+    assert row_of(missing, image, labels).items() >= dict(touched_id=7, touched_is_found=False).items()
+    spurious = LabelFinding("spurious", 1, 0, (0, 0, 1, 1), 7, 0, seen=Detection((1, 1, 3, 4), 1, 0.3))
+    seen = dict(seen_bbox=[1, 1, 2, 3], seen_category="dog", seen_score=0.3)
+    assert row_of(spurious, image, labels).items() >= seen.items()
 
 
 def test_findings_that_are_no_list_are_refused(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from commands import call, message_of
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import add_missing
+from asl_mmdet.audit.apply import apply_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.checks import check_labels
@@ -139,7 +139,7 @@ def test_labels_are_audited_with_any_ids(good, tmp_path):
     findings = find_in_boxes(nothing, given, Limits())
     assert [finding.annotation_id for finding in findings] == [a["id"] for a in good["annotations"][3:6]]
     row = dict(kind="missing", score=0.9, image_id=image.id, category_id=good["categories"][0]["id"], bbox=[1, 1, 5, 5])
-    added = add_missing(good, [row], 0.5)["annotations"]
+    added = apply_findings(good, [row], 0.5)["annotations"]
     assert len({a["id"] for a in added}) == len(added) and added[-1]["id"] > 0 and type(added[-1]["id"]) is int
 
 
