@@ -5,7 +5,7 @@ CONFIG := configs/shapes/atss_r18_asl_shapes.py
 # The versions that the tests last passed with; they are for one Python, and on another pip takes the newest that fit.
 PINS := $(shell $(PYTHON) -c "import sys; print('--constraint constraints/current.txt' if sys.version_info[:2] == (3, 11) else '')")
 
-.PHONY: demo test test-fast test-matrix test-classic gpu-check lint constraints docs clean
+.PHONY: demo test test-fast test-browser test-matrix test-classic gpu-check lint constraints docs clean
 
 demo: .venv/.installed data/shapes
 	@echo "Training a small ATSS with ASL for 6 epochs (some minutes on two CPU cores) ..."
@@ -22,6 +22,16 @@ test: .venv/.installed
 
 test-fast: .venv/.installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit
+
+# The page of an audit in a browser, headless. Playwright's Python package drives the system's own; nothing else is downloaded.
+test-browser: .venv/.browser
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+	  || { echo "There is no browser: apt-get install chromium (Debian), or put Chrome on the PATH as google-chrome"; exit 1; }
+	$(BIN)/python -m pytest tests/browser
+
+.venv/.browser: .venv/.installed
+	$(BIN)/pip install --quiet $(PINS) --editable '.[browser]'
+	@touch $@
 
 # On older and newer stacks, in an environment of some GB each: noxfile.py.
 test-matrix: .venv/.installed

@@ -1,7 +1,7 @@
 """List training labels that are missing or doubtful.
 
 A trained model predicts the training images, and what does not fit the labels is written to findings.csv,
-findings.json and a page with pictures, the most likely first. With --folds K it trains K models itself, and each image
+findings.json and a page to review them in a browser. With --folds K it trains K models itself, and each image
 is judged by one that has not seen it. --validation audits the validation images instead.
 
 Example:
@@ -41,14 +41,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--score-thr", type=number("[0, 1]"), default=0.05, metavar="SCORE", help="least score of a finding"
     )
     command.add_argument(
-        "--crops", type=whole(0), default=500, metavar="N", help="number of pictures on the page; 0 for no page"
+        "--crops", type=whole(0), default=5000, metavar="N", help="number of findings on the page; 0 for no page"
     )
     command.add_argument("--tta", action="store_true", help="test-time augmentation")
     command.add_argument(
         "--findings",
         type=Path,
         metavar="FILE.json",
-        help="with --apply: add the findings of this file; predict nothing",
+        help="with --apply: use this findings.json, or reviewed.json of the page; predict nothing",
     )
     command.add_argument(
         "--apply",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 import torch
 from mmengine import load
@@ -28,12 +29,12 @@ from no_box import NO_BOX, best_iou
 from tables import append_csv
 
 from asl_mmdet.audit.labels import Image, Labels
-from asl_mmdet.audit.page import SIDE, crop_of
 from asl_mmdet.benchmark.metrics import detection_metrics
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco.boxes import corners
 
-COLUMNS, NUMBER = 6, 30  # of the crops
+COLUMNS, NUMBER, SIDE = 6, 30, 180  # of the crops: in a row, in all, and in pixels
+FOUND, GIVEN = (0, 90, 255), (80, 200, 80)  # BGR
 
 
 def is_near(prediction: dict[str, Any], image: Image) -> torch.Tensor:
@@ -70,11 +71,28 @@ def row_of(run: Path, score: float) -> tuple[dict[str, Any], list[tuple[Image, l
     return {**names, **before, **without, f"far above {score}": len(found)}, found
 
 
+def crop_of(found: list[float], image: Image) -> Any:
+    """The surroundings of a detection, (H, W, 3) in BGR: it is orange, annotations are green."""
+    picture = mmcv.imread(image.path)
+    height, width = picture.shape[:2]
+    x1, y1, x2, y2 = found
+    margin = max(x2 - x1, y2 - y1) / 2 + 8
+    left, top = int(max(0, min(x1 - margin, width - 1))), int(max(0, min(y1 - margin, height - 1)))
+    crop = picture[top : max(int(y2 + margin), top + 1), left : max(int(x2 + margin), left + 1)]
+    scale = SIDE / max(crop.shape[:2])
+    crop = mmcv.imrescale(crop, scale)
+    given = corners([entry["bbox"] for entry in image.annotations])
+    for box, colour in [*((box, GIVEN) for box in given), (np.array(found), FOUND)]:
+        start, end = (((point - (left, top)) * scale).round().astype(int).tolist() for point in (box[:2], box[2:]))
+        cv2.rectangle(crop, start, end, colour, 2 if colour == FOUND else 1)
+    return crop
+
+
 def draw_crops(found: list[tuple[Image, list[float]]], target: Path) -> None:
-    """One picture of crops, as the page of an audit has them."""
+    """One picture of crops."""
     sheet = np.zeros((-(-NUMBER // COLUMNS) * SIDE, COLUMNS * SIDE, 3), np.uint8)
-    for place, (image, (x1, y1, x2, y2)) in enumerate(random.Random(0).sample(found, min(NUMBER, len(found)))):
-        crop = crop_of(dict(bbox=[x1, y1, x2 - x1, y2 - y1]), image)
+    for place, (image, box) in enumerate(random.Random(0).sample(found, min(NUMBER, len(found)))):
+        crop = crop_of(box, image)
         top, left = place // COLUMNS * SIDE, place % COLUMNS * SIDE
         sheet[top : top + crop.shape[0], left : left + crop.shape[1]] = crop
     cv2.imwrite(str(target), sheet)

@@ -115,10 +115,14 @@ def audit(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels, limi
     if args.crops:
         from asl_mmdet.audit.page import write_page
 
-        write_page(rows, labels, out / "index.html", args.crops)
+        shown = write_page(rows, labels, out / "index.html", args.crops)
         written.append(out / "index.html")
     numbers = Counter(row["kind"] for row in rows if not row.get("alternative"))
     print(f"{labels.path}: {', '.join(f'{n} {kind}' for kind, n in numbers.most_common()) or 'nothing found'}")
+    if args.crops and shown < (most := min(args.crops, numbers.total())):
+        tell(
+            f"warning: the page has the best {shown} of {most} findings: more pictures would make it too large to open"
+        )
     if not labels.is_tags:
         found = {image: Boxes(one["boxes"], one["labels"], one["scores"]) for image, one in predictions.items()}
         print("\n".join(describe_missing_share(found, labels, not args.validation and args.folds is None)))

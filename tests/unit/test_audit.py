@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from asl_mmdet.audit.files import read_findings, row_of
 from asl_mmdet.audit.findings import Boxes, Detection, LabelFinding, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds, split
 from asl_mmdet.audit.labels import Image, Labels
-from asl_mmdet.audit.page import chosen_for_page
+from asl_mmdet.audit.page import chosen_for_page, write_page
 from asl_mmdet.audit.predict import PredictionFile
 from asl_mmdet.coco.shapes import make_shapes
 
@@ -199,9 +200,25 @@ def test_page_shows_every_kind_in_its_turn():
     rows = [row(0.9), row(0.8), row(0.7), row(0.1, "spurious"), row(0.95, alternative=1)]
     assert [(r["kind"], r["score"]) for r in chosen_for_page(rows, 3)] == [
         ("missing", 0.9),
-        ("missing", 0.8),
         ("spurious", 0.1),
+        ("missing", 0.8),
     ]
+
+
+def test_page_leaves_the_images_out_that_would_make_it_too_large(tmp_path):
+    cfg = Config.fromfile(CONFIG)
+    cfg.train_dataloader.dataset.data_root = f"{make_shapes(tmp_path / 'shapes', num_train=3, num_val=1)}/"
+    labels = Labels(cfg)
+    names = {image.id: image.file_name for image in labels.images.values()}
+    rows = [row(1 - i / 10) | dict(image_id=i % 3 + 1, file_name=names[i % 3 + 1], category="a") for i in range(6)]
+    assert write_page(rows, labels, tmp_path / "all.html", 5) == 5
+    sizes = list(map(len, re.findall('<script type="text/plain"[^>]*>([^<]+)', (tmp_path / "all.html").read_text())))
+    assert len(sizes) == 3
+    assert write_page(rows, labels, tmp_path / "two.html", 6, max_bytes=sum(sizes[:2]) - 1) == 2
+    assert json.dumps(rows[3]["score"]) in (tmp_path / "two.html").read_text()
+    Path(labels.images[2].path).unlink()
+    with pytest.raises(ValueError, match=r"cannot be read, and the page shows it\. --crops 0 leaves the page out"):
+        write_page(rows, labels, tmp_path / "none.html", 6)
 
 
 def test_predictions_go_on_after_an_incomplete_line_and_refuse_another_source(tmp_path):
@@ -270,7 +287,7 @@ def test_tool_audits_every_image_and_predicts_once(tiny, tmp_path):
         assert len(list(csv.DictReader(file))) == len(rows)
     assert {r["annotation_id"] for r in rows if r["kind"] != "missing"} == {a["id"] for a in coco["annotations"]}
     page = (tmp_path / "index.html").read_text()
-    assert page.count("data:image/jpeg;base64,") == sum(not r.get("alternative") for r in rows)
+    assert page.count('<script type="text/plain" id="picture-') == 6
     again = call("audit_labels", CONFIG, checkpoint, "--out", tmp_path, "--crops", "0", *options)
     assert again.returncode == 0, again.stderr
     assert "objects without a box: " in again.stdout and "Use --validation" in again.stdout
