@@ -8,15 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import (
-    SOURCE,
-    add_missing,
-    assigners_without_ignore,
-    best_missing,
-    check_options,
-    is_there,
-    leaves_out_ignored_boxes,
-)
+from asl_mmdet.audit.apply import SOURCE, add_missing, best_missing, check_options, is_there
 from asl_mmdet.audit.files import Row, read_findings, row_of, write_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds
@@ -52,12 +44,6 @@ def main(args: argparse.Namespace) -> None:
         fail(str(error))
     if target and args.validation:
         _say_how_to_evaluate(cfg, target)
-    elif args.as_ignore and not leaves_out_ignored_boxes(cfg):
-        options = " ".join(assigners_without_ignore(cfg))
-        tell(
-            "warning: by this config ignored boxes are background. Write custom_hooks=[dict(type='IgnoredBoxesHook')] "
-            f"into it{f', or train with --cfg-options {options}' if options else ''}"
-        )
 
 
 def _say_added(target: Path, added: int, rows: list[Row], min_score: float) -> None:
