@@ -9,8 +9,8 @@ Each run is audited on its own training images by ``tools/audit_labels.py``, and
 seed on what ``--apply`` wrote; nothing else differs. The new run has ``_round2`` at its data. What is finished is
 kept; with other options give another ``--name``. ``--complete`` stands for a reviewer who knows the file with all
 boxes: findings that lie where it has none (IoU below 0.2) are removed before they are applied. ``--as-ignore`` adds
-them as regions that nothing is known about, and has the assigner leave out what lies in one. ``--report FOLDER`` writes
-the rows of the runs named, of their second rounds, and of the runs of ``--beside``.
+them as boxes that nothing is known about: the new run leaves out what they would own (``IgnoredBoxesHook``).
+``--report FOLDER`` writes the rows of the runs named, of their second rounds, and of the runs of ``--beside``.
 """
 
 import argparse
@@ -89,8 +89,6 @@ def second_round(name: str, args: argparse.Namespace) -> Job:
             write_annotations(path, target, args)
         cfg = Config.fromfile(path)
         cfg.train_dataloader.dataset.ann_file = str(target)
-        if args.as_ignore:
-            cfg.model.train_cfg.assigner.ignore_iof_thr = 0.5
         return cfg
 
     def result(cfg: Config, work_dir: Path, predictions: Path) -> dict[str, Any]:

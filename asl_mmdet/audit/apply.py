@@ -1,16 +1,12 @@
 """What was found, applied to an annotation file."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
-
-from mmengine.config import Config
 
 from asl_mmdet.audit.files import Row
 from asl_mmdet.audit.findings import REGION_SHARE, Limits
 from asl_mmdet.audit.labels import Image, Labels
 from asl_mmdet.coco.boxes import corners, overlaps
-from asl_mmdet.config.tree import find_typed_blocks, type_name
 from asl_mmdet.errors import UserError
 
 SOURCE = "audit_labels"
@@ -69,7 +65,8 @@ def apply_findings(coco: dict[str, Any], rows: list[Row], min_score: float, as_i
         coco: The content of an annotation file; it is not changed.
         rows: Findings.
         min_score: Findings of at least this score are applied.
-        as_ignore: Add boxes with ``iscrowd=1``, as regions that nothing is known about.
+        as_ignore: Add boxes with ``iscrowd=1``, as regions that nothing is known about. A training on such a content
+            gets :class:`asl_mmdet.hooks.IgnoredBoxesHook` by itself.
 
     Raises:
         UserError: If ``min_score`` is not in [0, 1], or ``as_ignore`` is asked for labels without boxes.
@@ -127,26 +124,3 @@ def check_options(min_score: float, ignores_tags: bool) -> None:
         raise UserError(f"--apply {min_score}: use a score in [0, 1]")
     if ignores_tags:
         raise UserError("--as-ignore: a label of a whole image has no region to ignore; leave it out")
-
-
-def assigners_without_ignore(cfg: Config) -> Iterator[str]:
-    """The options that make a detector's assigners leave ignored regions out, where they do not yet.
-
-    MMDetection's default, ``ignore_iof_thr=-1``, takes such a region for background.
-    """
-    for key, block in _assigners(cfg):
-        if block.get("ignore_iof_thr", -1) <= 0:
-            yield f"{key}.ignore_iof_thr=0.5"
-
-
-def leaves_out_ignored_boxes(cfg: Config) -> bool:
-    """Whether ignored boxes are no background: by :class:`asl_mmdet.hooks.IgnoredBoxesHook`, or by all assigners."""
-    hooks = (type_name(block.type) for _, block in find_typed_blocks(cfg.get("custom_hooks"), "custom_hooks"))
-    return "IgnoredBoxesHook" in hooks or (any(_assigners(cfg)) and not any(assigners_without_ignore(cfg)))
-
-
-def _assigners(cfg: Config) -> Iterator[tuple[str, Any]]:
-    """The blocks of the assigners that know ``ignore_iof_thr``, by their keys."""
-    for key, block in find_typed_blocks(cfg.model.get("train_cfg") or {}, "model.train_cfg"):
-        if type_name(block.type) in ("ATSSAssigner", "ApproxMaxIoUAssigner", "MaxIoUAssigner"):
-            yield key, block

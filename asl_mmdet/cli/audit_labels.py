@@ -9,15 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import (
-    SOURCE,
-    accepted,
-    apply_findings,
-    assigners_without_ignore,
-    check_options,
-    is_done,
-    leaves_out_ignored_boxes,
-)
+from asl_mmdet.audit.apply import SOURCE, accepted, apply_findings, check_options, is_done
 from asl_mmdet.audit.files import Row, read_findings, row_of, write_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds
@@ -53,12 +45,6 @@ def main(args: argparse.Namespace) -> None:
         fail(str(error))
     if target and args.validation:
         _say_how_to_evaluate(cfg, target)
-    elif args.as_ignore and not leaves_out_ignored_boxes(cfg):
-        options = " ".join(assigners_without_ignore(cfg))
-        tell(
-            "warning: by this config ignored boxes are background. Write custom_hooks=[dict(type='IgnoredBoxesHook')] "
-            f"into it{f', or train with --cfg-options {options}' if options else ''}"
-        )
 
 
 def _say_applied(target: Path, record: dict[str, Any], rows: list[Row]) -> None:

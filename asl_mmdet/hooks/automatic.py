@@ -8,13 +8,15 @@ from torch import nn
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.hooks.adaptive_asymmetry import AdaptiveAsymmetryHook, stepping_losses
 from asl_mmdet.hooks.class_weight import ClassWeightHook, weighted_losses
+from asl_mmdet.hooks.ignored_boxes import IgnoredBoxesHook, trains_on_ignored_boxes
 from asl_mmdet.hooks.missing_share import MissingShareHook
 from asl_mmdet.losses.missing_rate import auto_losses
 
 _NEEDED_BY = (
-    (ClassWeightHook, weighted_losses),
-    (AdaptiveAsymmetryHook, stepping_losses),
-    (MissingShareHook, auto_losses),
+    (ClassWeightHook, lambda runner: weighted_losses(unwrapped_model(runner))),
+    (AdaptiveAsymmetryHook, lambda runner: stepping_losses(unwrapped_model(runner))),
+    (MissingShareHook, lambda runner: auto_losses(unwrapped_model(runner))),
+    (IgnoredBoxesHook, lambda runner: trains_on_ignored_boxes(runner.cfg)),
 )
 
 
@@ -29,7 +31,7 @@ class _WithTheModel(Hook):
 
 
 def add_needed_hooks(runner: Any) -> None:
-    """Add the hooks that a loss of the runner's model needs and the config does not name; nothing for other models.
+    """Add the hooks that a loss of the runner's model or its data need and the config does not name, else nothing.
 
     MMEngine's runners call it when they register their hooks (:mod:`asl_mmdet.compat.patches`). ``FlexibleRunner``
     has no model before its strategy prepares one, and is asked again then.
@@ -37,6 +39,6 @@ def add_needed_hooks(runner: Any) -> None:
     if not isinstance(runner.model, nn.Module):
         runner.register_hook(_WithTheModel())
         return
-    for hook, losses in _NEEDED_BY:
-        if losses(unwrapped_model(runner)) and not any(isinstance(one, hook) for one in runner.hooks):
+    for hook, is_needed in _NEEDED_BY:
+        if is_needed(runner) and not any(isinstance(one, hook) for one in runner.hooks):
             runner.register_hook(hook())

@@ -1,20 +1,29 @@
 """No loss for the anchors and points that an ignored box would own."""
 
 import inspect
+import os
+import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from asl_mmdet.config.tree import find_datasets, find_typed_blocks
 from asl_mmdet.hooks._common import unwrapped_model
 
-_INSTEAD = "Use a head such as RetinaHead, ATSSHead, GFLHead or FCOSHead"
+_INSTEAD = (
+    "Use a head such as RetinaHead, ATSSHead, GFLHead or FCOSHead, or have the assigners leave out what lies in an "
+    "ignored box: ignore_iof_thr=0.5"
+)
+_IS_IGNORED = re.compile(rb'"as_ignore"\s*:\s*true')  # in what tools/audit_labels.py writes into a file about itself
 
 
 @HOOKS.register_module()
@@ -29,6 +38,10 @@ class IgnoredBoxesHook(Hook):
 
     A crowd region counts as one box.
 
+    A config need not name the hook: MMEngine's ``Runner`` gets one where an annotation file of the training has boxes
+    by ``--as-ignore``, unless an assigner has an ``ignore_iof_thr``
+    (:func:`asl_mmdet.hooks.automatic.add_to_runners`).
+
     Raises:
         ValueError: When training starts, if the head computes its targets in a way that is not known here.
     """
@@ -42,6 +55,19 @@ class IgnoredBoxesHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Remove the hooks."""
         self.remove()
+
+
+def trains_on_ignored_boxes(cfg: Config) -> bool:
+    """Whether a file of the training set has boxes by ``--as-ignore``, and no assigner of the config leaves them out.
+
+    The file is searched, not parsed: a large one takes seconds to parse.
+    """
+    assigners = find_typed_blocks(cfg.get("model"), "model")
+    if any((block.get("ignore_iof_thr") or -1) > 0 for _, block in assigners):
+        return False
+    datasets = find_datasets(cfg.get("train_dataloader"), "train_dataloader")
+    files = [os.path.join(one.get("data_root") or "", str(one.get("ann_file"))) for _, one in datasets]
+    return any(_IS_IGNORED.search(Path(file).read_bytes()) for file in files if os.path.isfile(file))
 
 
 def leave_out_ignored_boxes(head: Any) -> Callable[[], None]:

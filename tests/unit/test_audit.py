@@ -11,7 +11,7 @@ import pytest
 from commands import call, message_of
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import accepted, apply_findings, assigners_without_ignore, is_done, leaves_out_ignored_boxes
+from asl_mmdet.audit.apply import accepted, apply_findings, is_done
 from asl_mmdet.audit.files import read_findings, row_of
 from asl_mmdet.audit.findings import Boxes, Detection, LabelFinding, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds, split
@@ -179,23 +179,6 @@ def test_findings_of_an_annotation_that_was_changed_since_are_done():
     )
 
 
-def test_assigners_that_take_ignored_regions_for_background_are_named():
-    cfg = Config(dict(model=dict(train_cfg=dict(assigner=dict(type="ATSSAssigner", topk=9)))))
-    assert list(assigners_without_ignore(cfg)) == ["model.train_cfg.assigner.ignore_iof_thr=0.5"]
-    assert not leaves_out_ignored_boxes(cfg)
-    cfg.model.train_cfg.assigner.ignore_iof_thr = 0.5
-    assert list(assigners_without_ignore(cfg)) == []
-    assert leaves_out_ignored_boxes(cfg)
-
-
-@pytest.mark.parametrize("path", ["configs/small/fcos_mnv2_focal.py", "configs/small/atss_mnv2_focal.py"])
-def test_ignored_boxes_are_left_out_with_the_hook_alone(path):
-    cfg = Config.fromfile(path)
-    assert not leaves_out_ignored_boxes(cfg)
-    cfg.custom_hooks = [dict(type="ProbabilityGapHook"), dict(type="IgnoredBoxesHook")]
-    assert leaves_out_ignored_boxes(cfg)
-
-
 def test_page_shows_every_kind_in_its_turn():
     rows = [row(0.9), row(0.8), row(0.7), row(0.1, "spurious"), row(0.95, alternative=1)]
     assert [(r["kind"], r["score"]) for r in chosen_for_page(rows, 3)] == [
@@ -305,7 +288,6 @@ def test_validation_images_are_audited_and_evaluated_with_what_is_found(tiny, tm
     assert done.returncode == 0, done.stderr
     content, given = json.loads(target.read_text()), json.loads(annotations.read_text())
     assert content["images"] == given["images"] and len(content["annotations"]) > len(given["annotations"])
-    assert "ignore_iof_thr" not in done.stderr  # nothing is trained on it
     assert "objects without a box: " in done.stdout and "Use --validation" not in done.stdout
     shown = done.stdout.split("--cfg-options ")[1].split()
     assert f"test_evaluator.ann_file={target}" in shown
@@ -378,7 +360,6 @@ def test_tool_applies_reviewed_findings_and_spares_what_is_there(tiny, tmp_path)
     done = call("audit_labels", *arguments, target, "--as-ignore", *options)
     assert done.returncode == 0, done.stderr
     assert json.loads(target.read_text())["annotations"][-1]["iscrowd"] == 1
-    assert "IgnoredBoxesHook" in done.stderr and "model.train_cfg.assigner.ignore_iof_thr=0.5" in done.stderr
     assert f"{target}: 1 labels added, of 1 findings of missing ones" in done.stdout
     high = call(
         "audit_labels", CONFIG, "--findings", findings, "--apply", "0.95", "--apply-to", tmp_path / "h.json", *options

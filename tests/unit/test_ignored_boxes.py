@@ -1,17 +1,23 @@
 """Ignored boxes that own anchors: a hand-made image where who owns what is known."""
 
+import json
+from copy import deepcopy
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import DATASETS, MODELS
 from mmdet.utils import register_all_modules
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
 import asl_mmdet  # noqa: F401  (before mmdet.models, which needs mmcv.ops)
+from asl_mmdet.audit.apply import add_missing
 from asl_mmdet.hooks import IgnoredBoxesHook
-from asl_mmdet.hooks.ignored_boxes import leave_out_ignored_boxes
+from asl_mmdet.hooks.ignored_boxes import leave_out_ignored_boxes, trains_on_ignored_boxes
 
 CLASSES = 3
 SIDE = 3  # one level of 3 x 3 cells of 32 pixels
@@ -170,6 +176,66 @@ def test_a_head_with_targets_of_its_own_is_refused(head):
     head = head and object.__new__(getattr(dense_heads, head))
     with pytest.raises(ValueError, match="does not know how"):
         leave_out_ignored_boxes(head)
+
+
+def config_of(path, content, name="atss"):
+    """A config with a head, trained on a COCO file of one image."""
+    path.write_text(content)
+    wrapped = dict(
+        type="RepeatDataset", dataset=dict(type="CocoDataset", data_root=str(path.parent), ann_file=path.name)
+    )
+    return Config(dict(model=dict(bbox_head=deepcopy(HEADS[name])), train_dataloader=dict(dataset=wrapped)))
+
+
+def test_boxes_of_the_audit_need_the_hook_unless_an_assigner_leaves_them_out(tmp_path):
+    added = dict(kind="missing", score=0.9, image_id=1, category_id=1, bbox=[0, 0, 9, 9])
+    coco = dict(images=[dict(id=1)], annotations=[dict(id=1, iscrowd=1)], categories=[dict(id=1)])
+    for as_ignore in (False, True):
+        content = add_missing(coco, [added], 0.5, as_ignore)
+        for indent in (None, 2):
+            cfg = config_of(tmp_path / "train.json", json.dumps(content, indent=indent))
+            assert trains_on_ignored_boxes(cfg) == as_ignore
+    cfg.model.bbox_head.train_cfg.assigner.ignore_iof_thr = -1
+    assert trains_on_ignored_boxes(cfg)
+    cfg.model.bbox_head.train_cfg.assigner.ignore_iof_thr = 0.5
+    assert not trains_on_ignored_boxes(cfg)
+    assert not trains_on_ignored_boxes(config_of(tmp_path / "train.json", json.dumps(coco)))  # crowds alone
+    (tmp_path / "train.json").unlink()
+    assert not trains_on_ignored_boxes(cfg) and not trains_on_ignored_boxes(Config({}))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_runner_gets_the_hook_by_itself(tmp_path, named):
+    cfg = config_of(tmp_path / "train.json", '{"audit_labels": [{"as_ignore":true}]}')
+    hooks = [dict(type="IgnoredBoxesHook")] if named else []
+    runner = Runner(torch.nn.Linear(1, 1), str(tmp_path), cfg=cfg, custom_hooks=hooks, experiment_name=tmp_path.name)
+    assert sum(isinstance(hook, IgnoredBoxesHook) for hook in runner.hooks) == 1
+
+
+def test_flag_of_an_ignored_box_stays_with_its_box_in_the_pipeline(tmp_path):
+    """Through Mosaic, flips and crops: the ignored boxes are those of their label."""
+    content = dict(images=[], annotations=[], categories=[dict(id=1, name="a"), dict(id=2, name="b")])
+    for image in range(1, 5):
+        cv2.imwrite(str(tmp_path / f"{image}.png"), np.zeros((64, 64, 3), np.uint8))
+        content["images"].append(dict(id=image, file_name=f"{image}.png", width=64, height=64))
+        for k, x in enumerate((2, 22, 42)):
+            box = dict(bbox=[x, x, 18, 18], area=324, iscrowd=k % 2, category_id=1 + k % 2)
+            content["annotations"].append(dict(id=len(content["annotations"]) + 1, image_id=image, **box))
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    loaded = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True)]
+    folder = dict(type="CocoDataset", data_root=str(tmp_path), ann_file="train.json", data_prefix=dict(img=""))
+    folder |= dict(metainfo=dict(classes=("a", "b")), pipeline=loaded)
+    pipeline = [
+        dict(type="Mosaic", img_scale=(64, 64)),
+        dict(type="RandomFlip", prob=1.0),
+        dict(type="RandomCrop", crop_size=(80, 80), allow_negative_crop=True),
+        dict(type="PackDetInputs"),
+    ]
+    dataset = DATASETS.build(dict(type="MultiImageMixDataset", dataset=folder, pipeline=pipeline))
+    samples = [dataset[k % 4]["data_samples"] for k in range(8)]
+    assert all((sample.gt_instances.labels == 0).all() for sample in samples)
+    assert all((sample.ignored_instances.labels == 1).all() for sample in samples)
+    assert sum(len(sample.ignored_instances) for sample in samples) > 8
 
 
 def test_hook_leaves_the_model_as_it_was():
