@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.missing_share import Places, join, missing_share, places_of
-from asl_mmdet.coco.known_categories import COMPLETE
+from asl_mmdet.coco.known_categories import is_complete
 
 
 def describe_missing_share(detections: Mapping[int, Boxes], labels: Labels, were_trained: bool = False) -> list[str]:
@@ -18,7 +18,7 @@ def describe_missing_share(detections: Mapping[int, Boxes], labels: Labels, were
     """
     records = labels.content["images"]
     images = [record["id"] for record in records if record["id"] in detections]
-    checks = [record["id"] for record in records if record.get(COMPLETE) and record["id"] in detections]
+    checks = [record["id"] for record in records if is_complete(record) and record["id"] in detections]
     places = {image: _places_of_image(detections[image], labels, image) for image in images}
     lines = list(_of_all([places[image] for image in images if image not in set(checks)], labels, were_trained))
     if checks and (found := missing_share(join([places[image] for image in checks]))).places:

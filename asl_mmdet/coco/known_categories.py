@@ -8,6 +8,21 @@ from asl_mmdet.errors import UserError
 COMPLETE = "complete"  # key of an image's record: all objects of its known classes are known to have a box
 
 
+def is_complete(image: Mapping[str, Any]) -> bool:
+    """Whether all objects of an image, of the classes it was labelled for, are known to have a box.
+
+    Raises:
+        UserError: If its record says neither true nor false.
+    """
+    value = image.get(COMPLETE, False)
+    if not isinstance(value, bool):
+        raise UserError(
+            f"image {image.get('file_name', image.get('id'))} has {COMPLETE}={value!r}: write true or false, or leave "
+            "it out"
+        )
+    return value
+
+
 def known_categories(image: Mapping[str, Any], annotated: Collection[int], names: Mapping[int, str]) -> set[int]:
     """The categories for which all objects of an image were labelled, so that the rest of it is background.
 

@@ -11,7 +11,7 @@ import numpy as np
 from asl_mmdet.coco.annotation_file import is_number
 from asl_mmdet.coco.boxes import Array, corners, overlaps
 from asl_mmdet.coco.format import RENUMBER, file_of, is_id
-from asl_mmdet.coco.known_categories import COMPLETE, known_categories
+from asl_mmdet.coco.known_categories import COMPLETE, is_complete, known_categories
 from asl_mmdet.errors import UserError
 
 Content = dict[str, Any]
@@ -44,7 +44,7 @@ class _Image:
         self.record = {**yours, **mine, "known_categories": sorted(known), _PARTLY: sorted(partly)}
         if not partly:
             del self.record[_PARTLY]
-        if not (mine.get(COMPLETE) and yours.get(COMPLETE)):
+        if not (is_complete(mine) and is_complete(yours)):
             self.record.pop(COMPLETE, None)
         self.paths += other.paths
         there = _same_object(self, other)

@@ -10,6 +10,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from asl_mmdet.coco.known_categories import COMPLETE
 from asl_mmdet.config.tree import find_typed_blocks, shown_type, type_name
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.hooks.masked_scores import MaskedScores, mark, unmark
@@ -42,6 +43,7 @@ _INSTEAD = (
 )
 _MIXING = ("Mosaic", "MixUp", "CachedMosaic", "CachedMixUp", "CopyPaste")
 _FILL = -1e4  # a logit with p = 0, also in half precision
+_UNKNOWN, _COMPLETE = 1, 2  # bits of the marks of scores: of a class that is not known there, of a complete image
 
 
 @HOOKS.register_module()
@@ -54,6 +56,9 @@ class KnownClassesHook(Hook):
     The classes that an image was labelled for come with its data sample, in ``metainfo['known_classes']``, as
     :class:`~asl_mmdet.known_classes.KnownClassesCoco` puts them there. It takes every one-stage head of MMDetection
     whose classification loss is a sigmoid a class, with any such loss.
+
+    Where a data sample has ``metainfo['complete']``, all objects of the image are known to have a box, so
+    ``ignore_above`` of ``AsymmetricLoss`` and ``MissingRateLoss`` ignores nothing there.
 
     In ``loss_by_feat`` the head's scores carry the mask of the unknown classes along, however they are permuted,
     reshaped, joined or picked (:class:`~asl_mmdet.hooks.masked_scores.MaskedScores`); the loss finds it there,
@@ -89,8 +94,13 @@ class KnownClassesHook(Hook):
     def _with_marks(self, *args: Any, **kwargs: Any) -> Any:
         bound = self._signature.bind(*args, **kwargs)
         metas, scores = bound.arguments["batch_img_metas"], bound.arguments["cls_scores"]
-        unknown = unknown_classes(metas, self.head.cls_out_channels).to(scores[0].device, non_blocking=True)
-        bound.arguments["cls_scores"] = [mark(level, _as_scores(unknown, level)) for level in scores]
+        num_classes = self.head.cls_out_channels
+        marks = unknown_classes(metas, num_classes) * _UNKNOWN
+        is_complete = torch.tensor([bool(meta.get(COMPLETE)) for meta in metas])
+        marks += is_complete.unsqueeze(1) * _COMPLETE
+        self._any_complete = bool(is_complete.any())
+        marks = marks.to(scores[0].device, torch.uint8, non_blocking=True)
+        bound.arguments["cls_scores"] = [mark(level, _as_scores(marks, level)) for level in scores]
         self._calls = 0
         try:
             losses = self._loss_by_feat(*bound.args, **bound.kwargs)
@@ -110,17 +120,24 @@ class KnownClassesHook(Hook):
         bound = inspect.signature(loss.forward).bind(*args, **kwargs)
         pred_name, target_name = list(bound.arguments)[:2]
         pred: Any = bound.arguments[pred_name]
+        target, weight = bound.arguments[target_name], bound.arguments.get("weight")
         if not isinstance(pred, MaskedScores):
             raise RuntimeError(
                 f"KnownClassesHook: {type(self.head).__name__}.loss_by_feat computes with its scores before it calls "
                 f"loss_cls, so that it cannot be told which are of unknown classes. {_INSTEAD}"
             )
-        pred, left_out = unmark(pred), pred.marks & _is_background(bound.arguments[target_name], pred)
+        pred, marks = unmark(pred), pred.marks
+        left_out = marks & _UNKNOWN > 0
+        left_out = left_out & _is_background(target, pred)
         if isinstance(loss, AsymmetricLoss):  # by weight, so that what counts negatives does not count these
-            bound.arguments["weight"] = _weight_of(bound.arguments.get("weight"), pred) * ~left_out
+            weight = _weight_of(weight, pred) * ~left_out
+            if self._any_complete:
+                bound.arguments["is_complete"] = marks[:, 0] & _COMPLETE > 0
         else:
             pred = pred.masked_fill(left_out, 0.0 if getattr(loss, "activated", False) else _FILL)
         bound.arguments[pred_name] = pred
+        if weight is not None:
+            bound.arguments["weight"] = weight
         return bound.args, bound.kwargs
 
 
@@ -148,11 +165,10 @@ def unknown_classes(metas: Sequence[dict[str, Any]], num_classes: int) -> Tensor
     return unknown
 
 
-def _as_scores(unknown: Tensor, scores: Tensor) -> Tensor:
-    """The mask (N, C) as scores (N, A * C, H, W) are laid out, in memory too."""
-    anchors = scores.shape[1] // unknown.shape[1]
-    marks = torch.empty_like(scores, dtype=torch.bool)
-    return marks.copy_(unknown.repeat(1, anchors)[:, :, None, None])
+def _as_scores(marks: Tensor, scores: Tensor) -> Tensor:
+    """Marks (N, C) as scores (N, A * C, H, W) are laid out, in memory too."""
+    anchors = scores.shape[1] // marks.shape[1]
+    return torch.empty_like(scores, dtype=marks.dtype).copy_(marks.repeat(1, anchors)[:, :, None, None])
 
 
 def _is_background(target: Any, pred: Tensor) -> Tensor:

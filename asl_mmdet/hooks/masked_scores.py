@@ -17,7 +17,7 @@ _DTYPE = {Tensor.float, Tensor.double, Tensor.half, Tensor.bfloat16, Tensor.to, 
 
 
 class MaskedScores(Tensor):
-    """Scores with a boolean mask of their shape, ``marks``.
+    """Scores with a tensor of their shape, ``marks``, such as a mask.
 
     Every operation gives what it gives for the scores alone. The results of those that only move elements are marked
     too, and all others are plain tensors: a head that computes something else from its scores sees the right values.

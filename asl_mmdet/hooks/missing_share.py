@@ -17,6 +17,7 @@ from torch import nn
 
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.missing_share import LEAST, MissingShare, Places, join, missing_share, places_of
+from asl_mmdet.coco.known_categories import COMPLETE
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.losses.missing_rate import auto_losses
 from asl_mmdet.thresholds.model import lower_score_thr
@@ -33,8 +34,9 @@ class MissingShareHook(Hook):
 
     A few times in a training it predicts validation images, which must lack boxes as the training images do, and
     estimates the share by :func:`asl_mmdet.audit.missing_share.missing_share`. Training images would not do: a detector
-    soon learns what they lack. An estimate that is doubtful is logged and not used: the loss keeps the share that it
-    has, at first 0, with which it ignores nothing.
+    soon learns what they lack. Nor would images that are known to be complete: those that
+    :class:`~asl_mmdet.known_classes.KnownClassesCoco` says are ``complete`` are left out. An estimate that is doubtful
+    is logged and not used: the loss keeps the share that it has, at first 0, with which it ignores nothing.
 
     The log has every estimate, and as the last line of the training what was used. ``missing_share.json`` in the work
     directory has them too. Checkpoints have the share: ``--resume`` continues with it. All processes have the same.
@@ -80,7 +82,8 @@ class MissingShareHook(Hook):
         if not number:
             raise ValueError(
                 "missing_rate='auto' is estimated on the validation images, and the first "
-                f"{images} of them have no box at all. {_NUMBER}, or use images with boxes"
+                f"{images} of them have no box at all, but for those that are complete. {_NUMBER}, or use images with "
+                "boxes"
             )
         if number < LEAST:
             runner.logger.warning(
@@ -137,7 +140,7 @@ def _told(verb: str, share: float) -> str:
 
 
 def _number_of_boxes(info: dict[str, Any]) -> int:
-    return sum(not instance.get("ignore_flag") for instance in info.get("instances", ()))
+    return 0 if info.get(COMPLETE) else sum(not instance.get("ignore_flag") for instance in info.get("instances", ()))
 
 
 def _places(hook: MissingShareHook, runner: Runner) -> list[Places]:
@@ -151,7 +154,8 @@ def _places(hook: MissingShareHook, runner: Runner) -> list[Places]:
     places: list[Places] = []
     with _predicting(model, hook.score_thr):
         for batch in loader:
-            places += [_of_sample(sample, infos[sample.img_id], number) for sample in model.val_step(batch)]
+            samples = [sample for sample in model.val_step(batch) if not infos[sample.img_id].get(COMPLETE)]
+            places += [_of_sample(sample, infos[sample.img_id], number) for sample in samples]
             if len(places) >= wanted:
                 break
     return places[:wanted]

@@ -7,17 +7,20 @@ from mmdet.datasets import CocoDataset, LVISV1Dataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from asl_mmdet.coco.known_categories import known_categories
+from asl_mmdet.coco.known_categories import COMPLETE, is_complete, known_categories
 from asl_mmdet.errors import UserError
 from asl_mmdet.hooks.known_classes import META_KEY
 
 
 class KnownClassesMixin:
-    """Gives the data samples of a ``CocoDataset`` the meta key ``known_classes``; put it before the data set's class.
+    """Gives the data samples of a ``CocoDataset`` what :class:`~asl_mmdet.hooks.KnownClassesHook` asks for.
 
-    The value is a tuple of class indices: those that the image was labelled for, by
-    :func:`asl_mmdet.coco.known_categories.known_categories`. The data set sets it after the pipeline, so
-    ``PackDetInputs`` needs no ``meta_keys`` for it.
+    Put it before the data set's class. It sets meta keys after the pipeline, so ``PackDetInputs`` needs no
+    ``meta_keys`` for them:
+
+    - ``known_classes``, a tuple of class indices: those that the image was labelled for, by
+      :func:`asl_mmdet.coco.known_categories.known_categories`;
+    - ``complete``: whether the image's record has ``"complete": true``.
 
     Labels go by the names in ``metainfo.classes``, in any order. A class that the file does not have is unknown in all
     of its images, so that files with different classes can stand in one ``ConcatDataset``.
@@ -46,19 +49,20 @@ class KnownClassesMixin:
         annotated = {a["category_id"] for a in raw_data_info["raw_ann_info"] if not a.get("ignore")}
         try:
             known = known_categories(raw_data_info["raw_img_info"], annotated, self._names)
+            info[COMPLETE] = is_complete(raw_data_info["raw_img_info"])
         except UserError as error:
             raise UserError(f"{self.ann_file}: {error}") from error  # type: ignore[attr-defined]
         info[META_KEY] = tuple(sorted(self.cat2label[i] for i in known if i in self.cat2label))
         return info
 
     def prepare_data(self, idx: int) -> Any:
-        """One image through the pipeline, with its known classes in the data sample's metainfo."""
+        """One image through the pipeline, with what is known of it in the data sample's metainfo."""
         info = self.get_data_info(idx)  # type: ignore[attr-defined]
-        known = info[META_KEY]
+        metainfo = {key: info[key] for key in (META_KEY, COMPLETE)}
         data = self.pipeline(info)  # type: ignore[attr-defined]
         samples = data.get("data_samples", []) if isinstance(data, dict) else []
         for sample in samples if isinstance(samples, list) else [samples]:  # a list with test-time augmentation
-            sample.set_metainfo({META_KEY: known})
+            sample.set_metainfo(metainfo)
         return data
 
     @cached_property

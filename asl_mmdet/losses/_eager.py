@@ -88,7 +88,7 @@ class Positives(NamedTuple):
             check_labels(y)
             y = y.to(z.dtype)
         own_weight = 1.0 if weight is None else weight.expand_as(z)[rows, columns]
-        own = soft_label_loss(z[rows, columns], y, own_weight, params.of_columns(columns), want_grad)
+        own = soft_label_loss(z[rows, columns], y, own_weight, params.of_elements(rows, columns), want_grad)
         return cls(rows, columns, *own)
 
     def put(self, loss: Tensor | None, grad: Tensor | None) -> None:
@@ -153,16 +153,15 @@ def _fill(
         part_z, part_objects = z[part], None if objects is None else objects[part]
         part_weight = 1.0 if weight is None else weight[part]
         part_grad = None if grad is None else grad[part]
+        own = params.of_rows(part)
         if positives is not None:
-            scale = params.neg_scale(part_z, part_weight, part_objects)
-            part_loss, _ = negative_loss(
-                part_z, params.gamma_neg, params.clip, params.detach, scale, want_grad, part_grad
-            )
+            scale = own.neg_scale(part_z, part_weight, part_objects)
+            part_loss, _ = negative_loss(part_z, own.gamma_neg, own.clip, own.detach, scale, want_grad, part_grad)
             if loss is None:
                 positives.zero_entries(part_loss, start, entries[number])
         else:
             y = labels[part] if labels.dim() == 2 else is_positive(labels[part], z.shape[1])
-            part_loss, mixed = soft_label_loss(part_z, y.to(z.dtype), part_weight, params, want_grad, part_objects)
+            part_loss, mixed = soft_label_loss(part_z, y.to(z.dtype), part_weight, own, want_grad, part_objects)
             if part_grad is not None and mixed is not None:
                 part_grad.copy_(mixed)
         if loss is None:

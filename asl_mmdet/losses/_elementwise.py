@@ -29,7 +29,7 @@ class ASLParams(NamedTuple):
 
     Example:
         >>> params = ASLParams(0, 4, torch.tensor([0.05, 0.2]), 1, 1, False, math.inf)
-        >>> params.of_columns(torch.tensor([1, 1, 0])).clip
+        >>> params.of_elements(torch.tensor([0, 1, 2]), torch.tensor([1, 1, 0])).clip
         tensor([0.2000, 0.2000, 0.0500])
     """
 
@@ -39,7 +39,7 @@ class ASLParams(NamedTuple):
     pos_weight: float | Tensor  # a tensor has one dimension, that of the classes
     neg_weight: float | Tensor
     detach: bool
-    ignore_logit: float | Tensor  # the logit above which a negative is ignored; a tensor has no or one dimension
+    ignore_logit: float | Tensor  # the logit above which a negative is ignored; a tensor may also be (N, 1)
 
     def neg_scale(self, z: Tensor, weight: Tensor | float, has_object: Tensor | None) -> Tensor | float:
         """The factor of the negatives with logits z; where no object is, those above ``ignore_logit`` are ignored."""
@@ -51,10 +51,17 @@ class ASLParams(NamedTuple):
             is_kept = torch.maximum(is_kept, has_object.to(z.dtype))
         return is_kept.mul_(scale)
 
-    def of_columns(self, columns: Tensor) -> "ASLParams":
-        """For elements of these columns instead of whole rows."""
+    def of_rows(self, rows: slice) -> "ASLParams":
+        """For these rows instead of all."""
+        if isinstance(self.ignore_logit, Tensor) and self.ignore_logit.dim() == 2:
+            return self._replace(ignore_logit=self.ignore_logit[rows])
+        return self
+
+    def of_elements(self, rows: Tensor, columns: Tensor) -> "ASLParams":
+        """For elements of these rows and columns instead of whole rows."""
         values = {name: getattr(self, name) for name in PER_CLASS}
-        chosen: Any = {k: v[columns] for k, v in values.items() if isinstance(v, Tensor) and v.dim()}
+        tensors = {name: value for name, value in values.items() if isinstance(value, Tensor) and value.dim()}
+        chosen: Any = {k: v[rows, 0] if v.dim() == 2 else v[columns] for k, v in tensors.items()}
         return self._replace(**chosen)
 
 

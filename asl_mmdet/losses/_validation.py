@@ -146,7 +146,7 @@ def align_weight(weight: Tensor, pred: Tensor) -> Tensor:
 
 
 def align_parameter(name: str, value: float | Tensor, z: Tensor, unwrap_scalar: bool) -> float | Tensor:
-    """A number, or a tensor that fits a row of logits.
+    """A number, or a tensor that fits a row of logits, or for ``ignore_above`` a column of them.
 
     ``unwrap_scalar``: take a single value on the CPU out of its tensor, which is faster than the tensor.
     """
@@ -154,7 +154,7 @@ def align_parameter(name: str, value: float | Tensor, z: Tensor, unwrap_scalar: 
         return value
     if value.numel() == 1:
         return value.item() if unwrap_scalar and is_cpu(value) else value.detach().reshape(()).to(z)
-    if value.shape != z.shape[1:]:
+    if value.shape != z.shape[1:] and not (name == "ignore_above" and value.shape == (len(z), 1)):
         raise ValueError(f"{name} of shape {tuple(value.shape)} does not fit {z.shape[1]} classes: give 1 or C values")
     return value.detach().to(z)
 

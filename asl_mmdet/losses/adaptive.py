@@ -100,7 +100,7 @@ class AdaptiveAsymmetricLoss(SteppingLoss):
         self.register_buffer("_sums", torch.zeros(4, *shape), persistent=False)
         self.moved = (*adapted, "gap")
 
-    def sums(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    def sums(self, pred: Tensor, target: Tensor, weight: Tensor | None, is_complete: Tensor | None = None) -> Tensor:
         """The probabilities of positives and negatives, added up, and their numbers."""
         return probability_sums(
             pred, target, weight, activated=self.activated, min_score=self.min_score, per_class=self.gap.dim() > 0

@@ -164,6 +164,7 @@ class AsymmetricLoss(nn.Module):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
+        is_complete: Tensor | None = None,
     ) -> Tensor:
         """Compute the loss.
 
@@ -173,6 +174,7 @@ class AsymmetricLoss(nn.Module):
             weight: (N,), (N, C) or (N*C,).
             avg_factor: What 'mean' divides the sum by.
             reduction_override: Another reduction for this call.
+            is_complete: (N,) bool, the rows in which no label is missing: ``ignore_above`` ignores nothing there.
 
         Returns:
             The loss times ``loss_weight``: a scalar, or for 'none' of ``pred``'s shape ((N,) for softmax).
@@ -197,7 +199,10 @@ class AsymmetricLoss(nn.Module):
         )
         if self.use_sigmoid:
             logits = _logit(pred) if self.activated else pred
-            common.update(clip=self.clip, alpha=self.alpha, ignore_above=self.ignore_above, impl=self.impl)
+            ignore_above: Any = self.ignore_above
+            if is_complete is not None:
+                ignore_above = torch.where(is_complete.unsqueeze(1), 1.0, ignore_above)
+            common.update(clip=self.clip, alpha=self.alpha, ignore_above=ignore_above, impl=self.impl)
             common.update(class_weight_on=self.class_weight_on)
             loss = asymmetric_loss(logits, target, weight, **common)
         else:

@@ -87,7 +87,7 @@ def asymmetric_loss(
         alpha: Weigh positives by alpha and negatives by 1 - alpha, as focal loss does. None, as in the paper, leaves
             both at 1. The class ``AsymmetricLoss`` has 0.25 here if nothing is given.
         ignore_above: In (0, 1]; a negative with p above it has no loss and no gradient, unless its row has a class.
-            1 ignores none. Or a tensor, as for ``gamma_neg``.
+            1 ignores none. Or a tensor, as for ``gamma_neg``, or (N, 1) with a value for every row.
         class_weight: (C,) factors w_c >= 0 for the columns of logits (N, C): of their positives, negatives or both.
             None: all 1. :func:`asl_mmdet.losses.class_weight.frequency_weights` makes them of counts. They get no
             gradient.

@@ -95,14 +95,16 @@ class MissingRateLoss(SteppingLoss):
         self._has_moved = False
 
     @torch.no_grad()
-    def sums(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """How much background is ignored, and how many positives there are: (2,)."""
+    def sums(self, pred: Tensor, target: Tensor, weight: Tensor | None, is_complete: Tensor | None = None) -> Tensor:
+        """How much background is ignored, and how many positives there are, but for complete rows: (2,)."""
         if target.shape == pred.shape:
             raise ValueError(
                 "MissingRateLoss got labels of the logits' shape, as a multi-label classifier has: it is for "
                 "detectors, whose scores start near 0. Use the preset multi_label_missing_labels"
             )
         weight = None if weight is None else align_weight(weight, pred)
+        if is_complete is not None:
+            weight = ~is_complete.unsqueeze(1) * (1.0 if weight is None else weight)
         return sum_of_chunks(self._counts, pred.detach(), target, weight).to(self._sums)
 
     def _counts(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:

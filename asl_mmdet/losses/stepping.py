@@ -32,7 +32,7 @@ class SteppingLoss(AsymmetricLoss):
         super().__init__(use_sigmoid, **kwargs)
         self._calls = 0
 
-    def sums(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    def sums(self, pred: Tensor, target: Tensor, weight: Tensor | None, is_complete: Tensor | None = None) -> Tensor:
         """What of a call counts for the next step; of equal shape in every call."""
         raise NotImplementedError
 
@@ -47,11 +47,12 @@ class SteppingLoss(AsymmetricLoss):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
+        is_complete: Tensor | None = None,
     ) -> Tensor:
         """The loss, as :class:`AsymmetricLoss`; in training it counts for the next step."""
-        loss = super().forward(pred, target, weight, avg_factor, reduction_override)
+        loss = super().forward(pred, target, weight, avg_factor, reduction_override, is_complete)
         if self.training and torch.is_grad_enabled():
-            self._sums += self.sums(pred, target, weight)
+            self._sums += self.sums(pred, target, weight, is_complete)
             self._calls += 1
             if self._calls == self.warn_after_calls:
                 warnings.warn(

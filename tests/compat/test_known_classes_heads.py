@@ -64,7 +64,7 @@ def built_head(path, loss=None):
     if head.get("type") == "RTMDetSepBNHead":
         head.norm_cfg = dict(type="BN")  # no process group
     if loss is not None:
-        head.loss_cls = ConfigDict(loss)
+        head["initial_loss_cls" if "initial_loss_cls" in head else "loss_cls"] = ConfigDict(loss)  # TOOD's first epochs
     head.update(num_classes=6, train_cfg=model.get("train_cfg"), test_cfg=model.get("test_cfg"))
     torch.manual_seed(0)
     head = MODELS.build(head)
@@ -95,10 +95,10 @@ def metas():
     return [dict(**shape, scale_factor=(1.0, 1.0), known_classes=known) for known in KNOWN]
 
 
-def losses_and_gradients(head, outs):
+def losses_and_gradients(head, outs, of_images=None):
     torch.manual_seed(2)
     scores = [score.detach().clone().requires_grad_() for score in outs[0]]
-    losses = head.loss_by_feat(scores, *outs[1:], truths(), metas())
+    losses = head.loss_by_feat(scores, *outs[1:], truths(), of_images or metas())
     flat = {k: sum(v) if isinstance(v, (list, tuple)) else v for k, v in losses.items()}
     gradients = torch.autograd.grad(sum(v.sum() for k, v in flat.items() if "loss" in k), scores, allow_unused=True)
     return flat, [g.unflatten(1, (-1, 6)) for g in gradients]  # (N, A, C, H, W)
@@ -159,6 +159,32 @@ def test_the_later_loss_of_tood_leaves_out_the_same():
         check(head, True)
     finally:
         MessageHub.get_current_instance().update_info("epoch", 0)
+
+
+def of_a_head_that_ignores(name, ignore_above, complete=False):
+    """The gradients for the scores, of which many are high."""
+    own = dict(fsaf=dict(reduction="none"), tood=dict(activated=True)).get(name, {})  # as in their configs
+    head = built_head(COVERED[name], dict(ASL, ignore_above=ignore_above, **own))
+    with torch.no_grad():
+        outs = head(tuple(features(head)))
+    torch.manual_seed(3)
+    scores = [torch.randn_like(level) for level in outs[0]]
+    outs = ([level.sigmoid() for level in scores] if name == "tood" else scores, *outs[1:])
+    known = [dict(meta, known_classes=range(6), complete=complete and i == 0) for i, meta in enumerate(metas())]
+    hook = KnownClassesHook()
+    hook.before_train(runner_of(head))
+    return losses_and_gradients(head, outs, known)
+
+
+@pytest.mark.parametrize("name", [name for name in COVERED if name not in QUALITY - {"fsaf", "pisa_retinanet"}])
+def test_nothing_is_ignored_in_a_complete_image(name):
+    _, nothing_ignored = of_a_head_that_ignores(name, 1.0)
+    _, ignored = of_a_head_that_ignores(name, 0.3)
+    _, found = of_a_head_that_ignores(name, 0.3, complete=True)
+    for got, whole, part in zip(found, nothing_ignored, ignored, strict=True):
+        torch.testing.assert_close(got[0], whole[0], rtol=1e-5, atol=1e-9)
+        torch.testing.assert_close(got[1], part[1], rtol=1e-5, atol=1e-9)
+    assert sum((got[0] == 0).sum() for got in found) < sum((part[0] == 0).sum() for part in ignored)
 
 
 @pytest.mark.parametrize("path", REFUSED)

@@ -41,7 +41,11 @@ def test_loss_and_gradient_equal_the_paper(margin, kind, detach):
 @pytest.mark.parametrize("impl", ["eager", "accelerator", pytest.param("compile", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["hard", "soft", "index"])
 @pytest.mark.parametrize("margin", [0.0, 0.05])
-@pytest.mark.parametrize("threshold", [0.3, torch.tensor(0.3), torch.tensor([0.3] * 5)], ids=["", "tensor", "class"])
+@pytest.mark.parametrize(
+    "threshold",
+    [0.3, torch.tensor(0.3), torch.tensor([0.3] * 5), torch.full((40, 1), 0.3)],
+    ids=["", "tensor", "class", "row"],
+)
 def test_ignored_negatives_cost_nothing(threshold, margin, kind, impl):
     z, target, weight = logits(40, 5), labels(kind, (40, 5)), logits(40, seed=3).abs()
     y = one_hot(target, 5) if kind == "index" else target
@@ -59,6 +63,26 @@ def test_ignored_negatives_cost_nothing(threshold, margin, kind, impl):
         is_ignored &= ~has_object[:, None]
     assert is_ignored.any() or kind == "soft"
     assert (found[0][is_ignored] == 0).all() and (found[1][is_ignored] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "impl",
+    [Eager(chunk=35, select=True), Eager(chunk=35, select=False), pytest.param("compile", marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize("kind", ["hard", "soft", "index"])
+def test_every_row_may_have_its_own_threshold(kind, impl):
+    z, target, threshold = logits(40, 5), labels(kind, (40, 5)), torch.rand(40, 1).clamp(min=0.05)
+    threshold[::3] = 1.0
+    kwargs = dict(gamma_pos=0.5, gamma_neg=2.0, clip=0.0, reduction="none")
+    rows = [
+        loss_and_grad(z[i : i + 1], target[i : i + 1], ignore_above=float(one), **kwargs)
+        for i, one in enumerate(threshold)
+    ]
+    expected = tuple(torch.cat(parts) for parts in zip(*rows, strict=True))
+    found = loss_and_grad(z, target, ignore_above=threshold, impl=impl, **kwargs)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-10)
+    assert kind == "soft" or (found[0] == 0).any()
+    assert (found[0][::3] > 0).all()
 
 
 @pytest.mark.parametrize("margin", [1e-12, 1e-6, 1e-3, 2e-3])

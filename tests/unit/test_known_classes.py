@@ -85,6 +85,13 @@ def test_two_sets_with_different_classes_are_merged_by_name(tmp_path):
     assert [CLASSES[label] for label in infos] == ["cow", "cat", "car", "car"]
 
 
+def test_data_samples_say_which_images_are_complete(tmp_path):
+    images = dataset(coco_file(tmp_path / "a.json", NAMES, records=(dict(complete=True), dict(complete=False))))
+    assert [images[i]["data_samples"].complete for i in range(2)] == [True, False]
+    with pytest.raises(ValueError, match=r"b.json: image 2.jpg has complete='yes': write true or false"):
+        dataset(coco_file(tmp_path / "b.json", NAMES, records=({}, dict(complete="yes"))))[1]
+
+
 def test_a_set_without_any_of_the_classes_or_without_a_list_is_refused(tmp_path):
     path = coco_file(tmp_path / "a.json", NAMES)
     with pytest.raises(ValueError, match=r"has none of the 1 classes.*cat, dog, cow"):

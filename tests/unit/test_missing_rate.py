@@ -39,6 +39,29 @@ def test_step_is_the_equation(activated, weight):
     torch.testing.assert_close(loss.ignore_above, 0.3 + 0.1 * (n - e) / (n + e + 1))
 
 
+@pytest.mark.parametrize("activated", [False, True])
+@pytest.mark.parametrize("has_weight", [False, True])
+def test_complete_rows_lose_nothing_and_count_for_nothing(activated, has_weight):
+    z, target = call_of()
+    is_complete, weight = torch.rand(200) < 0.5, torch.rand(200) if has_weight else None
+    options = dict(missing_rate=0.2, step_size=0.1, activated=activated)
+    loss, other = MissingRateLoss(True, **options), MissingRateLoss(True, **options)
+    pred = z.sigmoid() if activated else z
+    whole = AsymmetricLoss(True, activated=activated)
+
+    def part(one, rows):
+        return one(pred[rows], target[rows], None if weight is None else weight[rows], avg_factor=1)
+
+    found = loss(pred, target, weight, avg_factor=1, is_complete=is_complete)
+    torch.testing.assert_close(found, part(other, ~is_complete) + part(whole, is_complete))
+    assert part(whole, is_complete) > part(other, is_complete)  # without it some of them would be ignored
+    other._sums.zero_()
+    part(other, ~is_complete)
+    loss.step()
+    other.step()
+    assert loss.ignore_above == other.ignore_above != pytest.approx(0.3)
+
+
 def test_an_iteration_without_objects_and_without_high_scores_changes_nothing():
     loss = MissingRateLoss(True)
     before = loss.ignore_above.clone()

@@ -33,6 +33,7 @@ class Images:
     metainfo: ClassVar = dict(classes=CLASSES)
 
     def __init__(self, number, rate):
+        self.complete = 0  # so many of them
         self.kept = np.random.default_rng(0).random((number, PER_IMAGE)) >= rate
 
     def __len__(self):
@@ -40,7 +41,8 @@ class Images:
 
     def get_data_info(self, index):
         places = np.flatnonzero(self.kept[index])
-        return dict(img_id=100 + index, instances=[dict(bbox=box(place), bbox_label=place % 2) for place in places])
+        instances = [dict(bbox=box(place), bbox_label=place % 2) for place in places]
+        return dict(img_id=100 + index, instances=instances, complete=index < self.complete)
 
     @property
     def share(self):
@@ -177,6 +179,19 @@ def test_all_losses_are_told(tmp_path):
     hook.after_train_iter(runner)
     first, second, third = (float(loss.missing_rate) for loss in losses)
     assert first == second > 0.2 == third
+
+
+def test_complete_images_are_left_out(tmp_path):
+    runner = runner_of(tmp_path, rate=0.4, number=100)
+    dataset = runner.val_dataloader.dataset
+    dataset.complete, dataset.kept[:50] = 50, True
+    share = 1 - dataset.kept[50:].mean()
+    assert train(runner, MissingShareHook(), 20)[-1] == pytest.approx(share, abs=0.05)
+    dataset.complete = 100
+    with pytest.raises(
+        ValueError, match=r"no box at all, but for those that are complete\. Give MissingRateLoss a number"
+    ):
+        train(runner, MissingShareHook(), 20)
 
 
 def test_loss_that_is_told_that_nothing_is_missing_comes_to_ignore_nothing():
