@@ -73,10 +73,14 @@ def value_of(text: str) -> str:
     name, *words = shlex.split(text)
     if name not in FUNCTIONS:
         raise ValueError(f"<!-- rows: {text} -->: there is no {name}; there are {', '.join(FUNCTIONS)}")
+    return FUNCTIONS[name](runs_of(words))
+
+
+def runs_of(words: list[str]) -> list[Chosen]:
+    """The runs of every experiment that the words of a comment name."""
     pairs = dict(word.partition("=")[::2] for word in words if "=" in word)
     options: dict[str, str] = {key: pairs.pop(key) for key in OPTIONS if key in pairs}
-    experiments = [word for word in words if "=" not in word]
-    return FUNCTIONS[name]([_choose(one, pairs, options) for one in experiments])
+    return [_choose(word, pairs, options) for word in words if "=" not in word]
 
 
 def _choose(experiment: str, wanted: dict[str, str], options: dict[str, str]) -> Chosen:
