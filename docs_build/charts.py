@@ -20,7 +20,7 @@ from asl_mmdet.benchmark.paired import interval
 from docs_build import values
 
 WIDTH = 4.9  # inches; at 10 points, text can be read on a screen of 390 pixels
-STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+STYLE: dict[Any, Any] = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 LABELS = {
     "focal": "focal loss, gamma 2",
     "focal_gamma1": "focal loss, gamma 1",

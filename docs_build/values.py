@@ -81,7 +81,6 @@ class Chosen:
 def fill(markdown: str) -> str:
     """A page with the values of its rows."""
 
-
     def filled(found: re.Match[str]) -> str:
         value = value_of(found["words"])
         if (indent := found["indent"]) and "\n" in value:  # in a block that can be opened
@@ -300,7 +299,8 @@ FUNCTIONS: dict[str, Callable[[list[Chosen]], str]] = {
 
 def main() -> None:
     """Write the values into all pages."""
-    for path in [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", *sorted(ROOT.glob("configs/**/README.md"))]:
+    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", *(ROOT / "configs").rglob("README.md")]
+    for path in sorted(pages):
         before = path.read_text(encoding="utf-8")
         if (after := fill(before)) != before:
             path.write_text(after, encoding="utf-8")
