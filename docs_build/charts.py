@@ -52,6 +52,16 @@ LABELS = {
     "ll_r": "LL-R",
     "qfl": "quality focal loss",
     "vfl": "varifocal loss",
+    "focal_inverse_frequency": "inverse frequency",
+    "focal_tuned_inverse_frequency": "inverse frequency",
+    "focal_tuned_effective_number": "effective number",
+    "asl_tuned": "ASL, tuned",
+    "known": "with the hook",
+    "known_long": "with the hook",
+    "missing50_round2": "boxes from 0.4",
+    "missing50_round2_25": "boxes from 0.25",
+    "missing50_round2_15": "boxes from 0.15",
+    "missing50_round2_ignored": "ignored regions from 0.4",
 }
 
 
@@ -175,9 +185,10 @@ def _bars(table: pd.DataFrame, label: str) -> Figure:
     palette: Any = ["#1f5fa8", "#b35900", "#5b8a3c", "#777777"]
     for place, (title, color) in enumerate(zip(table, palette, strict=False)):
         ys = [row * (number + 0.6) + place for row in range(len(table))]
-        found = axes.barh(ys, table[title], color=color, label=str(title), height=0.9)
-        largest = table.to_numpy().max()
-        axes.bar_label(found, fmt="{:.0f}" if largest >= 100 else "{:.1f}", padding=2)
+        found = axes.barh(ys, table[title].fillna(0), color=color, label=str(title), height=0.9)
+        largest = table.max(axis=None)
+        form = "{:.0f}" if largest >= 100 else "{:.1f}"
+        axes.bar_label(found, ["" if one != one else form.format(one) for one in table[title]], padding=2)
     axes.set(yticks=[row * (number + 0.6) + (number - 1) / 2 for row in range(len(table))])
     axes.set_yticklabels(table.index)
     axes.set_ylim(len(table) * (number + 0.6) - 0.6, -0.8)
