@@ -93,7 +93,7 @@ def differences(label: str, *groups: str) -> Figure:
 
     Args:
         label: What the differences are to, for the axis.
-        groups: ``TITLE: WORDS``, with the words of :func:`docs_build.values.choose`.
+        groups: ``TITLE: WORDS``, with the words of :func:`docs_build.values.runs_of`.
     """
     shown = list(_lines(groups))
     figure, axes = plt.subplots(figsize=(WIDTH, 0.5 + 0.24 * len(shown)), layout="constrained")
@@ -125,7 +125,7 @@ def _lines(groups: tuple[str, ...]) -> Iterator[tuple[str, list[float] | None, b
     for group in groups:
         title, _, words = group.partition(": ")
         yield title, None, False
-        for one in values.choose(shlex.split(words)):
+        for one in values.runs_of(shlex.split(words)):
             key, value = one.to
             for name, runs in one.runs[one.runs[key] != value].groupby(key, sort=False):
                 numbers = runs[f"{one.metric}+"].dropna().tolist()
@@ -151,7 +151,7 @@ def lines(column: str, xlabel: str, ylabel: str, *groups: str) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")
     for group in groups:
         title, _, words = group.partition(": ")
-        runs = pd.concat([one.runs for one in values.choose(shlex.split(words))])
+        runs = pd.concat([one.runs for one in values.runs_of(shlex.split(words))])
         means = runs.groupby(column)["main"].mean()
         axes.plot(means.index, means, "o-", markersize=4, label=title)
     axes.set(xlabel=xlabel, ylabel=ylabel)

@@ -102,11 +102,11 @@ def value_of(text: str) -> str:
     if name not in FUNCTIONS:
         known = ", ".join([*FUNCTIONS, *OF_A_FILE])
         raise ValueError(f"<!-- rows: {text} -->: there is no {name}; there are {known}")
-    return FUNCTIONS[name](choose(words))
+    return FUNCTIONS[name](runs_of(words))
 
 
-def choose(words: list[str]) -> list[Chosen]:
-    """The runs that experiments and COLUMN=VALUE name, an element for every experiment."""
+def runs_of(words: list[str]) -> list[Chosen]:
+    """The runs of every experiment that the words of a comment name."""
     pairs = dict(word.partition("=")[::2] for word in words if "=" in word)
     options: dict[str, str] = {key: pairs.pop(key) for key in OPTIONS if key in pairs}
     return [_choose(one, pairs, options) for one in words if "=" not in one]

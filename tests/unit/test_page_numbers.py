@@ -11,9 +11,8 @@ from docs_build.values import MARKED
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 RESULTS = sorted((DOCS / "results").glob("*.md"))
-PAGES = sorted(
-    [*RESULTS, *DOCS.glob("concepts/*.md"), *DOCS.glob("how_to/*.md"), DOCS / "index.md", ROOT / "README.md"]
-)
+FOLDERS = (DOCS / "results", DOCS / "concepts", ROOT / "configs/shapes", ROOT / "configs/small")
+PAGES = sorted(page for folder in FOLDERS for page in folder.glob("*.md"))
 CONFIGS = sorted((ROOT / "configs").rglob("*.py"))
 METRIC = re.compile(r"\b(?:AP|AR|mAP|F1|ECE|OF1)(?:\d\d\d?)?\b|\b(?:ms|points?|images/s|seconds?|MB|times)\b|%")
 DECIMAL = re.compile(r"(?<![\w.`])[+-]?\d{1,3}\.\d+(?![.\w])")  # not the number of a paper
