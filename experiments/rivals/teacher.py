@@ -1,4 +1,4 @@
-"""A mean teacher for sparsely annotated detection: boxes that it finds with a high score and no label covers are not background.
+"""A mean teacher for sparsely annotated detection: what it scores high and no label covers is not background.
 
 The family of Calibrated Teacher (https://arxiv.org/abs/2303.07582) and Co-mining (https://arxiv.org/abs/2012.01950),
 reduced to what they share: the average of the weights over the iterations (https://arxiv.org/abs/1703.01780) looks at
