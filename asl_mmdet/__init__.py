@@ -8,7 +8,7 @@ Where mmcv was installed without its compiled ops, torchvision's are the fallbac
 All that is replaced in other packages is listed in :mod:`asl_mmdet.compat.patches`.
 
 Where MMDetection or what it needs is missing, nothing is registered, and the pure functions of
-:mod:`asl_mmdet.losses.functional` can be used: they need torch alone. Beside a part of OpenMMLab's packages that is
+:mod:`asl_mmdet.losses.functional` can be used: they only need torch. Beside a part of OpenMMLab's packages that is
 said, since a config may be read there.
 """
 

@@ -88,7 +88,7 @@ def need_new(out: Path | None, force: bool, sources: Iterable[str | Path] = (), 
 
 @contextmanager
 def without_foreign_line() -> Iterator[None]:
-    """MMDetection and mmpretrain print at their import that OneDL is not installed; this line alone is left out."""
+    """MMDetection and mmpretrain print at their import that OneDL is not installed; only this line is left out."""
     from mmengine import logging
 
     print_log = logging.print_log

@@ -6,6 +6,7 @@ Numbers that are read there too have markers of their own: ``values``.
 
 import re
 import shlex
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,18 +15,16 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
-from docs_build import notebook, reference, results, sources, values
+from docs_build import charts, notebook, reference, results, sources, values
 
 ROOT = Path(__file__).parents[1]
-MARKER = re.compile(r"^<!-- build: (.+?) -->$", re.M)
+MARKER = re.compile(r"^( *)<!-- build: (.+?) -->$", re.M)
 BUILDERS: dict[str, Callable[..., str]] = {
     "notebook": notebook.page_of,
     "tools": reference.tools,
     "keys": reference.keys,
     "checks": reference.checks,
-    "experiment": results.experiment,
-    "plot": results.plot,
-    "runs": results.runs,
+    "chart": charts.chart,
     "micro": results.micro,
     "loss": results.loss,
     "states": results.states,
@@ -63,7 +62,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if page.file.src_uri.startswith(sources.FOLDER):
         return markdown
     filled = values.fill(sources.turn_links(markdown, page.file.src_uri))
-    return MARKER.sub(lambda found: build(found[1]), filled)
+    return MARKER.sub(lambda found: textwrap.indent(build(found[2]), found[1]), filled)
 
 
 def on_post_build(config: MkDocsConfig) -> None:

@@ -38,32 +38,10 @@ def experiment(name: str) -> str:
     return "\n\n".join([*parts, _folded("All runs", runs)])
 
 
-def plot(kind: str, name: str) -> str:
-    """A plot of an experiment.
-
-    Args:
-        kind: One of :data:`asl_mmdet.benchmark.plots.PLOTS`.
-        name: As for :func:`experiment`.
-    """
-    return "\n\n".join(_pictures(name, (kind,)))
-
-
 def page_of(name: str) -> str:
     """A page of an experiment: the command that shows its rows, its tables and its plots."""
     command = f"```console\n$ python tools/benchmark.py --rows benchmarks --where experiment={name}\n```"
-    return "\n\n".join([command, EXPLANATION, experiment(name), *_pictures(name, ())])
-
-
-def runs(name: str, *columns: str) -> str:
-    """Chosen columns of the runs of an experiment. What is the same in all rows stands above them.
-
-    Args:
-        name: As for :func:`experiment`.
-        columns: The columns to show.
-    """
-    found = rows().where(experiment=name).runs
-    same = [key for key in ("plan", "set", "device", "versions", "date") if found[key].nunique() == 1]
-    return _with_note(", ".join(f"{key}: {found[key].iloc[0]}" for key in same), found[list(columns)])
+    return "\n\n".join([command, EXPLANATION, experiment(name), *_pictures(name)])
 
 
 def micro(benchmark: str) -> str:
@@ -124,9 +102,9 @@ def states(path: str) -> str:
     return "\n\n".join(parts)
 
 
-def _pictures(name: str, kinds: tuple[str, ...]) -> list[str]:
+def _pictures(name: str) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
-        found = draw(rows().where(experiment=name), Path(folder), kinds)
+        found = draw(rows().where(experiment=name), Path(folder))
         return [
             f"![{title}](data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()})"
             for title, path in found.items()

@@ -150,7 +150,7 @@ def _classes_of(labels: Labels, image_id: int) -> set[int]:
 
 
 def _only(coco: dict[str, Any], images: set[int]) -> dict[str, Any]:
-    """A COCO-format content with some of its images alone."""
+    """A COCO-format content with only some of its images."""
     return {
         **{key: coco[key] for key in ("info", "licenses") if key in coco},
         "images": [image for image in coco["images"] if image["id"] in images],

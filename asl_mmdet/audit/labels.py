@@ -115,7 +115,7 @@ def _only_dataset(cfg: Config, loader: str) -> ConfigDict:
     found = list(find_datasets(cfg.get(loader), loader))
     if len(found) != 1:
         keys = ", ".join(key for key, _ in found) or "none"
-        raise UserError(f"{loader} has {len(found)} data sets ({keys}), and one is audited at a time: name one alone")
+        raise UserError(f"{loader} has {len(found)} data sets ({keys}), and one is audited at a time: name only one")
     key, dataset = found[0]
     wanted = "CocoMultiLabel" if task_of(cfg) is MULTI_LABEL else "CocoDataset"
     if kind_of(dataset) != wanted:

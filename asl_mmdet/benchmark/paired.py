@@ -10,7 +10,7 @@ PAIRED = ("config", "data", "loss", "seed")  # what is equal in two runs that ar
 
 
 def differences(runs: pd.DataFrame, column: str, key: str, value: str) -> pd.Series:
-    """What each run has more of ``column`` than the run that differs from it by ``key == value`` alone.
+    """What each run has more of ``column`` than the run that differs from it only by ``key == value``.
 
     Args:
         runs: A row for every run, as in :mod:`asl_mmdet.benchmark.rows`.

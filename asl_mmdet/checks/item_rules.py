@@ -108,7 +108,7 @@ MASK_RULES: list[Rule[Annotation]] = [
         "error",
         "annotation without a mask, where the config reads masks",
         FAILS,
-        "Remove the annotation, or write with_mask=False in LoadAnnotations if only boxes are wanted.",
+        "Remove the annotation, or write with_mask=False in LoadAnnotations if you only need boxes.",
         _where(lambda a: not a.entry.get("segmentation")),
     ),
     Rule(

@@ -131,7 +131,7 @@ class Start:
 
     Args:
         checkpoint: Its path; None to start from the beginning.
-        resumes: Resume the run that wrote it, rather than take its weights alone.
+        resumes: Resume the run that wrote it, rather than take only its weights.
         findings: What is wrong with it, and with newer ones that were passed over.
     """
 

@@ -151,7 +151,7 @@ def _run_folds(folds: Folds, file: PredictionFile, jobs: int) -> None:
     """Train and predict what is missing."""
     if absent := list(folds.classes_absent_from_training()):
         tell(f"warning: all images of {', '.join(absent)} are in one fold, whose model does not learn it")
-    file.append({})  # a run that is stopped is continued with the same options alone
+    file.append({})  # a run that is stopped is continued only with the same options
     if jobs > 1:
         os.environ["OMP_NUM_THREADS"] = "1"
     if failures := folds.run(jobs):

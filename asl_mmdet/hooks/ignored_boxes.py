@@ -30,7 +30,7 @@ _IS_IGNORED = re.compile(rb'"as_ignore"\s*:\s*true')  # in what tools/audit_labe
 class IgnoredBoxesHook(Hook):
     """Leave out what ignored boxes (``iscrowd=1``) would own if they were boxes to learn, and nothing else.
 
-    It is for boxes of which one is not sure enough to train on them, such as those that ``tools/audit_labels.py
+    It is for boxes that are too doubtful to train on, such as those that ``tools/audit_labels.py
     --as-ignore`` adds. MMDetection's assigners take them for background, or with ``ignore_iof_thr`` they leave out the
     anchors that lie in them by a share of the anchor: more small anchors in a large box than it would own, and none of
     a small box. Here the head assigns the ignored boxes together with the others, by its own rule. What the ignored

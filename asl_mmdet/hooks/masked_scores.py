@@ -19,7 +19,7 @@ _DTYPE = {Tensor.float, Tensor.double, Tensor.half, Tensor.bfloat16, Tensor.to, 
 class MaskedScores(Tensor):
     """Scores with a tensor of their shape, ``marks``, such as a mask.
 
-    Every operation gives what it gives for the scores alone. The results of those that only move elements are marked
+    Every operation gives what it gives for plain scores. The results of those that only move elements are marked
     too, and all others are plain tensors: a head that computes something else from its scores sees the right values.
 
     Example:
@@ -58,7 +58,7 @@ def mark(scores: Tensor, marks: Tensor) -> MaskedScores:
 
 
 def unmark(scores: MaskedScores) -> Tensor:
-    """The scores alone."""
+    """Only the scores."""
     return scores.as_subclass(Tensor)
 
 

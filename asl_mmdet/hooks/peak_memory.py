@@ -19,7 +19,7 @@ class PeakMemoryHook(Hook):
     """Write ``peak_memory.json`` into the work directory after every epoch of training.
 
     ``host_mb`` is the largest resident memory of a training process, without its data workers; Windows does not say
-    it. ``device_mb``, on a GPU alone, is the largest memory that PyTorch had allocated there. Of several processes, and
+    it. ``device_mb``, only on a GPU, is the largest memory that PyTorch had allocated there. Of several processes, and
     of the parts of a resumed run, the largest counts. MB are 2**20 bytes.
     """
 

@@ -24,14 +24,14 @@ class ResumedSettingsHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Compare, before the optimizer and the schedule are restored."""
-        if not getattr(runner, "_resume", True):  # its weights alone are loaded
+        if not getattr(runner, "_resume", True):  # only its weights are loaded
             return
         lines = [*_optimizers(runner, checkpoint), *_schedules(runner, checkpoint), *_epoch(runner, checkpoint)]
         if lines:
             text = "\n".join(f"    {line}" for line in lines)
             runner.logger.warning(
                 "the run goes on with the optimizer and the schedule that were saved, not with those of the config "
-                f"where they differ:\n{text}\nTo train with the new values, start a run from the weights alone: "
+                f"where they differ:\n{text}\nTo train with the new values, start a run from only the weights: "
                 "--cfg-options load_from=CHECKPOINT instead of --resume"
             )
 

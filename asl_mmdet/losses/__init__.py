@@ -1,4 +1,4 @@
-"""The loss: pure functions, which need torch alone, and the classes that MMDetection's registry knows.
+"""The loss: pure functions, which only need torch, and the classes that MMDetection's registry knows.
 
 ``plain`` has the equations, ``functional`` the functions, and ``asymmetric``, ``adaptive`` and ``missing_rate`` the
 classes.

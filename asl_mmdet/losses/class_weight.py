@@ -1,4 +1,4 @@
-"""Weights of classes: as numbers, by name, or by how often the training data has each class. Needs torch alone."""
+"""Weights of classes: as numbers, by name, or by how often the training data has each class. Only needs torch."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -152,7 +152,7 @@ def weights_of(
     Args:
         given: What :func:`check_class_weight` gives.
         classes: The names, in the order of the labels.
-        count: Gives the number of labels of every class; called for a scheme alone.
+        count: Gives the number of labels of every class; only called for a scheme.
         side: What is weighted, one of :data:`SIDES`. Where a scheme has no ``normalize`` of its own, 'positive' is
             normalised over the labels, the others over the classes: over as many elements as the loss has of a class.
         owner: Who an error names.

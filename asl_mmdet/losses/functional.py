@@ -70,8 +70,8 @@ def asymmetric_loss(
     and ``alpha`` it is focal loss.
 
     ``ignore_above`` is for data with missing labels. A negative with p above it is taken for a positive that nobody
-    labelled, and is ignored; the paper's Eq. 7 only weakens its gradient beyond p*. With class indices this holds for
-    background rows alone: a row that has a class is labelled, and its other classes stay negatives.
+    labelled, and is ignored; the paper's Eq. 7 only weakens its gradient beyond p*. With class indices this holds only
+    for background rows: a row that has a class is labelled, and its other classes stay negatives.
     (https://arxiv.org/abs/2206.03740 rejects large losses; here by a threshold, with this restriction.)
 
     The paper trains multi-label classification with gamma 0 / 4 and m = 0.05, summed over classes, without alpha.

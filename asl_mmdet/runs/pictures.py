@@ -28,7 +28,7 @@ def plain_text() -> AbstractContextManager[Any]:
 
 
 def first_of_test_set(cfg: Config, number: int) -> Any:
-    """The test set with its first images alone. The annotation file is read; what it says of the others is not kept."""
+    """The test set with only its first images. The annotation file is read; what it says of the others is not kept."""
     options = cfg.test_dataloader.dataset
     if {"ann_file", "data_prefix", "data_root"} & options.keys() and options.get("indices") is None:
         options = {**options, "indices": number}  # a wrapper does not take it

@@ -1,7 +1,7 @@
 """Calibration of scores, and how far scores are from what they say.
 
 Of calibrated scores of 0.7, 70 % are right. A detection is right if it has IoU 0.5 with an object of its class.
-Fitting needs scikit-learn, applying needs NumPy alone.
+Fitting needs scikit-learn, applying only needs NumPy.
 """
 
 from collections.abc import Sequence

@@ -17,11 +17,11 @@ LOWEST, HIGHEST = 1e-6, 1 - 1e-6
 
 @dataclass(frozen=True)
 class Objective:
-    """What a threshold is chosen for: the best F-beta, or a precision or recall that is wanted.
+    """What a threshold is chosen for: the best F-beta, or a required precision or recall.
 
     Args:
         kind: 'f', 'precision' or 'recall'.
-        value: beta, or the wanted precision or recall in (0, 1).
+        value: beta, or the required precision or recall in (0, 1).
 
     Raises:
         UserError: If an argument is out of range.
@@ -44,7 +44,7 @@ class Objective:
     def best(self, right: Array, kept: Array, truths: Array | float) -> int | None:
         """The best of the candidates, which go from the highest threshold to the lowest.
 
-        Precision is wanted with the most recall, and recall with the highest threshold.
+        A required precision is reached with the most recall, and recall with the highest threshold.
 
         Args:
             right: How many right scores each candidate keeps, (K,).
@@ -52,7 +52,7 @@ class Objective:
             truths: How many objects there are.
 
         Returns:
-            Its index, or None if no candidate has what is wanted.
+            Its index, or None if no candidate reaches it.
         """
         if self.kind == "f":
             index = int(np.argmax(f_score(right, kept, truths, self.value)))
@@ -77,7 +77,7 @@ class Thresholds:
         of_class: (C,).
         overall: The global one.
         unshrunk: The threshold of each class before shrinkage, (C,); NaN where it has no object or nothing reaches what
-            is wanted, and the global one stands in.
+            is required, and the global one stands in.
     """
 
     of_class: Array
@@ -90,18 +90,18 @@ def choose(
 ) -> Thresholds:
     """Choose the thresholds on all of ``scored``.
 
-    The global threshold has the best mean F-beta over the classes with objects, or the wanted precision or recall of
+    The global threshold has the best mean F-beta over the classes with objects, or the required precision or recall of
     all scores together. A class with n objects gets, on the logit scale, w * its own + (1 - w) * the global threshold,
     with w = n / (n + shrinkage): half of each where it has ``shrinkage`` objects, and the global one without objects.
 
     Args:
         scored: The scores and what is right.
-        objective: What is wanted.
+        objective: What is required.
         per_class: False gives all classes the global one.
         shrinkage: As above; 0 turns it off.
 
     Raises:
-        UserError: If there is no right score at all, nothing reaches what is wanted, or ``shrinkage`` is below 0.
+        UserError: If there is no right score at all, nothing reaches what is required, or ``shrinkage`` is below 0.
     """
     if not shrinkage >= 0:
         raise UserError(f"shrinkage={shrinkage:g}: use a number from 0")
@@ -193,7 +193,7 @@ class Settings:
     """How thresholds are chosen.
 
     Args:
-        objective: What is wanted.
+        objective: What is required.
         per_class: One threshold a class, or the global one.
         shrinkage: As for :func:`choose`.
         calibration: 'platt', 'isotonic' or None.

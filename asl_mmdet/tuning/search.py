@@ -49,7 +49,7 @@ def search(
 
     The loss of the config is tried first, then known good points, then what Optuna's TPE sampler proposes. After every
     trial the state is in ``out / 'study.db'``; a call with the same ``out`` continues, with what was on its way first.
-    No trial starts that would probably end after ``minutes``, by the longest of this call so far.
+    A new trial starts only if it should finish within ``minutes``, judging by the slowest one of this call so far.
 
     Args:
         objective: Gives the value of a loss, from its name and its block; the block is None for the config's own. A

@@ -44,7 +44,7 @@ def _preset(name: str, grid: dict[str, list[Any]]) -> Params:
     return dict(family="asl", **{key: block[key] for key in grid})
 
 
-# Focal loss as it comes and with a smaller gamma, and the presets. With a pretrained backbone the alpha and weight of
+# Focal loss with default values and with a smaller gamma, and the presets. Pretrained, alpha and weight of
 # detection_small are worth more than any other change (docs/results/missing_labels.md).
 _FIRST_DETECTION: list[Params] = [
     dict(family="focal", gamma=2.0, alpha=0.25, loss_weight=1.0),

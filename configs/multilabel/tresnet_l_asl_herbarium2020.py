@@ -1,4 +1,4 @@
-"""One label an image: a TResNet-L with the softmax form of ASL (arXiv 2009.14119) on Herbarium 2020.
+"""One label per image: a TResNet-L with the softmax form of ASL (arXiv 2009.14119) on Herbarium 2020.
 
 Here       not measured
 Data       data/herbarium2020/{train.json,val.json}, two parts of the published train/metadata.json (COCO format; the

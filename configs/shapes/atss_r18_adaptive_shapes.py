@@ -1,6 +1,6 @@
 """A small ATSS with adaptive ASL on the shapes data, 6 epochs: about 3 minutes on two CPU cores.
 
-Expect     box AP 0.575, gamma- 1.8 (seed 0; shapes_adaptive in benchmarks/runs.csv, docs/results/adaptive.md)
+Expect     box AP 57.5 (seed 0; shapes_adaptive in benchmarks/runs.csv), gamma- 1.8 (docs/results/adaptive.md)
 Data       python tools/make_shapes.py --out data/shapes
 Train      python tools/train.py configs/shapes/atss_r18_adaptive_shapes.py
 """

@@ -1,6 +1,6 @@
 """A small ATSS with focal loss on the shapes data, 6 epochs: about 3 minutes on two CPU cores.
 
-Expect     box AP 0.557, 0.531 (seeds 0 and 1; shapes_presets in benchmarks/runs.csv)
+Expect     box AP 55.7, 53.1 (seeds 0 and 1; shapes_presets in benchmarks/runs.csv)
 Data       python tools/make_shapes.py --out data/shapes
 Train      python tools/train.py configs/shapes/atss_r18_focal_shapes.py
 """

@@ -7,8 +7,8 @@ Feeds docs/results/missing_labels.md.
 
 ``ema`` trains as folder_tuned.py does and evaluates the average of the weights. In ``teacher_ignore`` this average,
 which is the teacher, marks what it finds as ignored regions, in ``teacher_teach`` as boxes
-(experiments/rivals/teacher.py); in ``fast_teacher_ignore`` it follows the student more closely and needs to be less
-sure. Half of the boxes are missing, as in folder_tuned.py, which says what is needed; the losses are those of
+(experiments/rivals/teacher.py); in ``fast_teacher_ignore`` it follows the student more closely and needs lower
+scores. Half of the boxes are missing, as in folder_tuned.py, which says what is needed; the losses are those of
 folder_protocols.py.
 """
 

@@ -11,7 +11,7 @@ alpha and weight; between them and the two focal losses the gammas differ, and t
 the mean of the presets' two. ``detection_small_ignore05`` has a higher threshold, and the threshold of
 ``detection_small_missing_rate`` follows the share of objects without a label, MISSING_RATE (0.5);
 ``detection_small_missing_rate03`` is told a share of 0.3, whatever is missing. ``asl_tuned`` was searched by itself, by
-as many trials. The search saw all boxes, and ATSS alone; HEAD=fcos and HEAD=retinanet take another head. The folder is
+as many trials. The search saw all boxes, and only ATSS; HEAD=fcos and HEAD=retinanet take another head. The folder is
 in COCO format.
 """
 

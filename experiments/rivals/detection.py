@@ -2,7 +2,7 @@
 
 Wang et al., 'Calibrated Teacher for Sparsely Annotated Object Detection', AAAI 2023
 (https://arxiv.org/abs/2303.07582): a background anchor whose predicted box hardly overlaps any labelled object may be
-on one that nobody labelled, and has a smaller weight in the classification loss. This is the weight alone, without the
+on one that nobody labelled, and has a smaller weight in the classification loss. This is only the weight, without the
 paper's teacher.
 """
 

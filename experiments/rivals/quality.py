@@ -1,4 +1,4 @@
-"""Any classification loss in the head of Generalized Focal Loss, so that a comparison changes the loss alone."""
+"""Any classification loss in the head of Generalized Focal Loss, so that a comparison changes only the loss."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A mean teacher for sparsely annotated detection: boxes that it is sure of and no label covers are not background.
+"""A mean teacher for sparsely annotated detection: what it scores high and no label covers is not background.
 
 The family of Calibrated Teacher (https://arxiv.org/abs/2303.07582) and Co-mining (https://arxiv.org/abs/2012.01950),
 reduced to what they share: the average of the weights over the iterations (https://arxiv.org/abs/1703.01780) looks at
@@ -17,7 +17,7 @@ from torchvision.ops import nms
 
 
 def unlabelled(found: InstanceData, labelled: Tensor, score_thr: float) -> InstanceData:
-    """The predictions of an image that a teacher is sure of, and that overlap neither a label nor a better one.
+    """The predictions of an image that a teacher scores high, and that overlap neither a label nor a better one.
 
     Args:
         found: ``bboxes`` (N, 4), ``scores`` (N,), ``labels`` (N,).
