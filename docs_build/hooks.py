@@ -61,7 +61,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Fill the markers in, and turn the links out of ``docs``."""
     if page.file.src_uri.startswith(sources.FOLDER):
         return markdown
-    filled = values.fill(sources.turn_links(markdown, page.file.src_uri))
+    filled = values.without_comments(values.fill(sources.turn_links(markdown, page.file.src_uri)))
     return MARKER.sub(lambda found: textwrap.indent(build(found[2]), found[1]), filled)
 
 

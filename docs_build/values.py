@@ -90,6 +90,11 @@ def fill(markdown: str) -> str:
     return MARKED.sub(filled, markdown)
 
 
+def without_comments(markdown: str) -> str:
+    """A page with its values, but without the comments around them: Markdown ends a paragraph at some."""
+    return MARKED.sub(lambda found: (found["indent"] or "") + found["value"], markdown)
+
+
 def value_of(text: str) -> str:
     """What stands behind a comment.
 

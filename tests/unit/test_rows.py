@@ -186,6 +186,8 @@ def test_numbers_of_a_page_are_those_of_its_rows(page):
     text = page.read_text(encoding="utf-8")
     assert text.count("<!-- rows: ") == text.count("<!-- /rows -->") == len(values.MARKED.findall(text))
     assert values.fill(text) == text, "write them again: python -m docs_build.values"
+    in_a_line = re.findall(r"^ *<!-- rows: (?!table|grid).*", text, re.M)
+    assert not in_a_line, "a paragraph ends before a line that begins with a comment"
 
 
 def test_every_experiment_is_shown_by_a_page_and_every_link_leads_to_one(rows):
