@@ -190,6 +190,13 @@ def test_group_that_roboflow_adds_is_left_out_and_a_class_above_others_is_not(tm
     assert [entry["name"] for entry in contents(tmp_path)["train"]["categories"]] == ["pieces", "cat", "dog", "person"]
 
 
+@pytest.mark.parametrize("name", [None, "", 3, ["cat"]])
+def test_class_without_a_name_in_words_is_an_error(name, tmp_path):
+    content = coco(NAMES)
+    content["categories"][1]["name"] = name
+    assert f"all.json: categories[1].name={name!r}: write a text" in message(tmp_path, {**IMAGES, "all.json": content})
+
+
 def test_two_files_of_one_split_are_an_error_that_names_them(tmp_path):
     files = {**IMAGES, "train.json": coco(NAMES[:2]), "train_half.json": coco(NAMES[2:4])}
     assert "train.json and train_half.json are both of the split train" in message(tmp_path, files)

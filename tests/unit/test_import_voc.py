@@ -68,6 +68,13 @@ def test_objects_that_cannot_be_read_are_named_and_the_others_are_read(tmp_path)
     assert "objects that cannot be read, left out: 3 (Annotations/a.xml, object 1: " in notes(done)
 
 
+def test_corners_in_reverse_order_are_exchanged_and_named(tmp_path):
+    corners = "<bndbox><xmin>24</xmin><ymin>7</ymin><xmax>9</xmax><ymax>18</ymax></bndbox>"
+    done = imported_voc(tmp_path, voc(a=[f"<name>dog</name>{corners}"]))
+    assert annotations_of(tmp_path / "out", "a.jpg") == [("dog", 0, BOX)]
+    assert "read with these exchanged: 1 (Annotations/a.xml, object 1)" in notes(done)
+
+
 def test_files_without_their_other_half_are_named(tmp_path):
     files = {**voc(a=None, b="<annotation><object>"), "Annotations/z.xml": xml("cat"), "JPEGImages/d.jpg": b""}
     done = imported_voc(tmp_path, files, val_share=0.5)

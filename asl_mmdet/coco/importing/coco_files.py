@@ -52,6 +52,9 @@ def read(folder: Folder) -> dict[str, Content]:
                 f"python tools/merge_datasets.py {folder.root / source[split]} {folder.root / name} --out ..."
             )
         source[split] = name
+        for i, entry in enumerate(content["categories"]):
+            if not isinstance(entry.get("name"), str) or not entry["name"].strip():
+                raise UserError(f"{name}: categories[{i}].name={entry.get('name')!r}: write a text")
         try:
             mended, changes = fix_annotations(content)
         except UserError as error:
