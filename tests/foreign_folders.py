@@ -139,3 +139,18 @@ FOREIGN = {
         "Pascal VOC: the root <annotation> in train/a.xml",
     ),
 }
+
+
+def load(root, split="train"):
+    """The content of a file that was written."""
+    return json.loads((root / f"annotations/{split}.json").read_text())
+
+
+def files_of(root, split):
+    """The images of a file that was written."""
+    return {image["file_name"] for image in load(root, split)["images"]}
+
+
+def notes(done):
+    """What an import says that it did not read."""
+    return "\n".join(done.notes.lines())

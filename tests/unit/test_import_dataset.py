@@ -6,7 +6,7 @@ from collections import Counter
 from importlib.util import find_spec
 
 import pytest
-from foreign_folders import BOX, FOREIGN, IMAGES, NAMES, SIZE, STEMS, YOLO_BOX, coco, write, yolo
+from foreign_folders import BOX, FOREIGN, IMAGES, NAMES, SIZE, STEMS, YOLO_BOX, coco, notes, write, yolo
 from PIL import Image
 
 from asl_mmdet.coco.importing import import_dataset
@@ -38,10 +38,6 @@ def boxes(tmp_path):
         for entry in content["annotations"]:
             found[files[entry["image_id"]]].append((names[entry["category_id"]], *entry["bbox"]))
     return found
-
-
-def notes(done):
-    return "\n".join(done.notes.lines())
 
 
 def message(tmp_path, files, **options):

@@ -1,6 +1,5 @@
 """What is made of a folder in another format: the split, the files, and what the command says."""
 
-import json
 import os
 import re
 from collections import Counter
@@ -9,7 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from commands import call, message_of
-from foreign_folders import IMAGES, NAMES, STEMS, coco, write, yolo
+from foreign_folders import IMAGES, NAMES, STEMS, coco, files_of, load, notes, write, yolo
 from mmengine.config import Config
 
 from asl_mmdet.checks.preflight import check_data
@@ -18,18 +17,6 @@ from asl_mmdet.coco.importing.split import group_of, split_images
 from asl_mmdet.errors import UserError
 
 READERS = pytest.mark.skipif(find_spec("supervision") is None, reason="needs pip install supervision")
-
-
-def load(root, split="train"):
-    return json.loads((root / f"annotations/{split}.json").read_text())
-
-
-def files_of(root, split):
-    return {image["file_name"] for image in load(root, split)["images"]}
-
-
-def notes(done):
-    return "\n".join(done.notes.lines())
 
 
 # The split -----------------------------------------------------------------------------------------------------------
@@ -130,6 +117,14 @@ def test_images_are_linked_copied_on_demand_and_where_links_fail(tmp_path, monke
         for name in NAMES:
             assert (tmp_path / out / "images" / name).read_bytes() == (source / name).read_bytes()
             assert not (tmp_path / out / "images" / name).samefile(source / name)
+
+
+def test_folder_is_not_written_into_its_source(tmp_path):
+    source = write(tmp_path / "src", {**IMAGES, "all.json": coco(NAMES)})
+    for out in (source, source / "out", tmp_path):
+        with pytest.raises(UserError, match="are in one another"):
+            import_dataset(source, out)
+    assert sorted(path.name for path in source.iterdir()) == ["a.jpg", "all.json", *NAMES[1:]]
 
 
 def test_what_is_there_is_replaced_once_the_new_is_complete(tmp_path, monkeypatch):

@@ -1,26 +1,12 @@
 """Pascal VOC folders: what is read of them, and a word on all that is not."""
 
-import json
-
 import pytest
-from foreign_folders import BOX, NAMES, STEMS, voc_object, write, xml
+from foreign_folders import BOX, NAMES, STEMS, files_of, load, notes, voc_object, write, xml
 
 from asl_mmdet.coco.importing import import_dataset
 from asl_mmdet.errors import UserError
 
 pytest.importorskip("supervision", reason="needs pip install supervision")
-
-
-def load(root, split="train"):
-    return json.loads((root / f"annotations/{split}.json").read_text())
-
-
-def files_of(root, split):
-    return {image["file_name"] for image in load(root, split)["images"]}
-
-
-def notes(done):
-    return "\n".join(done.notes.lines())
 
 
 def voc(**objects):

@@ -77,16 +77,21 @@ def import_dataset(
             has no links.
 
     Raises:
-        UserError: If the form is unknown or could be several, or something in it cannot be read. It says what.
+        UserError: If the form is unknown or could be several, something in it cannot be read, or one folder is in the
+            other. It says what.
     """
-    folder = Folder(Path(source))
+    source, out = Path(source), Path(out)
+    here, there = source.resolve(), out.resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise UserError(f"out={out} and source={source} are in one another: name a folder beside it")
+    folder = Folder(source)
     kind, why = recognise(folder, format)
     contents = {split: content for split, content in FORMATS[kind].read(folder).items() if content["images"]}
     _check_splits(folder, contents)
     contents = _same_categories(folder, contents)
     contents, words = _with_validation(folder, contents, val_share, seed, group_by)
     imported = Imported(f"{FORMATS[kind].NAME}: {why}", contents, folder.notes, words)
-    _write(folder, Path(out), imported, copy)
+    _write(folder, out, imported, copy)
     return imported
 
 
