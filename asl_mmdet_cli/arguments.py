@@ -1,6 +1,7 @@
 """Arguments that commands share, the types of their values, and how the help shows them."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -66,9 +67,26 @@ def file_ending_in(*suffixes: str) -> Callable[[str], Path]:
         path = Path(text)
         if path.suffix not in suffixes:
             raise argparse.ArgumentTypeError(f"{text}: the file must end in {' or '.join(suffixes)}")
+        _check_place(path.absolute().parent, text)
         return path
 
     return read
+
+
+def folder_to_write(text: str) -> Path:
+    """The type of a folder to write."""
+    path = Path(text)
+    _check_place(path.absolute(), text)
+    return path
+
+
+def _check_place(folder: Path, text: str) -> None:
+    """Refuse now, not after hours, what cannot be written."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} cannot be written: {there} is a file, not a folder")
+    if not os.access(there, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text} cannot be written: {there} is read-only")
 
 
 def key_and_value(text: str) -> str:
@@ -122,6 +140,7 @@ def add_runner_options(command: argparse.ArgumentParser) -> None:
     """The other options that MMDetection's train and test scripts have in common."""
     command.add_argument(
         "--work-dir",
+        type=folder_to_write,
         metavar="FOLDER",
         help="where logs and checkpoints go; the config's work_dir, else work_dirs/<name of the config>, by default",
     )

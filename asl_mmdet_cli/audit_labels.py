@@ -11,7 +11,15 @@ Example:
 import argparse
 from pathlib import Path
 
-from asl_mmdet_cli.arguments import add_cfg_options, add_config, add_jobs, number, whole
+from asl_mmdet_cli.arguments import (
+    add_cfg_options,
+    add_config,
+    add_jobs,
+    file_ending_in,
+    folder_to_write,
+    number,
+    whole,
+)
 from asl_mmdet_cli.messages import need_checkpoint, need_config, need_file, need_new
 
 ANNOTATIONS = "annotations.json"
@@ -33,7 +41,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_jobs(command, "with --folds: trainings at a time")
     command.add_argument(
         "--out",
-        type=Path,
+        type=folder_to_write,
         metavar="FOLDER",
         help="folder to write; audit or audit_validation in the config's work_dir by default",
     )
@@ -57,7 +65,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="write annotations to which the missing labels from this score on are added",
     )
     command.add_argument(
-        "--apply-to", type=Path, metavar="FILE.json", help=f"for --apply; {ANNOTATIONS} in --out by default"
+        "--apply-to",
+        type=file_ending_in(".json"),
+        metavar="FILE.json",
+        help=f"for --apply; {ANNOTATIONS} in --out by default",
     )
     command.add_argument("--as-ignore", action="store_true", help="with --apply: add regions to ignore, not boxes")
     command.add_argument(

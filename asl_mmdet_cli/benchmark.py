@@ -12,7 +12,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from asl_mmdet_cli.arguments import add_jobs, whole
+from asl_mmdet_cli.arguments import add_jobs, folder_to_write, whole
 from asl_mmdet_cli.messages import fail, need_folder
 
 TABLES = ("runs", "classes", "curves")
@@ -22,7 +22,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options."""
     command.add_argument("plan", nargs="?", metavar="PLAN", help="plan file; not needed with --rows and --compare")
     command.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="folder to write; work_dirs/benchmark/<plan> by default"
+        "--out", type=folder_to_write, metavar="FOLDER", help="folder to write; work_dirs/benchmark/<plan> by default"
     )
     command.add_argument("--dry-run", action="store_true", help="show the plan and build every config, but run nothing")
     command.add_argument("--report", action="store_true", help="report what is finished, and run nothing")

@@ -17,7 +17,7 @@ import argparse
 import re
 from pathlib import Path
 
-from asl_mmdet_cli.arguments import add_out, number, whole
+from asl_mmdet_cli.arguments import add_out, folder_to_write, number, whole
 from asl_mmdet_cli.messages import fail, need_folder
 
 FORMATS = ("coco", "yolo", "voc")
@@ -26,7 +26,7 @@ FORMATS = ("coco", "yolo", "voc")
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options."""
     command.add_argument("folder", type=Path, metavar="SRC", help="folder to read")
-    add_out(command, Path, metavar="FOLDER", help="folder to write; required")
+    add_out(command, folder_to_write, metavar="FOLDER", help="folder to write; required")
     command.add_argument("--force", action="store_true", help="replace annotations/ and images/ if the folder has them")
     command.add_argument("--format", choices=FORMATS, help="format of SRC; found out by default")
     command.add_argument(
@@ -56,8 +56,6 @@ def check(command: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     need_folder(args.folder, "folder")
     if args.out is None:
         fail("--out is missing: name the folder to write")
-    if args.out.exists() and not args.out.is_dir():
-        fail(f"--out {args.out} is a file: name a folder")
     source, out = args.folder.resolve(), args.out.resolve()
     if source == out or source in out.parents or out in source.parents:
         fail(f"--out {args.out} and {args.folder} are in one another: name a folder beside it")

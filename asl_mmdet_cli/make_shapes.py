@@ -10,7 +10,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from asl_mmdet_cli.arguments import add_out, whole
+from asl_mmdet_cli.arguments import add_out, folder_to_write, whole
 from asl_mmdet_cli.messages import fail
 
 MAX_CLASSES = 48
@@ -18,7 +18,7 @@ MAX_CLASSES = 48
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options."""
-    add_out(command, Path, default=Path("data/shapes"), metavar="FOLDER", help="folder to make")
+    add_out(command, folder_to_write, default=Path("data/shapes"), metavar="FOLDER", help="folder to make")
     command.add_argument("--force", action="store_true", help="replace the folder if it exists")
     command.add_argument("--num-train", type=whole(1), default=1500, metavar="N", help="training images")
     command.add_argument("--num-val", type=whole(1), default=300, metavar="N", help="validation images")

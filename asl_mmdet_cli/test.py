@@ -8,7 +8,15 @@ Example:
 
 import argparse
 
-from asl_mmdet_cli.arguments import add_checkpoint, add_config, add_ignore, add_runner_options, number
+from asl_mmdet_cli.arguments import (
+    add_checkpoint,
+    add_config,
+    add_ignore,
+    add_runner_options,
+    file_ending_in,
+    folder_to_write,
+    number,
+)
 from asl_mmdet_cli.messages import need_checkpoint, need_config, need_file
 
 
@@ -16,11 +24,16 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options."""
     add_config(command)
     add_checkpoint(command)
-    command.add_argument("--out", metavar="FILE.pkl", help="write the predictions to this file")
+    command.add_argument(
+        "--out", type=file_ending_in(".pkl", ".pickle"), metavar="FILE.pkl", help="write the predictions to this file"
+    )
     command.add_argument("--dump-only", action="store_true", help="with --out: do not evaluate the predictions")
     command.add_argument("--show", action="store_true", help="show the predictions in a window")
     command.add_argument(
-        "--show-dir", metavar="FOLDER", help="save the images with ground truth and prediction drawn in this folder"
+        "--show-dir",
+        type=folder_to_write,
+        metavar="FOLDER",
+        help="save the images with ground truth and prediction drawn in this folder",
     )
     command.add_argument(
         "--wait-time", type=number("[0, inf)"), default=2.0, metavar="SECONDS", help="with --show: time for each image"
@@ -36,8 +49,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def check(command: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """What can be refused at once."""
-    if args.out and not args.out.endswith((".pkl", ".pickle")):
-        command.error(f"--out {args.out}: the file must end in .pkl or .pickle")
     if args.dump_only and not args.out:
         command.error("--dump-only: name the file by --out FILE.pkl")
     if args.thresholds and args.tta:

@@ -8,9 +8,8 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 
-from asl_mmdet_cli.arguments import add_cfg_options, add_config, number, whole
+from asl_mmdet_cli.arguments import add_cfg_options, add_config, folder_to_write, number, whole
 from asl_mmdet_cli.messages import need_config
 
 FAMILIES = ("focal", "bce", "asl")
@@ -48,7 +47,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="a trial trains once with each; its value is the mean",
     )
     command.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="folder to write; work_dirs/tune/<name of the config> by default"
+        "--out",
+        type=folder_to_write,
+        metavar="FOLDER",
+        help="folder to write; work_dirs/tune/<name of the config> by default",
     )
     add_cfg_options(command)
 

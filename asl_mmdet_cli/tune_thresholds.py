@@ -11,7 +11,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from asl_mmdet_cli.arguments import add_cfg_options, add_checkpoint, add_config, number, whole
+from asl_mmdet_cli.arguments import add_cfg_options, add_checkpoint, add_config, folder_to_write, number, whole
 from asl_mmdet_cli.messages import need_checkpoint, need_config, need_file
 
 METHODS = ("platt", "isotonic")
@@ -67,7 +67,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--seed", type=whole(0), default=0, metavar="SEED", help="seed of the parts")
     command.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="folder to write; <work_dir of the config>/thresholds by default"
+        "--out",
+        type=folder_to_write,
+        metavar="FOLDER",
+        help="folder to write; <work_dir of the config>/thresholds by default",
     )
     add_cfg_options(command)
 

@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.coco.boxes import Array
-from asl_mmdet.coco.format import RENUMBER, TO_UTF8, check_ids, is_id
+from asl_mmdet.coco.format import RENUMBER, TO_UTF8, check_ids, check_lists, is_id
 from asl_mmdet.config.task import MULTI_LABEL, task_of
 from asl_mmdet.config.tree import find_datasets, shown_type
 from asl_mmdet.errors import UserError
@@ -54,8 +54,7 @@ class Labels:
             raise UserError(f"{self.path} cannot be read: {file.error}")
         if file.foreign_encoding and not self.is_tags:  # tags are read by this project
             raise UserError(f"{self.path} is in {file.foreign_encoding}. {TO_UTF8.format(self.path)}")
-        if missing := file.missing_lists():
-            raise UserError(f"{self.path} has no list {', '.join(missing)}: it must be in COCO format")
+        check_lists(self.path, file.content)
         self.content: dict[str, Any] = file.content
         try:
             check_ids(self.content, self.path, "categories", "images")
@@ -65,6 +64,8 @@ class Labels:
         self.names = _used_in_order(coco, self.is_tags)
         self.index = {category: i for i, category in enumerate(self.names)}
         self.images = self._images(coco)
+        if not self.images:
+            raise UserError(f"{self.path} has no image")
 
     def _images(self, coco: CocoSet) -> dict[int, Image]:
         by_image: dict[int, list[dict[str, Any]]] = {number: [] for number in coco.image_paths}

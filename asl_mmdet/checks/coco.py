@@ -18,7 +18,7 @@ from asl_mmdet.checks.resizing import left_by
 from asl_mmdet.checks.set_rules import (
     FILE_RULES,
     FORM_RULES,
-    ID_RULES,
+    LIST_RULES,
     OBJECT_RULES,
     SET_RULES,
     SHARED_RULES,
@@ -71,7 +71,7 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
 
 
 def check_labels(cfg: Config, split: str) -> list[Finding]:
-    """Whether the labels of a split stand for the classes that they stand for in training, and its ids are ids.
+    """Whether the labels of a split stand for the classes that they stand for in training, and it has images with ids.
 
     That is what predictions need to be compared with annotations; it reads two files.
 
@@ -83,7 +83,7 @@ def check_labels(cfg: Config, split: str) -> list[Finding]:
     for _, dataset in _coco_sets(cfg, split):
         coco = _open(dataset, found, {}, True)
         if coco is not None:
-            found.apply(ID_RULES, coco)
+            found.apply(LIST_RULES, coco)
             found.apply(CLASS_RULES, coco)
             if reference is not None:
                 found.apply(LABEL_RULES, Compared(coco, reference))
@@ -130,7 +130,7 @@ def _reads_masks(cfg: Config, split: str, dataset: ConfigDict) -> bool:
 
 def _check_set(coco: CocoSet, findings: Findings, read_images: bool, reads_masks: bool) -> None:
     findings.apply(CLASS_RULES, coco)
-    findings.apply(ID_RULES, coco)
+    findings.apply(LIST_RULES, coco)
     findings.apply(SET_RULES, coco)
     form = BoxForm()
     _check_annotations(coco, findings, form, reads_masks)

@@ -15,7 +15,14 @@ from mmengine.config import Config, ConfigDict
 from torch import Tensor, nn
 
 from asl_mmdet.checks.finding import Finding, Rule, check
-from asl_mmdet.compat.checkpoints import find_resumable, load_checkpoint, load_weights, weights_of
+from asl_mmdet.compat.checkpoints import (
+    find_resumable,
+    has_state_of_run,
+    load_checkpoint,
+    load_weights,
+    number_fitting,
+    weights_of,
+)
 from asl_mmdet.config.task import loss_nodes
 from asl_mmdet.config.tree import find_blocks, find_datasets, shown_type, type_name
 from asl_mmdet.errors import UserError
@@ -154,19 +161,22 @@ class CheckpointFile:
     Args:
         path: A local file, or an address, which is not looked at.
         model: The model, if it is built; it gets the weights.
+        resumes: Whether the run that wrote it is resumed.
     """
 
-    def __init__(self, path: str, model: nn.Module | None = None) -> None:
+    def __init__(self, path: str, model: nn.Module | None = None, resumes: bool = False) -> None:
         self.path, self.is_local = path, "://" not in path
         self.exists = not self.is_local or Path(path).is_file()
         self.problem = ""
         self.misfits: list[str] = []
+        self.lacks_state = False
         if self.is_local and self.exists:
             try:
                 checkpoint = load_checkpoint(path, keep=True)  # it is read once: MMEngine gets the same
             except UserError as error:
                 self.problem = str(error)
                 return
+            self.lacks_state = resumes and not has_state_of_run(checkpoint)
             if model is not None:
                 self.misfits = load_weights(model, weights_of(checkpoint))
 
@@ -174,6 +184,20 @@ class CheckpointFile:
         """The checkpoints of its folder."""
         found = sorted(str(path) for path in Path(self.path).parent.glob("*.pth"))
         return f"In that folder are {', '.join(found)}." if found else "Check the path."
+
+
+class Weights(NamedTuple):
+    """The weights that a training starts from, and its model."""
+
+    path: str
+    model: nn.Module
+
+    def of_another_model(self) -> Iterator[str]:
+        """The file, if it has nothing for the model; of two heads with other classes the rest fits."""
+        weights = weights_of(load_checkpoint(self.path, keep=True))
+        if not number_fitting(self.model, weights):
+            there, here = next(iter(weights), "nothing"), next(iter(self.model.state_dict()), "nothing")
+            yield f"{self.path} has {there}, ..., the model {here}, ..."
 
 
 def _unwritable(work_dir: str) -> Iterator[str]:
@@ -271,6 +295,24 @@ CHECKPOINT_RULES: list[Rule[CheckpointFile]] = [
         lambda file: f"{file.path} is not a checkpoint of this config.",
         lambda file: file.misfits,
     ),
+    Rule(
+        "P206",
+        "error",
+        "checkpoint without the state of a training",
+        "It cannot be resumed from: there are weights in it alone.",
+        lambda file: f"Start from its weights: --cfg-options load_from={file.path}",
+        lambda file: (file.path,) if file.lacks_state else (),
+    ),
+]
+WEIGHTS_RULES: list[Rule[Weights]] = [
+    Rule(
+        "P207",
+        "error",
+        "load_from of which no tensor fits the model",
+        "Training would start as without it.",
+        "Name a checkpoint of this model, or take it out. Weights of a backbone alone go into model.backbone.init_cfg.",
+        lambda weights: weights.of_another_model(),
+    ),
 ]
 WORK_DIR_RULES: list[Rule[str]] = [
     Rule(
@@ -318,6 +360,11 @@ def check_checkpoint(path: str, model: nn.Module | None = None) -> list[Finding]
     return check(CHECKPOINT_RULES, CheckpointFile(path, model))
 
 
+def check_weights(path: str, model: nn.Module) -> list[Finding]:
+    """Whether a model takes anything of the weights in a local file; MMEngine only warns."""
+    return check(WEIGHTS_RULES, Weights(path, model)) if "://" not in path else []
+
+
 def check_work_dir(work_dir: str) -> list[Finding]:
     """Whether ``work_dir`` can be written; it is created."""
     return check(WORK_DIR_RULES, work_dir)
@@ -346,5 +393,5 @@ def find_start(cfg: Config, resume: str | None) -> Start:
     else:
         start = Start(cfg.get("load_from"), bool(cfg.get("resume")))
     if start.checkpoint:
-        start.findings += check_checkpoint(start.checkpoint)
+        start.findings += check(CHECKPOINT_RULES, CheckpointFile(start.checkpoint, resumes=start.resumes))
     return start

@@ -123,7 +123,15 @@ FILE_RULES: list[Rule[AnnotationFile]] = [
         _other_format,
     ),
 ]
-ID_RULES: list[Rule[CocoSet]] = [
+LIST_RULES: list[Rule[CocoSet]] = [
+    Rule(
+        "D104",
+        "error",
+        "empty list in the annotation file",
+        "There is nothing to train on.",
+        "Check how the file was exported.",
+        lambda coco: [name for name in ("images", "categories") if not getattr(coco, name)],
+    ),
     Rule(
         "D201",
         "error",
@@ -174,14 +182,6 @@ ID_RULES: list[Rule[CocoSet]] = [
     ),
 ]
 SET_RULES: list[Rule[CocoSet]] = [
-    Rule(
-        "D104",
-        "error",
-        "empty list in the annotation file",
-        "There is nothing to train on.",
-        "Check how the file was exported.",
-        lambda coco: [name for name in ("images", "categories") if not getattr(coco, name)],
-    ),
     Rule(
         "D204",
         "warning",

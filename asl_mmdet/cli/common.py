@@ -48,7 +48,7 @@ def load_config(args: argparse.Namespace, *keys: str) -> Config:
     except UserError as error:
         fail(str(error))
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
+    cfg.work_dir = str(args.work_dir or cfg.get("work_dir") or Path("work_dirs") / Path(args.config).stem)
     return cfg
 
 

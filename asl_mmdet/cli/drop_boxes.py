@@ -6,7 +6,7 @@ from collections import Counter
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco.drop_boxes import drop_boxes
-from asl_mmdet.coco.format import read_json
+from asl_mmdet.coco.format import check_lists, read_json
 from asl_mmdet.errors import UserError
 
 
@@ -17,6 +17,9 @@ def main(args: argparse.Namespace) -> None:
     except (UserError, OSError) as error:
         fail(f"{args.annotations} cannot be read: {error}")
     try:
+        check_lists("it", coco, ("images", "annotations"))
+        if "categories" in coco:
+            check_lists("it", coco)
         result = drop_boxes(coco, args.protocol, args.rate, args.seed)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(result), encoding="utf-8")
@@ -24,7 +27,8 @@ def main(args: argparse.Namespace) -> None:
         fail(f"{args.annotations}: {error}")
     except (KeyError, TypeError, AttributeError) as error:
         fail(f"{args.annotations} is no COCO-format annotation file: {type(error).__name__}: {error}")
-    before, after = (Counter(a["category_id"] for a in content["annotations"]) for content in (coco, result))
+    before, after = (Counter(a.get("category_id") for a in content["annotations"]) for content in (coco, result))
     for category in coco.get("categories", []):
-        print(f"{category['name']}: {after[category['id']]} of {before[category['id']]}")
+        number = category.get("id")
+        print(f"{category.get('name')}: {after[number]} of {before[number]}")
     print(f"{args.out}: {after.total()} of {before.total()} boxes are left")

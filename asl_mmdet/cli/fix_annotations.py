@@ -7,7 +7,7 @@ from typing import Any
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco.fix_annotations import fix_annotations
-from asl_mmdet.coco.format import read_json
+from asl_mmdet.coco.format import check_lists, read_json
 from asl_mmdet.errors import UserError
 
 
@@ -15,6 +15,8 @@ def main(args: argparse.Namespace) -> None:
     """Write the file, and say what was changed."""
     like = _read(args.like) if args.like else None
     try:
+        if args.like:  # null in it is not the same as no file
+            check_lists("the file to be like", like)
         content, changes = fix_annotations(_read(args.annotations), like, args.corners, args.image_folder)
     except UserError as error:
         fail(f"{args.annotations}: {error}")

@@ -31,6 +31,7 @@ def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) 
     backbone = cfg.model.get("backbone", {}) if backbone is None else backbone
     if backbone.get("pretrained") is True:  # timm would download weights that the checkpoint then replaces
         backbone.pretrained = False
+    stop_on(preflight.check_work_dir(cfg.work_dir))
     runner = build_runner(cfg)
     model = getattr(runner.model, "module", runner.model)  # without DistributedDataParallel
     stop_on(preflight.check_checkpoint(checkpoint, model.module if isinstance(model, BaseTTAModel) else model))

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ def main(args: argparse.Namespace) -> None:
         model = load(cfg, args)
         ids = Ids(args.ids_of, model.dataset_meta["classes"]) if args.ids_of else None
         names = list(ids.images) if ids else names
-        check_writable(args.out)
         result = CocoResult(model.dataset_meta["classes"], args.score_thr)
         failed, doubted = predict(model, args, names, result)
     except (UserError, OSError) as error:
@@ -77,13 +75,6 @@ def predict(
             tell(f"\nstopped after {number} of {len(names)} images; what was found in them is in {partial}")
         raise
     return failed, doubted
-
-
-def check_writable(out: Path) -> None:
-    """UserError now, not after an hour, if the file cannot be written."""
-    folder = next(one for one in out.absolute().parents if one.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(f"--out {out}: nothing can be written into {folder}")
 
 
 def write(path: Path, content: Any) -> None:

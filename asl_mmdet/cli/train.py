@@ -53,6 +53,8 @@ def main(args: argparse.Namespace) -> None:
     stop_on(preflight.check_work_dir(cfg.work_dir), args.ignore)
     runner = build_runner(cfg)
     stop_on(preflight.check_space(cfg.work_dir, runner.model), args.ignore)
+    if cfg.get("load_from") and not cfg.get("resume"):
+        stop_on(preflight.check_weights(cfg.load_from, getattr(runner.model, "module", runner.model)), args.ignore)
     stop_on(check_loader("train_dataloader", runner.train_dataloader), args.ignore)
     with plain_text():  # a visualization hook may draw
         runner.train()

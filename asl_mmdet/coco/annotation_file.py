@@ -12,7 +12,7 @@ from mmdet.registry import DATASETS
 from mmengine.config import ConfigDict
 from mmengine.fileio import list_from_file
 
-from asl_mmdet.coco.format import LVIS_URL, foreign_encoding, is_id, parse_json
+from asl_mmdet.coco.format import LVIS_URL, foreign_encoding, is_id, missing_lists, parse_json
 from asl_mmdet.config.tree import find_type, type_name
 
 KNOWN_CLASSES = ("KnownClassesCoco", "KnownClassesLVIS")  # data sets whose classes go by name, and may lack some
@@ -59,12 +59,7 @@ class AnnotationFile:
 
     def missing_lists(self) -> list[str]:
         """The lists of COCO's format that the file does not have."""
-        content = self.content if isinstance(self.content, dict) else {}
-        return [
-            name
-            for name in ("annotations", "categories", "images")
-            if not isinstance(content.get(name), list) or not all(isinstance(entry, dict) for entry in content[name])
-        ]
+        return sorted(missing_lists(self.content))
 
 
 class CocoSet:

@@ -28,7 +28,7 @@ class FileFinder:
         """Whether there is a file; a folder is listed once, instead of a question for every file in it."""
         folder, name = os.path.split(path)
         if folder not in self._listed:
-            self._listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+            self._listed[folder] = _files_in(folder)
         return name in self._listed[folder] or os.path.isfile(path)  # file systems may take other letters for the same
 
     def find(self, name: str) -> tuple[str, str] | None:
@@ -54,9 +54,9 @@ class FileFinder:
     @cached_property
     def _files(self) -> set[str]:
         files: set[str] = set()
-        for folder, _, names in os.walk(self.folder, followlinks=True):
+        for folder, _, _ in os.walk(self.folder, followlinks=True):
             below = os.path.relpath(folder, self.folder).replace(os.sep, "/")
-            files.update(name if below == "." else f"{below}/{name}" for name in names)
+            files.update(name if below == "." else f"{below}/{name}" for name in _files_in(folder))
             if len(files) > _LIMIT:
                 break
         return files
@@ -68,6 +68,14 @@ class FileFinder:
             for key in {_spelling(path), _stem(path)}:
                 found[PurePosixPath(key).name].append(path)
         return found
+
+
+def _files_in(folder: str) -> set[str]:
+    """The names of the files of a folder: a link to nowhere is none, nor is a folder that is named as an image."""
+    if not os.path.isdir(folder):
+        return set()
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.is_file()}
 
 
 def _candidates(name: str) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from asl_mmdet.coco.annotation_file import is_number
 from asl_mmdet.coco.file_names import FileFinder
-from asl_mmdet.coco.format import folded, is_id
+from asl_mmdet.coco.format import check_lists, folded, is_id
 from asl_mmdet.errors import UserError
 
 Content = dict[str, Any]
@@ -44,9 +44,9 @@ def fix_annotations(
         >>> fix_annotations(coco)[0]["annotations"]
         [{'id': 1, 'image_id': 7, 'category_id': 2, 'bbox': [1, 1, 4, 2], 'area': 8, 'iscrowd': 0}]
     """
-    for name, one in (("the file", content), ("the file to be like", like)):
-        if one is not None:
-            _check_lists(name, one)
+    check_lists("the file", content)
+    if like is not None:
+        check_lists("the file to be like", like)
     changes: Counter[str] = Counter()
     categories, category_ids = _categories(content["categories"], like and like["categories"], changes)
     images, image_ids = _images(content["images"], category_ids, changes)
@@ -64,13 +64,6 @@ def fix_annotations(
     _number(annotations, changes)
     changed = [f"{number} {what}" for what, number in sorted(changes.items()) if number]
     return {**content, "images": images, "annotations": annotations, "categories": categories}, changed
-
-
-def _check_lists(name: str, content: Any) -> None:
-    for key in ("images", "annotations", "categories"):
-        lists = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(lists, list) or not all(isinstance(entry, dict) for entry in lists):
-            raise UserError(f"{name} has no list {key}: it must be in COCO format")
 
 
 def _is_same(old: Entry, new: Entry, key: str) -> bool:

@@ -3,7 +3,7 @@
 import codecs
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,29 @@ def is_id(value: Any) -> bool:
     if isinstance(value, float):
         return value.is_integer()
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+LISTS = ("images", "annotations", "categories")
+
+
+def missing_lists(content: Any, keys: Iterable[str] = LISTS) -> list[str]:
+    """The lists of COCO's format that a content does not have."""
+    content = content if isinstance(content, Mapping) else {}
+    return [
+        key
+        for key in keys
+        if not isinstance(content.get(key), list) or not all(isinstance(entry, dict) for entry in content[key])
+    ]
+
+
+def check_lists(name: str, content: Any, keys: Iterable[str] = LISTS) -> None:
+    """Check that a content has the lists of COCO's format.
+
+    Raises:
+        UserError: If one is missing; it starts with the name.
+    """
+    if missing := missing_lists(content, keys):
+        raise UserError(f"{name} has no list {', '.join(missing)}: it must be in COCO format")
 
 
 def check_ids(content: Mapping[str, Any], path: str, *keys: str) -> None:

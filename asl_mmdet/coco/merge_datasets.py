@@ -10,7 +10,7 @@ import numpy as np
 
 from asl_mmdet.coco.annotation_file import is_number
 from asl_mmdet.coco.boxes import Array, corners, overlaps
-from asl_mmdet.coco.format import RENUMBER, file_of, is_id
+from asl_mmdet.coco.format import RENUMBER, check_lists, file_of, is_id
 from asl_mmdet.coco.known_categories import COMPLETE, is_complete, known_categories
 from asl_mmdet.errors import UserError
 
@@ -242,10 +242,7 @@ def _categories(files: Mapping[str, Content]) -> dict[str, int]:
     ids: dict[str, int] = {}
     spelt: dict[str, tuple[str, str]] = {}
     for path, content in files.items():
-        for key in ("images", "annotations", "categories"):
-            lists = content.get(key) if isinstance(content, dict) else None
-            if not isinstance(lists, list) or not all(isinstance(entry, dict) for entry in lists):
-                raise UserError(f"{path} has no list {key}: it must be in COCO format")
+        check_lists(path, content)
         names = [category["name"] for category in _by_id(path, content, "categories", "name").values()]
         if repeated := [name for name, times in Counter(names).items() if times > 1]:
             raise UserError(f"{path} has the category {repeated[0]!r} more than once: join them first")

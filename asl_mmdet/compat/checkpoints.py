@@ -208,6 +208,18 @@ def last_checkpoint(work_dir: Path) -> Path:
     return work_dir / Path((work_dir / "last_checkpoint").read_text(encoding="utf-8", errors="replace").strip()).name
 
 
+def has_state_of_run(checkpoint: dict[str, Any]) -> bool:
+    """Whether MMEngine can resume the run that wrote it; weights that were published mostly lack what that needs."""
+    meta = checkpoint.get("meta")
+    return "message_hub" in checkpoint and isinstance(meta, dict) and {"epoch", "iter"} <= meta.keys()
+
+
+def number_fitting(model: nn.Module, weights: dict[str, Any]) -> int:
+    """How many tensors of a model are among the weights, by name and shape."""
+    own = {name: getattr(value, "shape", None) for name, value in model.state_dict().items()}
+    return sum(name in own and getattr(value, "shape", None) == own[name] for name, value in weights.items())
+
+
 def find_resumable(work_dir: str | Path) -> tuple[str | None, list[str]]:
     """The newest checkpoint of a work directory that can be read, and what is wrong with newer ones.
 
@@ -217,7 +229,7 @@ def find_resumable(work_dir: str | Path) -> tuple[str | None, list[str]]:
     problems: list[str] = []
     for path in sorted(found, key=lambda p: int(p.stem.split("_")[1]), reverse=True):
         try:
-            if "message_hub" in load_checkpoint(str(path)):
+            if has_state_of_run(load_checkpoint(str(path))):
                 return str(path), problems
             problems.append(f"{path} has no state of a training run")
         except UserError as error:

@@ -15,7 +15,7 @@ from mmengine.registry import DefaultScope
 from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
 
-from asl_mmdet.coco.format import file_of, is_id, read_json
+from asl_mmdet.coco.format import check_lists, file_of, is_id, read_json
 from asl_mmdet.coco.image_files import DARK, SUFFIXES, ImageFile, Loading, opens_with_pillow
 from asl_mmdet.config.tree import type_name
 from asl_mmdet.deploy.detector import Detector
@@ -299,12 +299,15 @@ class Ids:
     def __init__(self, path: str | Path, classes: Sequence[str]) -> None:
         try:
             content = read_json(path)
-            images = [(file_of(image), image["id"]) for image in content["images"]]
-            categories = [(category["name"], category["id"]) for category in content["categories"]]
+            check_lists("the file", content, ("images", "categories"))
+            images = [(file_of(image), image.get("id")) for image in content["images"]]
+            categories = [(category.get("name"), category.get("id")) for category in content["categories"]]
             self.images: dict[str, int] = _by_name(images)
             by_name = _by_name(categories)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"--ids-of {path} is no annotation file in COCO's format ({error!r})") from error
+        except (OSError, UserError) as error:
+            raise UserError(f"--ids-of {path} cannot be used: {error}") from error
+        if not images:
+            raise UserError(f"--ids-of {path} has no image")
         if missing := [name for name in classes if name not in by_name]:
             raise UserError(f"--ids-of {path} lacks classes of the model: {', '.join(missing[:5])}")
         self._categories = [by_name[name] for name in classes]

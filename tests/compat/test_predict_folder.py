@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from commands import call, message_of
+from commands import call
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.structures import InstanceData
@@ -191,12 +191,6 @@ def test_few_bits_in_a_deep_file_are_a_warning(atss, images):
     done, found = predict(atss, images)
     assert done.returncode == 0 and "deep.png" in names_of(found)
     assert "warning: of 1 images of more than 8 bits" in done.stderr and "deep.png: uint16 from " in done.stderr
-
-
-def test_out_that_cannot_be_written_is_refused_before_the_first_image(atss, images):
-    (images.parent / "file").write_text("", encoding="utf-8")
-    message = message_of("predict", *atss, images, "--out", images.parent / "file/out.json")
-    assert "nothing can be written into" in message
 
 
 # The model ------------------------------------------------------------------------------------------------------------

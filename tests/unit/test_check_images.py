@@ -88,6 +88,17 @@ def test_orientation_that_the_pipeline_ignores_is_as_stored(data):
     assert not {"D313", "D314"} & data.found().keys()
 
 
+@pytest.mark.parametrize("kind", ["nothing", "a folder", "a link to nowhere"])
+def test_what_is_no_file_is_not_found(kind, data):
+    path = data.image(0)
+    path.unlink()
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a link to nowhere":
+        path.symlink_to(path.with_name("gone.jpg"))
+    assert list(data.found(read_images=False)) == ["D310"]
+
+
 @pytest.mark.parametrize("value", [None, 1])
 def test_upright_image_has_no_finding(value, data):
     if value:

@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.runner.checkpoint import load_checkpoint as load_by_mmengine
 from torch import nn
@@ -116,6 +117,41 @@ class Renamed(nn.Linear):
 
 def test_layout_that_the_model_itself_knows_fits():
     assert load_weights(nn.Sequential(Renamed(3, 2)), {"0.w": torch.ones(2, 3), "0.bias": torch.ones(2)}) == []
+
+
+RUN = dict(message_hub={}, meta=dict(epoch=1, iter=8), state_dict={})
+
+
+@pytest.mark.parametrize("lacking", ["message_hub", "meta", "epoch", "iter", None])
+@pytest.mark.parametrize("is_option", [True, False])
+def test_weights_alone_are_no_run_to_resume(is_option, lacking, tmp_path):
+    content = {key: value for key, value in RUN.items() if key != lacking}
+    if lacking in RUN["meta"]:
+        content["meta"] = {key: value for key, value in RUN["meta"].items() if key != lacking}
+    torch.save(content, path := tmp_path / "a.pth")
+    cfg = Config({} if is_option else dict(load_from=str(path), resume=True))
+    found = preflight.find_start(cfg, str(path) if is_option else None).findings
+    assert [finding.code for finding in found] == ["P206"] * (lacking is not None)
+    assert all(f"--cfg-options load_from={path}" in str(finding) for finding in found)
+    assert preflight.find_start(Config(dict(load_from=str(path))), None).findings == []  # its weights are there
+
+
+@pytest.mark.parametrize(
+    "change, fits",
+    [
+        (lambda state: state, True),
+        (renamed(lambda name: f"module.{name}"), True),
+        (lambda state: {"head.weight": state["head.weight"]}, True),  # as of a model with other classes
+        (lambda state: {"head.weight": torch.zeros(9, 4)}, False),
+        (renamed(lambda name: f"ema_{name}"), False),
+        (lambda state: {}, False),
+    ],
+)
+def test_load_from_of_which_nothing_fits_is_an_error(change, fits, tmp_path):
+    torch.save(dict(state_dict=change(model_of(1).state_dict())), path := tmp_path / "a.pth")
+    found = preflight.check_weights(str(path), model_of(2))
+    assert [finding.code for finding in found] == ["P207"] * (not fits)
+    assert all("the model body.0.weight, ..." in str(finding) for finding in found)
 
 
 def test_checkpoint_that_is_kept_is_read_once_and_then_forgotten(tmp_path, monkeypatch):

@@ -94,7 +94,7 @@ REFUSED = {
     "import_dataset": [
         ("nowhere new", "there is no folder nowhere"),
         ("FOLDER", "--out is missing: name the folder to write"),
-        ("FOLDER FILE", "is a file: name a folder"),
+        ("FOLDER FILE", "file.json is a file, not a folder"),
         ("FOLDER . --force", "are in one another: name a folder beside it"),
         ("FOLDER new --group-by (", "is neither 'folder' nor a regular expression"),
         ("FOLDER new --val 1", "use a number in (0, 1), not 1"),

@@ -126,8 +126,9 @@ def test_tool_writes_the_file_once_and_says_what_is_left(coco, tmp_path):
 
 def test_tool_refuses_what_is_no_annotation_file(tmp_path):
     for content, message in (
-        ("[1, 2]", "no COCO-format"),
-        ('{"images": []}', "KeyError: 'annotations'"),
+        ("[1, 2]", "it has no list images, annotations: it must be in COCO format"),
+        ('{"images": []}', "it has no list annotations"),
+        ('{"images": [], "annotations": [], "categories": null}', "it has no list categories"),
         ("{", "error"),
     ):
         (tmp_path / "wrong.json").write_text(content)

@@ -1,17 +1,28 @@
 """What a user can mend is said in a line; a defect of this project keeps its stack trace."""
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
 from commands import message_of
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
 
+from asl_mmdet.audit.labels import Labels
+from asl_mmdet.checks import check_labels
 from asl_mmdet.cli import audit_labels
+from asl_mmdet.deploy.folder import Ids
 from asl_mmdet.errors import UserError
 from asl_mmdet_cli import parse
 
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "configs/shapes/atss_r18_asl_shapes.py")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _mmdet_scope():
+    register_all_modules()
 
 
 @pytest.fixture
@@ -49,6 +60,49 @@ def test_what_is_there_instead_of_json_is_said(content, said, tmp_path):
     path.write_bytes(content)
     for tool in ("drop_boxes", "fix_annotations"):
         assert said in message_of(tool, path, tmp_path / "out.json")
+
+
+COCO = dict(
+    images=[dict(id=1, file_name="1.jpg", width=9, height=9)],
+    annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 5, 5], area=25, iscrowd=0)],
+    categories=[dict(id=1, name="cat")],
+)
+NO_LISTS = [None, [], {}, 3, "text", *({**COCO, key: value} for key in COCO for value in (None, {}, {"1": {}}, [1]))]
+
+
+@pytest.mark.parametrize("content", NO_LISTS, ids=lambda content: str(content)[:60])
+def test_a_file_without_cocos_lists_is_named_as_one(content, tmp_path):
+    (path := tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
+    (good := tmp_path / "b.json").write_text(json.dumps(COCO), encoding="utf-8")
+    said = [
+        message_of("drop_boxes", path, tmp_path / "out.json"),
+        message_of("fix_annotations", path, tmp_path / "out.json"),
+        message_of("fix_annotations", good, tmp_path / "out.json", "--like", path),
+        message_of("merge_datasets", good, path, tmp_path / "out.json"),
+    ]
+    for function in (lambda: Ids(path, ("cat",)), lambda: Labels(config_of(path))):
+        try:
+            function()
+        except UserError as error:
+            said.append(str(error))
+    assert len(said) >= 5 and all("has no list" in text for text in said)  # predictions need no annotations
+    assert check_labels(config_of(path), "val")[0].code == "D103"
+
+
+def test_a_file_without_an_image_is_named_as_one(tmp_path):
+    (path := tmp_path / "a.json").write_text(json.dumps({**COCO, "images": [], "annotations": []}), encoding="utf-8")
+    with pytest.raises(UserError, match="has no image"):
+        Ids(path, ("cat",))
+    with pytest.raises(UserError, match="has no image"):
+        Labels(config_of(path))
+    assert check_labels(config_of(path), "val")[0].code == "D104"
+
+
+def config_of(path):
+    cfg = Config.fromfile(CONFIG)
+    for split in ("train", "val"):
+        cfg[f"{split}_dataloader"].dataset.update(data_root="", ann_file=str(path), metainfo=dict(classes=("cat",)))
+    return cfg
 
 
 def test_user_error_is_a_value_error():

@@ -139,7 +139,10 @@ def test_resuming_over_checkpoints_that_cannot_be_read_is_refused_and_changes_no
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", None], ids=["empty", "text", "zip", "truncated"])
 def test_truncated_checkpoint_is_recognised_and_the_one_before_it_is_found(content, tmp_path):
     for epoch in (1, 2, 10):
-        torch.save({"state_dict": {"w": torch.zeros(1000)}, "message_hub": {}}, tmp_path / f"epoch_{epoch}.pth")
+        torch.save(
+            {"state_dict": {"w": torch.zeros(1000)}, "message_hub": {}, "meta": dict(epoch=1, iter=1)},
+            tmp_path / f"epoch_{epoch}.pth",
+        )
     torch.save({"state_dict": {}}, tmp_path / "best_epoch_11.pth")
     assert find_resumable(tmp_path) == (str(tmp_path / "epoch_10.pth"), [])
     last = tmp_path / "epoch_10.pth"
@@ -192,7 +195,7 @@ def test_tensors_of_another_shape_are_found_and_extra_state_is_none(tmp_path):
 
 
 def test_newest_valid_checkpoint_is_the_start_and_newer_ones_are_warned_of(tmp_path):
-    torch.save({"state_dict": {}, "message_hub": {}}, tmp_path / "epoch_1.pth")
+    torch.save({"state_dict": {}, "message_hub": {}, "meta": dict(epoch=1, iter=1)}, tmp_path / "epoch_1.pth")
     (tmp_path / "epoch_2.pth").write_bytes(b"damaged")
     start = preflight.find_start(Config(dict(work_dir=str(tmp_path))), "auto")
     assert (start.checkpoint, start.resumes) == (str(tmp_path / "epoch_1.pth"), True)
