@@ -24,7 +24,7 @@ from asl_mmdet.thresholds.model import lower_score_thr
 
 KEY = "missing_share"  # in the message hub, and so in checkpoints
 FILE = "missing_share.json"  # in the work directory
-HIGHEST = 0.95  # of what a loss is told
+LOWEST, HIGHEST = 0.05, 0.95  # of what a loss is told; on complete data an estimate is a few detections above 0
 _NUMBER = "Give MissingRateLoss a number as missing_rate"
 
 
@@ -36,7 +36,8 @@ class MissingShareHook(Hook):
     estimates the share by :func:`asl_mmdet.audit.missing_share.missing_share`. Training images would not do: a detector
     soon learns what they lack. Nor would images that are known to be complete: those that
     :class:`~asl_mmdet.known_classes.KnownClassesCoco` says are ``complete`` are left out. An estimate that is doubtful
-    is logged and not used: the loss keeps the share that it has, at first 0, with which it ignores nothing.
+    is logged and not used: the loss keeps the share that it has, at first 0, with which it ignores nothing. A share
+    below 0.05 is taken for 0: on complete data the loss stays what it is without it.
 
     The log has every estimate, and as the last line of the training what was used. ``missing_share.json`` in the work
     directory has them too. Checkpoints have the share: ``--resume`` continues with it. All processes have the same.
@@ -105,8 +106,9 @@ class MissingShareHook(Hook):
             return
         found = missing_share(join(parts))
         if not found.doubt:
+            share = min(found.share, HIGHEST) if found.share >= LOWEST else 0.0
             for loss in self.losses:
-                loss.tell(min(found.share, HIGHEST))
+                loss.tell(share)
         used = float(self.losses[0].missing_rate)
         verb = "stays" if found.doubt else "is"
         runner.logger.info(f"objects without a box, by {len(parts)} validation images: {found}; {_told(verb, used)}")

@@ -101,6 +101,7 @@ def test_killed_and_resumed_run_keeps_the_estimates_of_the_missing_share(tmp_pat
     lines += [f"val_evaluator = dict(ann_file='{data}/annotations/val.json')"]
     lines += ["test_dataloader = val_dataloader", "test_evaluator = val_evaluator"]
     lines += ["model = dict(bbox_head=dict(loss_cls=dict(type='MissingRateLoss', missing_rate='auto')))"]
+    lines += ["custom_hooks = [dict(type='EMAHook')]"]
     (tmp_path / "config.py").write_text("\n".join(lines))
     options = ["train_dataloader.batch_size=4", "train_cfg.max_epochs=3", "default_hooks.logger.interval=1"]
 

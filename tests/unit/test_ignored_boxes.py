@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
 import asl_mmdet  # noqa: F401  (before mmdet.models, which needs mmcv.ops)
-from asl_mmdet.audit.apply import add_missing
+from asl_mmdet.audit.apply import apply_findings
 from asl_mmdet.hooks import IgnoredBoxesHook
 from asl_mmdet.hooks.ignored_boxes import leave_out_ignored_boxes, trains_on_ignored_boxes
 
@@ -189,9 +189,11 @@ def config_of(path, content, name="atss"):
 
 def test_boxes_of_the_audit_need_the_hook_unless_an_assigner_leaves_them_out(tmp_path):
     added = dict(kind="missing", score=0.9, image_id=1, category_id=1, bbox=[0, 0, 9, 9])
-    coco = dict(images=[dict(id=1)], annotations=[dict(id=1, iscrowd=1)], categories=[dict(id=1)])
+    coco = dict(
+        images=[dict(id=1)], annotations=[dict(id=1, image_id=1, category_id=1, iscrowd=1)], categories=[dict(id=1)]
+    )
     for as_ignore in (False, True):
-        content = add_missing(coco, [added], 0.5, as_ignore)
+        content = apply_findings(coco, [added], 0.5, as_ignore)
         for indent in (None, 2):
             cfg = config_of(tmp_path / "train.json", json.dumps(content, indent=indent))
             assert trains_on_ignored_boxes(cfg) == as_ignore

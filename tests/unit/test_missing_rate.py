@@ -157,6 +157,11 @@ def test_until_it_is_told_a_share_it_ignores_nothing():
     torch.testing.assert_close(loss.ignore_above, twin.ignore_above)
 
 
+def test_runner_without_validation_refuses_to_estimate_the_share(tmp_path):
+    with pytest.raises(ValueError, match="missing_rate='auto' is estimated on the validation images, and the config"):
+        train(tmp_path, dict(type="MissingRateLoss", missing_rate="auto"))
+
+
 @pytest.mark.parametrize("hooks", [[], ["AdaptiveAsymmetryHook"], ["EMAHook"]], ids=["", "own", "ema"])
 def test_runner_has_it_step_and_continues_after_a_resume(tmp_path, hooks):
     loss, hooks = dict(type="MissingRateLoss", ignore_above=0.4), [dict(type=hook) for hook in hooks]

@@ -131,6 +131,15 @@ def test_share_follows_the_data(tmp_path, rate):
     assert train(runner, MissingShareHook(), 20)[-1] == pytest.approx(rate, abs=0.06)
 
 
+def test_a_share_of_a_few_detections_is_taken_for_none(tmp_path):
+    runner = runner_of(tmp_path, rate=0.03)
+    assert runner.val_dataloader.dataset.share > 0
+    assert train(runner, MissingShareHook(), 20) == [0] * 20
+    assert runner.model.loss_cls.ignore_above == 1
+    assert json.loads((tmp_path / "missing_share.json").read_text())[-1]["share"] > 0
+    assert "missing_rate is 0.00, no background is ignored" in runner.logger[0]
+
+
 def test_user_sees_the_share(tmp_path):
     runner = runner_of(tmp_path)
     share = train(runner, MissingShareHook(at=(0.25, 0.5)), 20)[-1]
