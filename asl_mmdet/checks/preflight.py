@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from asl_mmdet.checks.finding import Finding, Rule, check
 from asl_mmdet.compat.checkpoints import find_resumable, load_checkpoint, load_weights, weights_of
 from asl_mmdet.config.task import loss_nodes
-from asl_mmdet.config.tree import find_blocks, find_datasets, shown_type, type_name
+from asl_mmdet.config.tree import find_blocks, find_datasets, find_typed_blocks, shown_type, type_name
 from asl_mmdet.errors import UserError
 
 VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's VOC reads below its data_root
@@ -125,6 +125,14 @@ def _unknown_labels(cfg: Config) -> Iterator[str]:
                 yield f"train_dataloader.dataset.unannotated='ignore' with {key}.type={shown_type(loss.type)}"
 
 
+def _unknown_boxes(cfg: Config) -> Iterator[str]:
+    hooks = find_typed_blocks(cfg.get("custom_hooks"), "custom_hooks")
+    if not any(type_name(block.type) == "KnownClassesHook" for _, block in hooks):
+        for key, dataset in find_datasets(cfg.get("train_dataloader"), "train_dataloader"):
+            if dataset.get("unknown_class") is not None:
+                yield f"{key}.unknown_class={dataset.unknown_class!r}"
+
+
 @dataclass
 class Start:
     """The checkpoint that a run starts from.
@@ -225,6 +233,14 @@ LABEL_RULES: list[Rule[Config]] = [
         lambda cfg: f"Write {next(iter(loss_nodes(cfg)))}=dict(type='PartialLabelLoss', loss=...).",
         _unknown_labels,
     ),
+    Rule(
+        "P106",
+        "error",
+        "boxes of an unknown class without the hook that knows them",
+        "They would be background.",
+        "Write custom_hooks=[dict(type='KnownClassesHook')].",
+        _unknown_boxes,
+    ),
 ]
 RESUME_RULES: list[Rule[Resumable]] = [
     Rule(
@@ -305,7 +321,7 @@ def check_encoding(cfg: Config, splits: Iterable[str]) -> list[Finding]:
 
 
 def check_labels(cfg: Config) -> list[Finding]:
-    """Whether the loss knows the unknown labels of the training set."""
+    """Whether the loss knows the unknown labels of the training set, and boxes of an unknown class have their hook."""
     return check(LABEL_RULES, cfg)
 
 
