@@ -24,7 +24,7 @@ from asl_mmdet.compat.checkpoints import (
     weights_of,
 )
 from asl_mmdet.config.task import loss_nodes
-from asl_mmdet.config.tree import find_blocks, find_datasets, shown_type, type_name
+from asl_mmdet.config.tree import find_blocks, find_datasets, find_typed_blocks, shown_type, type_name
 from asl_mmdet.errors import UserError
 
 VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's VOC reads below its data_root
@@ -130,6 +130,14 @@ def _unknown_labels(cfg: Config) -> Iterator[str]:
         for key, loss in loss_nodes(cfg).items():
             if type_name(loss.type) != "PartialLabelLoss":
                 yield f"train_dataloader.dataset.unannotated='ignore' with {key}.type={shown_type(loss.type)}"
+
+
+def _unknown_boxes(cfg: Config) -> Iterator[str]:
+    hooks = find_typed_blocks(cfg.get("custom_hooks"), "custom_hooks")
+    if not any(type_name(block.type) == "KnownClassesHook" for _, block in hooks):
+        for key, dataset in find_datasets(cfg.get("train_dataloader"), "train_dataloader"):
+            if dataset.get("unknown_class") is not None:
+                yield f"{key}.unknown_class={dataset.unknown_class!r}"
 
 
 @dataclass
@@ -249,6 +257,14 @@ LABEL_RULES: list[Rule[Config]] = [
         lambda cfg: f"Write {next(iter(loss_nodes(cfg)))}=dict(type='PartialLabelLoss', loss=...).",
         _unknown_labels,
     ),
+    Rule(
+        "P106",
+        "error",
+        "boxes of an unknown class without the hook that knows them",
+        "They would be background.",
+        "Write custom_hooks=[dict(type='KnownClassesHook')].",
+        _unknown_boxes,
+    ),
 ]
 RESUME_RULES: list[Rule[Resumable]] = [
     Rule(
@@ -347,7 +363,7 @@ def check_encoding(cfg: Config, splits: Iterable[str]) -> list[Finding]:
 
 
 def check_labels(cfg: Config) -> list[Finding]:
-    """Whether the loss knows the unknown labels of the training set."""
+    """Whether the loss knows the unknown labels of the training set, and boxes of an unknown class have their hook."""
     return check(LABEL_RULES, cfg)
 
 

@@ -50,9 +50,10 @@ def _unlabelled_boxes(coco: CocoSet) -> Iterator[str]:
     for entry in coco.annotations:
         if is_id(entry.get("image_id")) and is_id(entry.get("category_id")):
             annotated[entry["image_id"]].add(entry["category_id"])
+    unknown = {i for i, name in coco.names.items() if name == coco.dataset.get("unknown_class")}
     for image in coco.images:
         try:
-            known_categories(image, annotated[image["id"]] if is_id(image.get("id")) else (), coco.names)
+            known_categories(image, annotated[image["id"]] - unknown if is_id(image.get("id")) else (), coco.names)
         except ValueError as error:
             yield str(error)
 
@@ -236,7 +237,11 @@ SET_RULES: list[Rule[CocoSet]] = [
         "category that metainfo.classes does not name",
         "Its objects are background.",
         "Add it, unless that is what you want.",
-        lambda coco: [f"{name!r}" for name in coco.names.values() if coco.classes and name not in coco.classes],
+        lambda coco: [
+            f"{name!r}"
+            for name in coco.names.values()
+            if coco.classes and name not in coco.classes and name != coco.dataset.get("unknown_class")
+        ],
     ),
     Rule("D212", "error", "number of classes differs", "Labels and scores do not fit.", "", _other_number),
     Rule(

@@ -4,7 +4,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,8 @@ def leave_out_ignored_boxes(head: Any) -> Callable[[], None]:
         return lambda: vars(assigner).pop("assign", None)
     if isinstance(head, FCOSHead) and type(head).loss_by_feat is FCOSHead.loss_by_feat:
         handle = head.loss_cls.register_forward_pre_hook(_without_ignored, prepend=True, with_kwargs=True)
-        head.loss_by_feat = partial(_with_ignored, head.loss_by_feat, head.num_classes)
+        wrapped = head.loss_by_feat
+        head.loss_by_feat = update_wrapper(partial(_with_ignored, wrapped, head.num_classes), wrapped)
 
         def remove() -> None:
             handle.remove()
@@ -121,12 +122,12 @@ def _assign(assign: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _with_ignored(loss_by_feat: Callable[..., Any], num_classes: int, *args: Any, **kwargs: Any) -> Any:
-    """The losses with the ignored boxes among the others, with labels above the background's."""
+    """The losses with the ignored boxes among the others, with labels above the background's, which may move by 1."""
     bound = inspect.signature(loss_by_feat).bind(*args, **kwargs)
     ignored = bound.arguments.get("batch_gt_instances_ignore")
     if ignored is not None:
         pairs = zip(bound.arguments["batch_gt_instances"], ignored, strict=True)
-        bound.arguments["batch_gt_instances"] = [_joined(boxes, some, num_classes + 1) for boxes, some in pairs]
+        bound.arguments["batch_gt_instances"] = [_joined(boxes, some, num_classes + 2) for boxes, some in pairs]
     return loss_by_feat(*bound.args, **bound.kwargs)
 
 

@@ -1,7 +1,9 @@
 """No loss for the classes that an image was not labelled for."""
 
+import functools
 import inspect
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -14,9 +16,11 @@ from asl_mmdet.coco.known_categories import COMPLETE
 from asl_mmdet.config.tree import find_typed_blocks, shown_type, type_name
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.hooks.masked_scores import MaskedScores, mark, unmark
+from asl_mmdet.hooks.one_more_class import one_more_class, with_best_score, without_last_class
 from asl_mmdet.losses import AsymmetricLoss
 
 META_KEY = "known_classes"  # of a data sample's metainfo: the indices of the classes, sorted
+HAS_UNKNOWN_CLASS = "has_unknown_class"  # likewise: some of its boxes have the label C, which stands for any class
 
 _NO_CLASS = "it learns objects against background without a class, so objects of unknown classes are its background"
 _OWN_LOSS = "it computes its classification loss by code of its own"
@@ -57,8 +61,12 @@ class KnownClassesHook(Hook):
     :class:`~asl_mmdet.known_classes.KnownClassesCoco` puts them there. It takes every one-stage head of MMDetection
     whose classification loss is a sigmoid a class, with any such loss.
 
-    Where a data sample has ``metainfo['complete']``, all objects of the image are known to have a box, so
-    ``ignore_above`` of ``AsymmetricLoss`` and ``MissingRateLoss`` ignores nothing there.
+    It does two more things where a data sample asks for them:
+
+    - ``metainfo['complete']``: all objects of the image are known to have a box, so ``ignore_above`` of
+      ``AsymmetricLoss`` and ``MissingRateLoss`` ignores nothing there.
+    - ``metainfo['has_unknown_class']``: boxes whose label is the number of classes are of a class that nobody knows.
+      What they own is background of no class and an object of no class; its box is learned.
 
     In ``loss_by_feat`` the head's scores carry the mask of the unknown classes along, however they are permuted,
     reshaped, joined or picked (:class:`~asl_mmdet.hooks.masked_scores.MaskedScores`); the loss finds it there,
@@ -80,10 +88,10 @@ class KnownClassesHook(Hook):
         self._signature = inspect.signature(self.head.loss_by_feat)
         self._loss_by_feat = self.head.loss_by_feat
         self._calls: int | None = None  # of the loss, in the call of loss_by_feat that is on its way
-        self.head.loss_by_feat = self._with_marks
+        self.head.loss_by_feat = functools.update_wrapper(functools.partial(self._with_marks), self._loss_by_feat)
         self._handles = [
             loss.register_forward_pre_hook(self._leave_out, prepend=True, with_kwargs=True) for loss in self._losses
-        ]
+        ] + [loss.register_forward_hook(self._as_wide_as_before) for loss in self._losses]
 
     def after_train(self, runner: Runner) -> None:
         """Remove the hooks."""
@@ -99,11 +107,16 @@ class KnownClassesHook(Hook):
         is_complete = torch.tensor([bool(meta.get(COMPLETE)) for meta in metas])
         marks += is_complete.unsqueeze(1) * _COMPLETE
         self._any_complete = bool(is_complete.any())
+        self._one_more = any(meta.get(HAS_UNKNOWN_CLASS) for meta in metas)
+        if self._one_more:
+            scores = [with_best_score(level, num_classes) for level in scores]
+            marks = torch.cat([marks, marks[:, :1]], 1)
         marks = marks.to(scores[0].device, torch.uint8, non_blocking=True)
         bound.arguments["cls_scores"] = [mark(level, _as_scores(marks, level)) for level in scores]
         self._calls = 0
         try:
-            losses = self._loss_by_feat(*bound.args, **bound.kwargs)
+            with one_more_class(self.head) if self._one_more else nullcontext():
+                losses = self._loss_by_feat(*bound.args, **bound.kwargs)
             if not self._calls:
                 raise RuntimeError(
                     f"KnownClassesHook: {type(self.head).__name__}.loss_by_feat does not call loss_cls, and so nothing "
@@ -128,6 +141,13 @@ class KnownClassesHook(Hook):
             )
         pred, marks = unmark(pred), pred.marks
         left_out = marks & _UNKNOWN > 0
+        if self._one_more:
+            last = pred.shape[1] - 1
+            pred, left_out = pred[:, :last], left_out[:, :last]
+            is_ranking = bound.arguments.get("reduction_override") == "none"  # to choose or to weigh anchors
+            best = pred.argmax(1) if is_ranking else None
+            target, weight, rows = without_last_class(target, weight, last, best)
+            left_out = left_out | rows.unsqueeze(1)
         left_out = left_out & _is_background(target, pred)
         if isinstance(loss, AsymmetricLoss):  # by weight, so that what counts negatives does not count these
             weight = _weight_of(weight, pred) * ~left_out
@@ -135,10 +155,14 @@ class KnownClassesHook(Hook):
                 bound.arguments["is_complete"] = marks[:, 0] & _COMPLETE > 0
         else:
             pred = pred.masked_fill(left_out, 0.0 if getattr(loss, "activated", False) else _FILL)
-        bound.arguments[pred_name] = pred
+        bound.arguments[pred_name], bound.arguments[target_name] = pred, target
         if weight is not None:
             bound.arguments["weight"] = weight
         return bound.args, bound.kwargs
+
+    def _as_wide_as_before(self, loss: Any, args: Any, out: Tensor) -> Tensor:
+        """A loss for every element has a column for the class that only the targets know."""
+        return nn.functional.pad(out, (0, 1)) if self._calls and self._one_more and out.dim() == 2 else out
 
 
 def unknown_classes(metas: Sequence[dict[str, Any]], num_classes: int) -> Tensor:

@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 
 from asl_mmdet.coco.known_categories import COMPLETE, is_complete, known_categories
 from asl_mmdet.errors import UserError
-from asl_mmdet.hooks.known_classes import META_KEY
+from asl_mmdet.hooks.known_classes import HAS_UNKNOWN_CLASS, META_KEY
 
 
 class KnownClassesMixin:
@@ -20,7 +20,8 @@ class KnownClassesMixin:
 
     - ``known_classes``, a tuple of class indices: those that the image was labelled for, by
       :func:`asl_mmdet.coco.known_categories.known_categories`;
-    - ``complete``: whether the image's record has ``"complete": true``.
+    - ``complete``: whether the image's record has ``"complete": true``;
+    - ``has_unknown_class``: whether it has boxes of the category ``unknown_class``, labelled by the number of classes.
 
     Labels go by the names in ``metainfo.classes``, in any order. A class that the file does not have is unknown in all
     of its images, so that files with different classes can stand in one ``ConcatDataset``.
@@ -45,20 +46,24 @@ class KnownClassesMixin:
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any]:
         """What MMDetection makes of an image's record, and its known classes."""
         self.cat2label = self._labels_by_category  # MMDetection's goes by the order of the file
+        self.cat_ids = list(self.cat2label)
+        number = len(self.metainfo["classes"])  # type: ignore[attr-defined]
         info: dict[str, Any] = super().parse_data_info(raw_data_info)  # type: ignore[misc]
         annotated = {a["category_id"] for a in raw_data_info["raw_ann_info"] if not a.get("ignore")}
+        annotated -= {category for category, label in self.cat2label.items() if label == number}
         try:
             known = known_categories(raw_data_info["raw_img_info"], annotated, self._names)
             info[COMPLETE] = is_complete(raw_data_info["raw_img_info"])
         except UserError as error:
             raise UserError(f"{self.ann_file}: {error}") from error  # type: ignore[attr-defined]
-        info[META_KEY] = tuple(sorted(self.cat2label[i] for i in known if i in self.cat2label))
+        info[META_KEY] = tuple(sorted(label for i in known if (label := self.cat2label.get(i, number)) < number))
+        info[HAS_UNKNOWN_CLASS] = any(instance["bbox_label"] == number for instance in info["instances"])
         return info
 
     def prepare_data(self, idx: int) -> Any:
         """One image through the pipeline, with what is known of it in the data sample's metainfo."""
         info = self.get_data_info(idx)  # type: ignore[attr-defined]
-        metainfo = {key: info[key] for key in (META_KEY, COMPLETE)}
+        metainfo = {key: info[key] for key in (META_KEY, COMPLETE, HAS_UNKNOWN_CLASS)}
         data = self.pipeline(info)  # type: ignore[attr-defined]
         samples = data.get("data_samples", []) if isinstance(data, dict) else []
         for sample in samples if isinstance(samples, list) else [samples]:  # a list with test-time augmentation
@@ -88,20 +93,38 @@ class KnownClassesCoco(KnownClassesMixin, CocoDataset):
 
     Args:
         *args: As ``CocoDataset``.
-        **kwargs: As ``CocoDataset``; ``metainfo=dict(classes=...)`` must be there, the common list of all data sets.
+        metainfo: ``dict(classes=...)``, the common list of all data sets.
+        unknown_class: The name of a category whose boxes are of any of the classes, nobody knows which, or of none of
+            them. ``KnownClassesHook`` must then be in ``custom_hooks``: MMDetection's heads take their label for
+            background.
+        **kwargs: As ``CocoDataset``.
 
     Raises:
-        UserError: If it is not.
+        UserError: If there are no classes, or ``unknown_class`` is one of them.
     """
 
-    def __init__(self, *args: Any, metainfo: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, metainfo: dict[str, Any] | None = None, unknown_class: str | None = None, **kwargs: Any
+    ) -> None:
         classes = (metainfo or {}).get("classes")
         if not isinstance(classes, (list, tuple)) or not classes:
             raise UserError(
                 f"{type(self).__name__} got metainfo={metainfo!r}: write metainfo=dict(classes=(...)) with all classes "
                 "of the model, the same in every data set"
             )
+        if unknown_class in classes:
+            raise UserError(
+                f"{type(self).__name__} got unknown_class={unknown_class!r}, which is one of metainfo.classes: take it "
+                "out of them"
+            )
+        self.unknown_class = unknown_class
         super().__init__(*args, metainfo=metainfo, **kwargs)
+
+    @cached_property
+    def _labels_by_category(self) -> dict[int, int]:
+        labels = super()._labels_by_category
+        number = len(self.metainfo["classes"])
+        return labels | {i: number for i, name in self._names.items() if name == self.unknown_class}
 
 
 @DATASETS.register_module()

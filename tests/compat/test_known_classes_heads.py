@@ -1,5 +1,6 @@
 """The hook for known classes with every dense head of MMDetection: what it leaves out, and whom it refuses."""
 
+import inspect
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 from torch import nn
 
-from asl_mmdet.hooks import KnownClassesHook
+from asl_mmdet.hooks import IgnoredBoxesHook, KnownClassesHook
 
 ROOT = Path(mmdet.__file__).parent / ".mim" / "configs"
 KNOWN = ((0, 1, 2), (1, 5))  # of 6 classes, in two images
@@ -95,10 +96,10 @@ def metas():
     return [dict(**shape, scale_factor=(1.0, 1.0), known_classes=known) for known in KNOWN]
 
 
-def losses_and_gradients(head, outs, of_images=None):
+def losses_and_gradients(head, outs, of_images=None, truth=None):
     torch.manual_seed(2)
     scores = [score.detach().clone().requires_grad_() for score in outs[0]]
-    losses = head.loss_by_feat(scores, *outs[1:], truths(), of_images or metas())
+    losses = head.loss_by_feat(scores, *outs[1:], truth or truths(), of_images or metas())
     flat = {k: sum(v) if isinstance(v, (list, tuple)) else v for k, v in losses.items()}
     gradients = torch.autograd.grad(sum(v.sum() for k, v in flat.items() if "loss" in k), scores, allow_unused=True)
     return flat, [g.unflatten(1, (-1, 6)) for g in gradients]  # (N, A, C, H, W)
@@ -187,6 +188,69 @@ def test_nothing_is_ignored_in_a_complete_image(name):
     assert sum((got[0] == 0).sum() for got in found) < sum((part[0] == 0).sum() for part in ignored)
 
 
+def capture(head):
+    """What the classification loss that trains is called with."""
+    calls = []
+
+    def keep(loss, args, kwargs):
+        bound = inspect.signature(loss.forward).bind(*args, **kwargs).arguments
+        if bound.get("reduction_override") != "none":  # else it ranks anchors
+            calls.append((list(bound.values())[1], bound.get("weight")))
+
+    for name, loss in head.named_children():
+        if "loss_cls" in name:
+            loss.register_forward_pre_hook(keep, with_kwargs=True)
+    return calls
+
+
+def owned_rows(target, weight, label):
+    """How many rows are of a label, or left out for it alone."""
+    labels = target[0] if isinstance(target, tuple) else target
+    if labels.dim() == 2:
+        return int((labels[:, label] > 0).sum())
+    owned = labels == label
+    if weight is not None and weight.numel() == 6 * len(labels):
+        weight = weight.reshape(-1, 6)
+        owned |= (weight[:, label] == 0) & (weight.sum(1) > 0) & (labels == 6)
+    return int(owned.sum())
+
+
+@pytest.mark.parametrize(
+    "name, loss", [(name, None) for name in COVERED] + [(name, ASL) for name in ("retinanet", "atss", "fcos", "paa")]
+)
+def test_a_box_of_an_unknown_class_is_learned_as_a_box_alone(name, loss):
+    """As a box of the class that scores highest everywhere, but for the classes of what it owns."""
+    head = built_head(COVERED[name], loss)
+    with torch.no_grad():
+        outs = head(tuple(features(head)))
+    best = [scores.clone().unflatten(1, (-1, 6)) for scores in outs[0]]
+    for scores in best:
+        scores[:, :, 3] = scores.amax(2) + 1e-4
+    outs = ([scores.flatten(1, 2) for scores in best], *outs[1:])
+    truth = truths()
+    truth[0].labels[1] = 3
+    calls = capture(head)
+    expected_losses, expected = losses_and_gradients(head, outs, truth=truth)
+    owned = sum(owned_rows(*call, 3) for call in calls)
+    assert owned
+    hook = KnownClassesHook()
+    hook.before_train(runner_of(head))
+    truth[0].labels[1] = 6
+    known = [dict(meta, known_classes=range(6), has_unknown_class=True) for meta in metas()]
+    losses, found = losses_and_gradients(head, outs, known, truth)
+    assert (head.num_classes, head.cls_out_channels) == (6, 6)
+    for key in losses:
+        if "cls" not in key and name != "fsaf":  # which chooses a level by both losses
+            torch.testing.assert_close(losses[key], expected_losses[key], rtol=1e-5, atol=1e-7)
+    left_out = 0
+    for got, want in zip(found, expected, strict=True):
+        is_owned = ((got == 0) & (want != 0)).any(2, keepdim=True)
+        assert not got.where(is_owned, 0).any()  # no class, neither as an object nor as background
+        torch.testing.assert_close(got, want.where(~is_owned, 0), rtol=1e-5, atol=1e-9)
+        left_out += int(is_owned[0].sum())  # of the other image nothing
+    assert left_out == owned
+
+
 @pytest.mark.parametrize("path", REFUSED)
 def test_other_heads_are_refused(path):
     model = Config.fromfile(ROOT / path).model
@@ -195,3 +259,27 @@ def test_other_heads_are_refused(path):
         head.update(train_cfg=model.get("train_cfg"), test_cfg=model.get("test_cfg"))
     with pytest.raises(ValueError, match=f"does not work with {head.type}.*{REFUSED[path]}.*RetinaHead"):
         KnownClassesHook().before_train(runner_of(MODELS.build(head)))
+
+
+@pytest.mark.parametrize("hooks", [(KnownClassesHook, IgnoredBoxesHook), (IgnoredBoxesHook, KnownClassesHook)])
+@pytest.mark.parametrize("name", ["fcos", "atss"])
+def test_ignored_boxes_stay_ignored_beside_one_of_an_unknown_class(name, hooks):
+    head = built_head(COVERED[name])
+    with torch.no_grad():
+        outs = head(tuple(features(head)))
+    for kind in hooks:
+        kind().before_train(runner_of(head))
+    known = [dict(meta, known_classes=range(6), has_unknown_class=True) for meta in metas()]
+    truth = truths()
+    truth[0].labels[:] = 6
+    _, expected = losses_and_gradients(head, outs, known, truth)
+    scores = [score.detach().clone().requires_grad_() for score in outs[0]]
+    ignored = InstanceData(bboxes=truth[0].bboxes[:1], labels=torch.tensor([0]))
+    none = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+    losses = head.loss_by_feat(scores, *outs[1:], [truth[0][1:], truth[1]], known, [ignored, none])
+    sum(sum(v) if isinstance(v, list) else v for k, v in losses.items() if "cls" in k).backward()
+    left_out = 0
+    for got, want in zip(scores, expected, strict=True):
+        torch.testing.assert_close(got.grad.unflatten(1, (-1, 6))[0] == 0, want[0] == 0)
+        left_out += int((want[0] == 0).sum())
+    assert left_out

@@ -12,6 +12,7 @@ from torch import nn
 
 import asl_mmdet.known_classes  # noqa: F401  (registers the data sets and the metric)
 from asl_mmdet.checks import check_datasets
+from asl_mmdet.checks.preflight import check_labels
 from asl_mmdet.coco.drop_boxes import drop_boxes
 from asl_mmdet.coco.known_categories import known_categories
 from asl_mmdet.coco.shapes import make_shapes
@@ -113,8 +114,63 @@ def test_the_checks_allow_a_missing_class_and_find_boxes_of_an_unknown_one(tmp_p
     assert "boxes of cat" in codes["D213"].examples[0]
 
 
-def evaluate(path, predictions, classes, known):
-    metric = METRICS.build(dict(type="KnownClassesCocoMetric", ann_file=str(path)))
+def test_the_checks_know_boxes_of_an_unknown_class(tmp_path):
+    path = coco_file(tmp_path / "a.json", {1: "thing", 2: "dog"}, records=({}, dict(known_categories=["dog"])))
+    block = dict(type="KnownClassesCoco", ann_file=str(path), metainfo=dict(classes=("dog",)))
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(type="RepeatDataset", dataset=block))))
+
+    def codes():
+        found = check_datasets(cfg, ["train"], False).values()
+        return {finding.code for findings in found for finding in findings} | {f.code for f in check_labels(cfg)}
+
+    assert codes() >= {"D210", "D213"}
+    cfg.train_dataloader.dataset.dataset.unknown_class = "thing"
+    assert "P106" in codes() and not codes() & {"D210", "D213"}
+    cfg.custom_hooks = [dict(type="KnownClassesHook")]
+    assert "P106" not in codes()
+
+
+def test_boxes_of_an_unknown_class_have_the_number_of_classes_as_label(tmp_path):
+    path = coco_file(
+        tmp_path / "a.json",
+        {1: "thing", 4: "dog"},
+        records=({}, dict(known_categories=["dog"])),
+        boxes=((1, 4), (2, 1)),
+    )
+    images = dataset(path, ("cat", "dog"), unknown_class="thing", filter_cfg=dict(filter_empty_gt=True))
+    samples = [images[i]["data_samples"] for i in range(2)]  # the second one is not empty
+    labels = [[instance["bbox_label"] for instance in images.get_data_info(i)["instances"]] for i in range(2)]
+    assert labels == [[1], [2]]
+    assert [(sample.known_classes, sample.has_unknown_class) for sample in samples] == [((1,), False), ((1,), True)]
+    with pytest.raises(ValueError, match=r"unknown_class='dog', which is one of metainfo\.classes"):
+        dataset(path, ("cat", "dog"), unknown_class="dog")
+
+
+def test_predictions_on_boxes_of_an_unknown_class_are_neither_right_nor_wrong(tmp_path):
+    names = {1: "cat", 2: "dog", 3: "thing"}
+    path = coco_file(tmp_path / "a.json", names, boxes=((1, 1), (2, 3)))
+    known, both = {1: (0, 1), 2: (0, 1)}, ("cat", "dog")
+    wrong = evaluate(path, {2: [0, 0, 1], 1: [0]}, both, known, scores={2: 0.9, 1: 0.5})
+    assert wrong["coco/bbox_mAP"] < 0.5
+    options = dict(unknown_class="thing", scores={2: 0.9, 1: 0.5})
+    assert (
+        evaluate(path, {2: [0, 0, 1], 1: [0]}, both, known, **options)["coco/bbox_mAP"] == 1
+    )  # two on one box as well
+    inside = {2: [4.0, 4, 12, 12]}  # a small one in it is not on it
+    assert evaluate(path, {2: [0], 1: [0]}, both, known, boxes=inside, **options)["coco/bbox_mAP"] < 0.6
+    path = coco_file(tmp_path / "b.json", names, boxes=((1, 1), (1, 3)))  # at one place: the known one is found
+    assert evaluate(path, {1: [0]}, both, known, unknown_class="thing")["coco/bbox_mAP"] == 1
+
+
+def test_an_evaluation_leaves_no_boxes_behind(tmp_path):
+    path = coco_file(tmp_path / "a.json", {1: "cat", 3: "thing"}, boxes=((1, 1), (1, 3)))
+    metric = METRICS.build(dict(type="KnownClassesCocoMetric", ann_file=str(path), unknown_class="thing"))
+    evaluate(path, {1: [0]}, ("cat",), {1: (0,)}, metric=metric)
+    assert list(metric._coco_api.anns) == [1, 2] == [entry["id"] for entry in metric._coco_api.imgToAnns[1]]
+
+
+def evaluate(path, predictions, classes, known, boxes=None, scores=None, metric=None, **options):
+    metric = metric or METRICS.build(dict(type="KnownClassesCocoMetric", ann_file=str(path), **options))
     metric.dataset_meta = dict(classes=classes)
     samples = [
         dict(
@@ -122,8 +178,8 @@ def evaluate(path, predictions, classes, known):
             ori_shape=(64, 64),
             known_classes=known[image],
             pred_instances=dict(
-                bboxes=torch.tensor([[4.0, 4, 24, 24]] * len(labels)),
-                scores=torch.linspace(0.9, 0.8, len(labels)),
+                bboxes=torch.tensor([(boxes or {}).get(image, [4.0, 4, 24, 24])] * len(labels)),
+                scores=torch.linspace(0.9, 0.8, len(labels)) * (scores or {}).get(image, 1),
                 labels=torch.tensor(labels),
             ),
         )

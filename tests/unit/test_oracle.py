@@ -1,4 +1,4 @@
-"""The oracle of experiments/: what drop_boxes took away comes back as ignored boxes."""
+"""What drop_boxes took away comes back: in the oracle of experiments/ as ignored boxes, or as boxes without a class."""
 
 import json
 
@@ -10,6 +10,7 @@ pytest.importorskip("experiments.oracle")
 
 from asl_mmdet.coco.drop_boxes import drop_boxes
 from experiments.oracle import OracleCoco
+from experiments.unknown_class import UnknownClassCoco
 
 
 def complete_file():
@@ -24,8 +25,8 @@ def complete_file():
     )
 
 
-def instances_of(path):
-    dataset = OracleCoco(
+def instances_of(path, kind=OracleCoco):
+    dataset = kind(
         ann_file=str(path),
         data_prefix=dict(img=""),
         metainfo=dict(classes=("a", "b", "c")),
@@ -36,6 +37,15 @@ def instances_of(path):
         info["img_id"]: sorted((tuple(one["bbox"]), one["bbox_label"], one["ignore_flag"]) for one in info["instances"])
         for info in (dataset.get_data_info(i) for i in range(len(dataset)))
     }
+
+
+def test_every_box_of_the_complete_file_is_there_and_the_dropped_ones_have_no_class(tmp_path):
+    content = drop_boxes(complete_file(), rate=0.5, seed=1)
+    gone = {annotation["id"] for annotation in content["dropped"]["annotations"]}
+    (tmp_path / "half.json").write_text(json.dumps(content))
+    found = [one for image in instances_of(tmp_path / "half.json", UnknownClassCoco).values() for one in image]
+    labels = [3 if one["id"] in gone else one["category_id"] - 7 for one in complete_file()["annotations"]]
+    assert sorted(label for _, label, ignored in found if not ignored) == sorted(labels)
 
 
 def test_every_box_of_the_complete_file_is_there_and_the_dropped_ones_are_ignored(tmp_path):
