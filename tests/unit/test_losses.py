@@ -52,42 +52,44 @@ def test_public_implementations_agree_where_their_logarithms_are_not_clamped(gam
 @pytest.mark.parametrize(
     "kwargs, message",
     [
-        ({"use_sigmoid": None}, "use_sigmoid=None.*use_sigmoid=True in its config"),
+        ({"gamma": 2.0}, "gamma=2.0.*_delete_=True"),
+        ({"gama_neg": 2.0}, "gama_neg=2.0"),
+        ({"gamma_neg": float("inf")}, "gamma_neg=inf"),
+        ({"ignore_above": 0.0}, "ignore_above=0.0 and clip=0.0"),
+        ({"activated": 1.5}, "activated=1.5"),
+        ({"loss_weight": -1}, "loss_weight=-1"),
+        ({"use_sigmoid": None}, "use_sigmoid=None.*use_sigmoid=True"),
         ({"use_sigmoid": 1}, "use_sigmoid=1"),
-        ({"use_sigmoid": False}, "alpha=0.25 with use_sigmoid=False.*write alpha=None"),
+        ({"use_sigmoid": False}, "alpha=0.25 with use_sigmoid=False"),
         ({"use_sigmoid": False, "alpha": None, "clip": 0.05}, "clip=0.05 with use_sigmoid=False"),
         ({"use_sigmoid": False, "alpha": None, "activated": True}, "activated=True with use_sigmoid=False"),
         ({"label_smoothing": 0.1}, "label_smoothing=0.1 with use_sigmoid=True"),
-        ({"impl": "cuda"}, "impl='cuda'.*auto"),
+        ({"impl": "cuda"}, "impl='cuda'"),
         ({"detach_focusing": "yes"}, "detach_focusing='yes'"),
         ({"gamma_pos": -1}, "gamma_pos=-1"),
         ({"gamma_neg": float("nan")}, "gamma_neg=nan"),
         ({"gamma_neg": "4"}, "gamma_neg='4'"),
         ({"clip": 1.0}, "clip=1.0"),
         ({"clip": -0.1}, "clip=-0.1"),
-        ({"ignore_above": 1.1}, r"ignore_above=1.1: use a number in \[0, 1\]$"),
-        ({"clip": 0.5, "ignore_above": 0.5}, "ignore_above=0.5 and clip=0.5: no negative is between them"),
+        ({"ignore_above": 1.1}, "ignore_above=1.1"),
+        ({"clip": 0.5, "ignore_above": 0.5}, "ignore_above=0.5 and clip=0.5"),
         ({"use_sigmoid": False, "alpha": None, "ignore_above": 0.5}, "ignore_above=0.5 with use_sigmoid=False"),
-        ({"alpha": 1.5}, r"alpha=1.5.*\[0, 1\] or None"),
-        ({"reduction": "avg"}, "reduction='avg'.*none.*mean.*sum"),
+        ({"alpha": 1.5}, "alpha=1.5"),
+        ({"reduction": "avg"}, "reduction='avg'"),
         ({"loss_weight": True}, "loss_weight=True"),
     ],
 )
 def test_bad_arguments_raise_at_construction(kwargs, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         AsymmetricLoss(**{"use_sigmoid": True, **kwargs})
 
 
 @pytest.mark.parametrize(
     "args, kwargs, message",
     [
-        ((torch.zeros(4, 3), torch.zeros(5, dtype=torch.long)), {}, r"\(5,\) does not fit pred of shape \(4, 3\)"),
-        ((torch.zeros(4, 3), torch.zeros(4)), {}, "must be of an integer type, not torch.float32"),
-        (
-            (torch.zeros(4, 3), torch.tensor([0, 1, 4, 3])),
-            {},
-            r"class index 4; for logits of shape \(4, 3\) it must be in 0..3",
-        ),
+        ((torch.zeros(4, 3), torch.zeros(5, dtype=torch.long)), {}, r"\(5,\).*\(4, 3\)"),
+        ((torch.zeros(4, 3), torch.zeros(4)), {}, "torch.float32"),
+        ((torch.zeros(4, 3), torch.tensor([0, 1, 4, 3])), {}, r"class index 4;.*\(4, 3\).* 0..3"),
         ((torch.zeros(4, 3), torch.tensor([0, -1, 2, 3])), {}, "class index -1"),
         ((torch.zeros(4, 3), torch.zeros(4, 3), torch.zeros(5)), {}, r"weight of shape \(5,\)"),
         ((torch.zeros(4, 3), torch.zeros(4, 3)), {"avg_factor": 1.0, "reduction_override": "sum"}, "avg_factor"),
