@@ -38,60 +38,44 @@ def test_clean_config_has_no_findings(cfg):
 
 
 LOSS = "model.bbox_head.loss_cls"
-SETTINGS = [
-    ({"train_cfg.max_epochs": 0}, "error: .*train_cfg.max_epochs=0.*use a whole number from 1"),
-    ({"train_cfg.max_epochs": "12"}, "error: .*train_cfg.max_epochs='12'"),
-    ({"train_cfg.val_interval": 0}, "error: .*train_cfg.val_interval=0"),
-    ({"train_dataloader.batch_size": 0}, "error: .*train_dataloader.batch_size=0"),
-    ({"val_dataloader.batch_size": 1.5}, "error: .*val_dataloader.batch_size=1.5"),
-    ({"train_dataloader.num_workers": -1}, "error: .*train_dataloader.num_workers=-1"),
+SETTINGS = [  # changes, code, what the finding names
+    ({"train_cfg.max_epochs": 0}, "C101", "train_cfg.max_epochs=0"),
+    ({"train_cfg.max_epochs": "12"}, "C101", "train_cfg.max_epochs='12'"),
+    ({"train_cfg.val_interval": 0}, "C101", "train_cfg.val_interval=0"),
+    ({"train_dataloader.batch_size": 0}, "C101", "train_dataloader.batch_size=0"),
+    ({"val_dataloader.batch_size": 1.5}, "C101", "val_dataloader.batch_size=1.5"),
+    ({"train_dataloader.num_workers": -1}, "C101", "train_dataloader.num_workers=-1"),
     (
         {"train_dataloader.num_workers": 0, "train_dataloader.persistent_workers": True},
-        "error: .*train_dataloader.persistent_workers=True.*Write persistent_workers=False",
+        "C102",
+        "train_dataloader.persistent_workers=True",
     ),
-    ({"optim_wrapper.optimizer.lr": "0.01"}, "error: .*optim_wrapper.optimizer.lr='0.01'.*a number above 0"),
-    ({"optim_wrapper.optimizer.lr": -0.1}, "error: .*optim_wrapper.optimizer.lr=-0.1"),
-    ({"optim_wrapper.optimizer.lr": math.nan}, "error: .*optim_wrapper.optimizer.lr=nan"),
-    ({"optim_wrapper.optimizer.weight_decay": -1}, "error: .*weight_decay=-1"),
-    ({"optim_wrapper.clip_grad.max_norm": 0}, "error: .*clip_grad.max_norm=0"),
-    ({"default_hooks.logger.interval": 0}, "error: .*default_hooks.logger.interval=0"),
-    ({"randomness.seed": "0"}, "error: .*randomness.seed='0'"),
-    ({"model.bbox_head.num_classes": 0}, "error: .*model.bbox_head.num_classes=0.*without background"),
-    ({"val_evaluator.ann_file": "other.json"}, "error: .*val_evaluator.ann_file='other.json'.*write 'data/shapes/"),
+    ({"optim_wrapper.optimizer.lr": "0.01"}, "C101", "optim_wrapper.optimizer.lr='0.01'"),
+    ({"optim_wrapper.optimizer.lr": -0.1}, "C101", "optim_wrapper.optimizer.lr=-0.1"),
+    ({"optim_wrapper.optimizer.lr": math.nan}, "C101", "optim_wrapper.optimizer.lr=nan"),
+    ({"optim_wrapper.optimizer.weight_decay": -1}, "C101", "weight_decay=-1"),
+    ({"optim_wrapper.clip_grad.max_norm": 0}, "C101", "clip_grad.max_norm=0"),
+    ({"default_hooks.logger.interval": 0}, "C101", "default_hooks.logger.interval=0"),
+    ({"randomness.seed": "0"}, "C101", "randomness.seed='0'"),
+    ({"model.bbox_head.num_classes": 0}, "C101", "model.bbox_head.num_classes=0"),
+    ({"val_evaluator.ann_file": "other.json"}, "C103", "val_evaluator.ann_file='other.json'; write 'data/shapes/"),
     (
         {"model.backbone.init_cfg": dict(type="Pretrained", checkpoint="packaged://mobilenet_v2")},
-        "error: C105 .*model.backbone.type='ResNet' with packaged://mobilenet_v2.*Write type='mmdet.MobileNetV2'",
+        "C105",
+        "model.backbone.type='ResNet' with packaged://mobilenet_v2",
     ),
-    ({f"{LOSS}.loss_weight": 0}, "warning: .*loss_cls.loss_weight=0"),
-    ({f"{LOSS}.clip": 0.05}, "warning: C205 .*clip=0.05 with model.test_cfg.score_thr=0.05.*smaller clip"),
-    ({f"{LOSS}.clip": 0.02}, "warning: .*clip=0.02.*No background is learned"),
-    ({"custom_imports": None}, r"warning: .*Write custom_imports=dict\(imports=\['asl_mmdet'\]"),
-]
-REFUSED = [  # by the loss itself, when the model is built
-    ({"use_sigmoid": None}, "use_sigmoid=None: write use_sigmoid=True"),
-    ({"gamma": 2.0}, "gamma=2.0.*gamma_pos and gamma_neg.*_delete_=True"),
-    ({"gama_neg": 2.0}, "gama_neg=2.0.*gamma_neg"),
-    ({"gamma_neg": "4"}, "gamma_neg='4': use a number"),
-    ({"gamma_pos": -1}, "gamma_pos=-1"),
-    ({"gamma_neg": math.inf}, "gamma_neg=inf"),
-    ({"clip": 1.0}, "clip=1.0"),
-    ({"alpha": 25}, "alpha=25"),
-    ({"ignore_above": 0.0}, "ignore_above=0.0 and clip=0.0"),
-    ({"reduction": "average"}, "reduction='average': use one of"),
-    ({"impl": "triton"}, "impl='triton': use one of"),
-    ({"activated": 1.5}, "activated=1.5"),
-    ({"loss_weight": -1}, "loss_weight=-1"),
-    ({"label_smoothing": 0.1}, "label_smoothing=0.1 with use_sigmoid=True"),
-    ({"use_sigmoid": False}, "alpha=0.25 with use_sigmoid=False.*write alpha=None"),
+    ({f"{LOSS}.loss_weight": 0}, "C204", "loss_cls.loss_weight=0"),
+    ({f"{LOSS}.clip": 0.05}, "C205", "clip=0.05 with model.test_cfg.score_thr=0.05"),
+    ({f"{LOSS}.clip": 0.02}, "C206", "clip=0.02"),
+    ({"custom_imports": None}, "C202", "loss_cls.type="),
 ]
 
 
-@pytest.mark.parametrize("changes, expected", SETTINGS, ids=lambda value: str(value)[:60])
-def test_wrong_setting_is_found(changes, expected, cfg):
+@pytest.mark.parametrize("changes, code, named", SETTINGS, ids=lambda value: str(value)[:60])
+def test_wrong_setting_is_found(changes, code, named, cfg):
     cfg.merge_from_dict(changes)
-    found = check_config(cfg)
-    assert len(found) == 1
-    assert re.match(expected, str(found[0])), found[0]
+    (found,) = check_config(cfg)
+    assert (found.code, len(found.examples)) == (code, 1) and named in found.examples[0]
 
 
 @pytest.mark.parametrize("given", ["MarginLoss", "type"])
@@ -117,23 +101,19 @@ def test_packaged_weights_in_mmpretrains_backbone_are_found(kind, is_wrong):
     assert [finding.code for finding in check_config(cfg)] == ["C105"] * is_wrong
 
 
-@pytest.mark.parametrize("changes, expected", REFUSED, ids=lambda value: str(value)[:60])
-def test_wrong_loss_is_refused_when_the_model_is_built(changes, expected):
+def test_wrong_loss_is_refused_when_the_model_is_built():
     cfg = Config.fromfile(CONFIG)
-    cfg.model.bbox_head.loss_cls.update(changes)
+    cfg.model.bbox_head.loss_cls.update(gamma=2.0)
     cfg.model.backbone.init_cfg = None
-    with pytest.raises((ValueError, TypeError), match=expected):
+    with pytest.raises(TypeError, match=r"gamma=2.0.*_delete_=True"):
         MODELS.build(cfg.model)
 
 
 @pytest.mark.parametrize(
     "weight, expected",
     [
-        (
-            dict(cell=2.0, plat=3.0),
-            r"error: C207 .*loss_cls: AsymmetricLoss got class_weight for 'plat'.*'cell', 'plate'",
-        ),
-        ([1.0, 2.0, 3.0], "error: C207 .*class_weight with 3 numbers, and the data set has 2 classes"),
+        (dict(cell=2.0, plat=3.0), r"loss_cls: .*class_weight.*'plat'.*'cell', 'plate'"),
+        ([1.0, 2.0, 3.0], "class_weight.* 3 .* 2 "),
         (dict(plate=3.0), None),
         ([1.0, 2.0], None),
         ("inverse_frequency", None),
@@ -152,8 +132,8 @@ def test_class_weight_of_other_classes_is_found(weight, expected, is_in_file, tm
     else:
         dataset.metainfo = dict(classes=("cell", "plate"))
     found = check_config(cfg)
-    assert len(found) == (expected is not None)
-    assert expected is None or re.match(expected, str(found[0])), found[0]
+    assert [finding.code for finding in found] == ["C207"] * (expected is not None)
+    assert expected is None or re.search(expected, found[0].examples[0])
 
 
 def test_one_cycle_schedule_that_ends_before_the_training_is_found():

