@@ -70,7 +70,7 @@ def test_average_precision_is_in_percent(page):
 def test_a_results_page_opens_with_an_answer_and_a_chart(page):
     _, answer, chart, *_ = page.read_text(encoding="utf-8").split("\n\n")
     assert len(re.findall(r"[.:?](?=\s|$)", prose_of(answer))) <= 3
-    assert chart.startswith("<!-- build: chart ")
+    assert re.match(r"<!-- build: chart |!\[[^]]+\]\(\.\./pictures/\w+\.svg\)", chart)
 
 
 @pytest.mark.parametrize("page", RESULTS, ids=name_of)
