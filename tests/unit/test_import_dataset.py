@@ -311,6 +311,21 @@ def test_names_may_be_numbered_with_gaps(tmp_path):
 
 
 @READERS
+def test_lists_of_names_must_agree(tmp_path):
+    files = {name: content for name, content in yolo(STEMS).items() if name != "data.yaml"}
+    files |= {"classes.txt": "cat\ndog\n", "labels/classes.txt": "dog\ncat\n"}
+    assert "classes.txt and labels/classes.txt name classes in different ways" in message(tmp_path, files)
+    imported(tmp_path, {"labels/classes.txt": "cat\ndog\n"})
+    assert boxes(tmp_path) == {name: [("cat", *BOX)] for name in NAMES}
+
+
+@READERS
+@pytest.mark.parametrize("names, text", [("{a: cat}", "the keys must be the numbers"), ("[]", "names is empty")])
+def test_names_that_number_no_class_are_an_error(names, text, tmp_path):
+    assert text in message(tmp_path, yolo(STEMS, names))
+
+
+@READERS
 def test_label_files_and_images_without_their_other_half_are_named(tmp_path):
     files = {**yolo(STEMS), "labels/z.txt": f"0 {YOLO_BOX}", "extra/y.jpg": None, "images/x.jpg": b"no image"}
     files |= {"labels/x.txt": f"0 {YOLO_BOX}", "labels/readme.txt": "what the classes mean"}

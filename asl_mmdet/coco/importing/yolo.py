@@ -76,8 +76,8 @@ def _class_lists(folder: Folder) -> list[str]:
 def _description(folder: Folder) -> tuple[str, dict[str, Any]]:
     """The file that names the classes, and its content."""
     found = list(_yamls(folder)) or _class_lists(folder)
-    if len(found) > 1:
-        raise UserError(f"{' and '.join(found)} all name classes: move all but one out of {folder.root}")
+    if len({folder.text(name) for name in found}) > 1:
+        raise UserError(f"{' and '.join(found)} name classes in different ways: move all but one out of {folder.root}")
     if found[0].endswith((".yaml", ".yml")):
         return found[0], yaml.safe_load(folder.text(found[0]))
     return found[0], dict(names=[line.strip() for line in folder.text(found[0]).splitlines() if line.strip()])
@@ -88,7 +88,7 @@ def _names(source: str, data: dict[str, Any]) -> dict[int, str]:
     names = data["names"]
     try:
         found = {int(key): str(name) for key, name in (names.items() if isinstance(names, dict) else enumerate(names))}
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise UserError(f"{source}: names={names!r:.80}: the keys must be the numbers of the classes") from error
     if not found:
         raise UserError(f"{source}: names is empty: name the classes")
