@@ -104,6 +104,11 @@ def test_another_class_is_chosen_by_number_and_by_name(some, opened):
     choice.focus()
     choice.select_option(label="1 cat")
     expect(card(page, "cat, score 0.80.*accepted")).to_be_visible()
+    card(page, "owl, score 0.50").locator("b").click()
+    for key in ("c", "2", "Enter", "ArrowRight"):
+        page.keyboard.press(key)
+    expect(card(page, "dog, score 0.50.*accepted")).to_be_visible()
+    expect(card(page, "cat, score 0.40")).to_be_focused()
     page.get_by_role("button", name="wrong_class").click()
     page.keyboard.press("2")  # dog, as it is annotated
     expect(card(page, "wrong_class.*rejected")).to_be_visible()
@@ -135,6 +140,20 @@ def test_decisions_survive_a_reload_and_belong_to_their_audit(some, opened, audi
     assert counts(other) == "2 left, 0 accepted, 0 rejected"
 
 
+def test_every_control_has_a_name_and_no_finding_is_no_fault(audit, finding, opened):
+    unnamed = """[...document.querySelectorAll("button, input, select, [role=group], [role=img], dialog, section")]
+        .filter(one => ![one.ariaLabel, one.labels?.[0]?.textContent.trim(), one.textContent.trim()].some(Boolean))
+        .map(one => one.outerHTML)"""
+    page = opened(audit([finding(0.9), finding(0.8, "spurious", annotated_category="cat")]).page)
+    page.keyboard.press("Enter")
+    assert page.evaluate(unnamed) == []
+    empty = opened(audit([]).page)
+    expect(empty.locator("#total")).to_have_text("0 findings.")
+    for key in ("a", "ArrowDown", "Enter", "u"):
+        empty.keyboard.press(key)
+    assert json.loads(downloaded(empty).read_text(encoding="utf-8")) == []
+
+
 def test_two_tabs_of_one_audit_agree(some, opened):
     page = opened(some.page)
     other = opened(some.page, context=page.context)
@@ -160,6 +179,9 @@ def test_filters_and_orders(some, opened):
     assert scores(page) == [0.9, 0.8, 0.5, 0.4]
     page.get_by_role("slider", name="score from").fill("0.5")
     assert scores(page) == [0.9, 0.8, 0.5]
+    page.keyboard.press("r")  # the slider takes arrows alone
+    page.keyboard.press("u")
+    expect(page.locator("#status")).to_have_text("Undone: cat")
     page.get_by_role("combobox", name="class", exact=True).select_option("cat")
     assert scores(page) == [0.9]
     page.get_by_role("combobox", name="class", exact=True).select_option("all")

@@ -130,10 +130,18 @@ const KEYS = {
   Enter: () => (whole.open ? whole.close() : showWhole()),
 };
 
+/** Whether a key is for the control that has the focus. */
+function isForControl({ target, key }) {
+  if (target.matches("[type=range]")) return /^(Arrow|Page|Home|End)/.test(key);
+  return target.matches("input, select") || (target.matches("button, summary") && (key === "Enter" || key === " "));
+}
+
 function press(event) {
-  const isTyping = event.target.matches("input, select, textarea");
-  const isOnControl = event.target.matches("button, summary") && (event.key === "Enter" || event.key === " ");
-  if (isTyping || isOnControl || event.ctrlKey || event.metaKey || event.altKey || !current || byId("keys").open) return;
+  if (event.target.matches(".card select") && (event.key === "Enter" || event.key === "Escape")) {
+    event.preventDefault();
+    return event.target.closest(".card").focus();
+  }
+  if (isForControl(event) || event.ctrlKey || event.metaKey || event.altKey || !current || byId("keys").open) return;
   const chosen = /^[1-9]$/.test(event.key) ? classKeys[event.key - 1] : undefined;
   const action = chosen === undefined ? KEYS[event.key] : () => chooseClass(current, chosen);
   if (!action) return;
@@ -170,7 +178,7 @@ function start() {
   for (const key of Object.keys(filters))
     byId(key).addEventListener("input", event => {
       filters[key] = event.target.value;
-      if (active) refresh();
+      refresh();
     });
   byId("filters").querySelector("form").addEventListener("submit", event => event.preventDefault());
   byId("undo").addEventListener("click", undoStep);
@@ -200,7 +208,7 @@ function start() {
     refresh();
   });
   active = sections.values().next().value;
-  if (active) refresh();
+  refresh();
 }
 
 start();

@@ -114,6 +114,7 @@ function refreshSection(section) {
 }
 
 function refresh() {
+  if (!active) return; // there is no finding
   for (const section of sections.values()) refreshSection(section);
   if (!active.shown.includes(current)) current = active.shown[0] ?? null;
   markCurrent();
