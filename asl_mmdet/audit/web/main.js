@@ -9,7 +9,9 @@ function mostFrequentClasses() {
   const places = data.classes.map((_, i) => i);
   if (places.length <= 9) return places;
   const numbers = new Map();
-  for (const { row } of findings) if (row.kind === "missing" || row.kind === "wrong_class") numbers.set(row.category, (numbers.get(row.category) ?? 0) + 1);
+  for (const { row } of findings)
+    if (row.kind === "missing" || row.kind === "wrong_class")
+      numbers.set(row.category, (numbers.get(row.category) ?? 0) + 1);
   const frequency = i => numbers.get(data.classes[i].name) ?? 0;
   return places.sort((a, b) => frequency(b) - frequency(a)).slice(0, 9);
 }
@@ -68,7 +70,11 @@ function chooseClass(finding, chosen) {
 
 /** Accept what is left among those that are shown with at least this score. */
 function acceptUp(finding) {
-  take(active.shown.filter(one => one.row.score >= finding.row.score && stateOf(one) === "open").map(one => [one, { state: "accepted" }]));
+  take(
+    active.shown
+      .filter(one => one.row.score >= finding.row.score && stateOf(one) === "open")
+      .map(one => [one, { state: "accepted" }]),
+  );
 }
 
 function undoStep() {
@@ -86,15 +92,23 @@ function showWhole() {
   const image = data.images[current.image];
   if (!whole.open) whole.showModal();
   byId("whole-title").replaceChildren(named(row.file_name));
-  const labels = image.tags.length ? [" Labelled: ", ...image.tags.flatMap((tag, i) => [i ? ", " : "", named(tag)]), "."] : [];
-  byId("whole-note").replaceChildren(make("b", {}, `${row.kind} ${row.score.toFixed(2)} `), ...describe(current), `. ${SIGNS[stateOf(current)]}.`, ...labels);
+  const labels = image.tags.length
+    ? [" Labelled: ", ...image.tags.flatMap((tag, i) => [i ? ", " : "", named(tag)]), "."]
+    : [];
+  byId("whole-note").replaceChildren(
+    make("b", {}, `${row.kind} ${row.score.toFixed(2)} `),
+    ...describe(current),
+    `. ${SIGNS[stateOf(current)]}.`,
+    ...labels,
+  );
   const canvas = byId("whole-canvas");
   canvas.setAttribute("aria-label", `${row.file_name} with its boxes`);
   const fits = Math.min((innerWidth - 60) / image.width, (innerHeight - 220) / image.height, 3);
   const scale = isZoomed ? image.scale : Math.max(fits, 0.05);
   canvas.style.width = Math.round(image.width * scale) + "px";
   byId("zoom").setAttribute("aria-pressed", isZoomed);
-  for (const element of whole.querySelectorAll("[data-do]")) element.setAttribute("aria-pressed", element.dataset.do === stateOf(current));
+  for (const element of whole.querySelectorAll("[data-do]"))
+    element.setAttribute("aria-pressed", element.dataset.do === stateOf(current));
   draw(canvas, current, { x: 0, y: 0, width: image.width, height: image.height, scale }, true);
 }
 
@@ -168,19 +182,29 @@ function start() {
     if (all.length) sections.set(kind, makeSection(kind, all));
   }
   byId("total").textContent =
-    findings.length < data.total ? `The best ${number(findings.length)} of ${number(data.total)} findings, of each kind.` : `${number(data.total)} findings.`;
+    findings.length < data.total
+      ? `The best ${number(findings.length)} of ${number(data.total)} findings, of each kind.`
+      : `${number(data.total)} findings.`;
   byId("sections").append(...[...sections.values()].map(section => section.element));
   byId("tabs").append(...[...sections.values()].map(section => section.tab));
   byId("class").append(...data.classes.map(({ name }) => make("option", {}, name)));
-  byId("names").append(...[...new Set(data.images.map(image => image.name))].slice(0, 500).map(value => make("option", { value })));
-  byId("class-keys").append(...classKeys.map((place, i) => make("tr", {}, make("td", {}, make("kbd", {}, String(i + 1))), make("td", {}, named(data.classes[place].name)))));
+  byId("names").append(
+    ...[...new Set(data.images.map(image => image.name))].slice(0, 500).map(value => make("option", { value })),
+  );
+  byId("class-keys").append(
+    ...classKeys.map((place, i) =>
+      make("tr", {}, make("td", {}, make("kbd", {}, String(i + 1))), make("td", {}, named(data.classes[place].name))),
+    ),
+  );
   byId("filters").open = matchMedia("(min-width: 700px)").matches;
   for (const key of Object.keys(filters))
     byId(key).addEventListener("input", event => {
       filters[key] = event.target.value;
       refresh();
     });
-  byId("filters").querySelector("form").addEventListener("submit", event => event.preventDefault());
+  byId("filters")
+    .querySelector("form")
+    .addEventListener("submit", event => event.preventDefault());
   byId("undo").addEventListener("click", undoStep);
   byId("download").addEventListener("click", download);
   byId("read").addEventListener("change", event => readFile(event.target));
@@ -189,7 +213,8 @@ function start() {
     isZoomed = !isZoomed;
     showWhole();
   });
-  for (const element of whole.querySelectorAll("[data-move]")) element.addEventListener("click", () => move(Number(element.dataset.move)));
+  for (const element of whole.querySelectorAll("[data-move]"))
+    element.addEventListener("click", () => move(Number(element.dataset.move)));
   whole.addEventListener("close", () => current && select(current));
   byId("sections").addEventListener("change", event => {
     const card = event.target.closest(".card");
@@ -199,7 +224,8 @@ function start() {
   document.addEventListener("keydown", press);
   const bar = byId("bar"); // a card that is scrolled to must not lie behind it
   new ResizeObserver(() => {
-    document.documentElement.style.scrollPaddingTop = getComputedStyle(bar).position === "sticky" ? bar.offsetHeight + "px" : "";
+    document.documentElement.style.scrollPaddingTop =
+      getComputedStyle(bar).position === "sticky" ? bar.offsetHeight + "px" : "";
   }).observe(bar);
   addEventListener("storage", event => {
     if (event.key !== KEPT) return; // another tab has the same page

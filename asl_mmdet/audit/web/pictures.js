@@ -32,7 +32,7 @@ async function decode(base64) {
   return createImageBitmap(await response.blob());
 }
 
-/** Draw the crop of a card while it is in view; few at a time, the last one first, so that fast scrolling waits for none. */
+/** Draw the crop of a card while it is in view: few at a time, the last first, so fast scrolling waits for none. */
 function drawSoon(canvas) {
   waiting.add(canvas);
   drawNext();
@@ -48,7 +48,9 @@ async function drawNext() {
   const canvas = [...waiting].pop();
   waiting.delete(canvas);
   drawn++;
-  await draw(canvas, canvas.finding, windowOf(canvas.finding), false).catch(() => canvas.setAttribute("aria-label", "no picture"));
+  await draw(canvas, canvas.finding, windowOf(canvas.finding), false).catch(() =>
+    canvas.setAttribute("aria-label", "no picture"),
+  );
   drawn--;
   drawNext();
 }
@@ -57,7 +59,14 @@ async function drawNext() {
 function windowOf(finding) {
   const image = data.images[finding.image];
   const boxes = mainBoxes(finding).map(({ box }) => box);
-  if (!boxes.length) return { x: 0, y: 0, width: image.width, height: image.height, scale: CROP / Math.max(image.width, image.height) };
+  if (!boxes.length)
+    return {
+      x: 0,
+      y: 0,
+      width: image.width,
+      height: image.height,
+      scale: CROP / Math.max(image.width, image.height),
+    };
   const left = Math.min(...boxes.map(([x]) => x));
   const top = Math.min(...boxes.map(([, y]) => y));
   const right = Math.max(...boxes.map(([x, , width]) => x + width));
@@ -67,7 +76,8 @@ function windowOf(finding) {
   // Pixels as they are, or two or three times as large where the object is small; larger objects are reduced to fit.
   const scale = room > CROP ? CROP / room : Math.max(1, Math.min(3, Math.floor(CROP / (2.5 * size))));
   const side = CROP / scale;
-  const within = (middle, length) => Math.round(length < side ? (length - side) / 2 : Math.max(0, Math.min(length - side, middle - side / 2)));
+  const within = (middle, length) =>
+    Math.round(length < side ? (length - side) / 2 : Math.max(0, Math.min(length - side, middle - side / 2)));
   const x = within((left + right) / 2, image.width);
   return { x, y: within((top + bottom) / 2, image.height), width: side, height: side, scale };
 }
@@ -82,14 +92,16 @@ function mainBoxes(finding) {
     .map(one => ({ box: one.box, as: "annotated", label: one.name }));
   if (row.kind !== "spurious") boxes.push({ box: row.bbox, as: "model", label: row.category });
   else if (!boxes.length) boxes.push({ box: row.bbox, as: "annotated", label: row.category });
-  if (row.seen_bbox) boxes.push({ box: row.seen_bbox, as: "model", label: `${row.seen_category} ${row.seen_score.toFixed(2)}` });
+  if (row.seen_bbox)
+    boxes.push({ box: row.seen_bbox, as: "model", label: `${row.seen_category} ${row.seen_score.toFixed(2)}` });
   return boxes;
 }
 
 /** Draw a part of a finding's image with its boxes; with names, and what else was found there, for the whole image. */
 async function draw(canvas, finding, part, isWhole) {
   const image = data.images[finding.image];
-  const [number, x0, y0, reduced] = isWhole || !finding.crop ? [image.picture, 0, 0, image.scale] : [...finding.crop, 1];
+  const [number, x0, y0, reduced] =
+    isWhole || !finding.crop ? [image.picture, 0, 0, image.scale] : [...finding.crop, 1];
   const job = (canvas.job = {});
   const picture = await pictureOf(number);
   if (canvas.job !== job) return; // it is to show something else by now, or nothing
@@ -110,7 +122,8 @@ async function draw(canvas, finding, part, isWhole) {
     for (const { box, ignored } of image.boxes) frame(pen, part, box, ignored ? "ignored" : "annotated", 1);
     if (isWhole)
       for (const other of findings)
-        if (other.image === finding.image && other.row.kind !== "spurious" && other.row.bbox) frame(pen, part, other.row.bbox, "model", 1);
+        if (other.image === finding.image && other.row.kind !== "spurious" && other.row.bbox)
+          frame(pen, part, other.row.bbox, "model", 1);
   }
   for (const { box, as } of main) frame(pen, part, box, as, 3);
   if (isWhole) for (const { box, as, label } of main) title(pen, part, box, as, label);
@@ -136,7 +149,8 @@ function title(pen, part, [x, y, , height], as, label) {
   const top = (y - part.y) * part.scale;
   const left = Math.max(0, Math.min((x - part.x) * part.scale, part.width * part.scale - width));
   // An annotation has its name above, the model's box below, so both can be read where they overlap.
-  const line = as === "model" ? Math.min(top + height * part.scale + 2, part.height * part.scale - 19) : Math.max(0, top - 21);
+  const line =
+    as === "model" ? Math.min(top + height * part.scale + 2, part.height * part.scale - 19) : Math.max(0, top - 21);
   pen.fillStyle = "#000b";
   pen.fillRect(left, line, width, 19);
   pen.fillStyle = COLOURS[as];

@@ -19,7 +19,8 @@ function classOf(finding) {
 function load() {
   try {
     const known = new Set(findings.map(finding => finding.n));
-    for (const [n, decision] of JSON.parse(localStorage.getItem(KEPT) ?? "[]")) if (known.has(n)) decisions.set(n, decision);
+    for (const [n, decision] of JSON.parse(localStorage.getItem(KEPT) ?? "[]"))
+      if (known.has(n)) decisions.set(n, decision);
   } catch {
     storageFails = true;
   }
@@ -86,7 +87,7 @@ function count(sum, finding) {
   if (decision.state === "accepted") sum.accepted++;
 }
 
-/** The lowest score above which so many of the reviewed findings were accepted: {score, reviewed, accepted}, or null. */
+/** The lowest score from which on that share of what was reviewed is accepted: {score, reviewed, accepted}, or null. */
 function thresholdOf(list, target) {
   const sum = { reviewed: 0, accepted: 0 };
   let best = null;
@@ -99,7 +100,7 @@ function thresholdOf(list, target) {
   return best;
 }
 
-/** The findings with the decisions, as JSON. Numbers that JavaScript would round are text that starts with the audit. */
+/** Findings with decisions, as JSON; numbers that JavaScript would round are text that starts with the audit. */
 function reviewedJson() {
   const rows = findings.map(finding => {
     const decision = decisions.get(finding.n);
@@ -107,7 +108,13 @@ function reviewedJson() {
     if (decision?.estimated) row.estimated = true;
     if (decision?.chosen === undefined) return row;
     const { id, name } = data.classes[decision.chosen];
-    return { ...row, category_id: id, category: name, model_category_id: row.category_id, model_category: row.category };
+    return {
+      ...row,
+      category_id: id,
+      category: name,
+      model_category_id: row.category_id,
+      model_category: row.category,
+    };
   });
   return JSON.stringify(rows, null, 1).replaceAll(new RegExp(`"${data.audit}:(-?\\d+)"`, "g"), "$1");
 }
@@ -116,10 +123,20 @@ const numberOf = id => Number(String(id).replace(data.audit + ":", ""));
 
 function keyOf(row) {
   const { kind, file_name, bbox, model_category, category } = row;
-  return JSON.stringify([kind, file_name, numberOf(row.image_id), numberOf(row.annotation_id), bbox, model_category ?? category]);
+  return JSON.stringify([
+    kind,
+    file_name,
+    numberOf(row.image_id),
+    numberOf(row.annotation_id),
+    bbox,
+    model_category ?? category,
+  ]);
 }
 
-/** Take the decisions of a reviewed.json, also of an older audit where the finding is the same; how many, and how many are of others. */
+/**
+ * Take the decisions of a reviewed.json, also of an older audit where a finding is the same.
+ * {read, others}: how many, and how many are about other findings.
+ */
 function readReviewed(text) {
   const rows = JSON.parse(text);
   if (!Array.isArray(rows)) throw new Error("it is no list of findings");
@@ -131,7 +148,15 @@ function readReviewed(text) {
     const finding = byKey.get(keyOf(row));
     const chosen = data.classes.findIndex(one => one.name === row.category);
     if (!finding || chosen < 0) others++;
-    else changes.push([finding, { ...(row.decision === "accepted" && canChangeClass(finding) ? withClass(finding, chosen) : {}), state: row.decision, ...(row.estimated && { estimated: true }) }]);
+    else
+      changes.push([
+        finding,
+        {
+          ...(row.decision === "accepted" && canChangeClass(finding) ? withClass(finding, chosen) : {}),
+          state: row.decision,
+          ...(row.estimated && { estimated: true }),
+        },
+      ]);
   }
   if (changes.length) decide(changes);
   return { read: changes.length, others };

@@ -51,13 +51,22 @@ function makeSection(kind, all) {
   const [low, high] = [Math.floor(Math.min(...scores) * 100) / 100, Math.ceil(Math.max(...scores) * 100) / 100];
   const slider = make("input", { type: "range", min: low, max: high, step: 0.01, value: low });
   const section = {
-    ...{ kind, all, shown: [], made: 0, from: low, slider },
+    kind,
+    all,
+    shown: [],
+    made: 0,
+    from: low,
+    slider,
     tab: make("button", { type: "button" }),
     output: make("span", {}, low.toFixed(2)),
     counts: make("span", { className: "shown" }),
     precision: make("div"),
     summary: make("summary"),
-    target: make("select", {}, ...[99, 95, 90, 80].map(share => make("option", { value: share / 100, selected: share === 95 }, share + " %"))),
+    target: make(
+      "select",
+      {},
+      ...[99, 95, 90, 80].map(share => make("option", { value: share / 100, selected: share === 95 }, share + " %")),
+    ),
     grid: make("ul", { className: "grid", data: { role: "list" } }),
     more: make("div", { className: "more", data: { "data-kind": kind } }),
   };
@@ -69,12 +78,20 @@ function makeSection(kind, all) {
   section.tab.addEventListener("click", () => show(section));
   section.target.addEventListener("change", () => showPrecision(section));
   section.element = make(
-    ...["section", { data: { "aria-labelledby": "title-" + kind } }],
+    "section",
+    { data: { "aria-labelledby": "title-" + kind } },
     make("h2", { id: "title-" + kind }, kind, " ", make("small", {}, number(all.length))),
     make("p", { className: "what" }, `${what} Accept ${data.is_tags ? (effectOnTags ?? effect) : effect}.`),
     make("div", { className: "row" }, make("label", {}, "score from ", slider, " "), section.output, section.counts),
-    make("details", {}, section.summary, make("p", {}, make("label", {}, "precision to keep ", section.target)), section.precision),
-    ...[section.grid, section.more],
+    make(
+      "details",
+      {},
+      section.summary,
+      make("p", {}, make("label", {}, "precision to keep ", section.target)),
+      section.precision,
+    ),
+    section.grid,
+    section.more,
   );
   growing.observe(section.more);
   return section;
@@ -142,11 +159,22 @@ function makeCard(finding) {
   const { row } = finding;
   const canvas = make("canvas", { finding });
   const card = make(
-    ...["div", { className: "card", tabIndex: finding === current ? 0 : -1, finding, data: { role: "group" } }],
-    make("button", { className: "crop", tabIndex: -1, data: { "data-do": "whole", "aria-label": "Show the whole image" } }, canvas),
+    "div",
+    { className: "card", tabIndex: finding === current ? 0 : -1, finding, data: { role: "group" } },
+    make(
+      "button",
+      { className: "crop", tabIndex: -1, data: { "data-do": "whole", "aria-label": "Show the whole image" } },
+      canvas,
+    ),
     make("p", {}, make("b", {}, row.score.toFixed(2)), " ", ...describe(finding)),
     make("p", { className: "file", title: row.file_name }, named(row.file_name)),
-    make("div", { className: "actions" }, button("accepted", "✓ Accept"), button("rejected", "✗ Reject"), button("up", "⇧", `Accept all that are left from ${row.score.toFixed(2)} up`)),
+    make(
+      "div",
+      { className: "actions" },
+      button("accepted", "✓ Accept"),
+      button("rejected", "✗ Reject"),
+      button("up", "⇧", `Accept all that are left from ${row.score.toFixed(2)} up`),
+    ),
   );
   if (canChangeClass(finding)) card.lastChild.append(makeClassChoice());
   cards.set(finding.n, card);
@@ -156,7 +184,15 @@ function makeCard(finding) {
 }
 
 const button = (what, text, label) =>
-  make("button", { type: "button", ...(label && { title: label }), data: { "data-do": what, ...(label && { "aria-label": label }) } }, text);
+  make(
+    "button",
+    {
+      type: "button",
+      ...(label && { title: label }),
+      data: { "data-do": what, ...(label && { "aria-label": label }) },
+    },
+    text,
+  );
 
 /** A choice whose options are made when it is used: most never are. */
 function makeClassChoice() {
@@ -165,7 +201,11 @@ function makeClassChoice() {
     if (choice.options.length > 1) return;
     const place = key => (classKeys.includes(key) ? `${classKeys.indexOf(key) + 1} ` : "");
     const finding = choice.closest(".card").finding;
-    choice.replaceChildren(...data.classes.map(({ name }, i) => make("option", { value: i, selected: name === classOf(finding) }, place(i) + name)));
+    choice.replaceChildren(
+      ...data.classes.map(({ name }, i) =>
+        make("option", { value: i, selected: name === classOf(finding) }, place(i) + name),
+      ),
+    );
   };
   choice.addEventListener("focus", fill);
   choice.addEventListener("pointerdown", fill);
@@ -178,7 +218,9 @@ function describe({ row }) {
   if (row.kind === "wrong_class") return ["annotated ", named(annotated), ", the model sees ", named(row.category)];
   if (row.kind === "badly_located") return [named(annotated), `, IoU ${row.iou.toFixed(2)} with the model's box`];
   if (row.kind === "spurious") {
-    const seen = row.seen_bbox ? ["; the model sees ", named(row.seen_category), ` ${row.seen_score.toFixed(2)} there`] : [];
+    const seen = row.seen_bbox
+      ? ["; the model sees ", named(row.seen_category), ` ${row.seen_score.toFixed(2)} there`]
+      : [];
     return ["annotated ", named(row.category), ...seen];
   }
   if (row.touched_id === undefined) return [named(row.category)];
@@ -194,16 +236,21 @@ function showState(finding) {
   const state = stateOf(finding);
   card.dataset.state = state;
   const { row } = finding;
-  card.setAttribute("aria-label", `${row.kind}, ${classOf(finding)}, score ${row.score.toFixed(2)}, ${row.file_name}, ${SIGNS[state]}`);
+  card.setAttribute(
+    "aria-label",
+    `${row.kind}, ${classOf(finding)}, score ${row.score.toFixed(2)}, ${row.file_name}, ${SIGNS[state]}`,
+  );
   for (const element of card.querySelectorAll("[data-do=accepted], [data-do=rejected]"))
     element.setAttribute("aria-pressed", element.dataset.do === state);
   const choice = card.querySelector("select");
   if (!choice) return;
-  if (choice.options.length > 1) choice.selectedIndex = data.classes.findIndex(({ name }) => name === classOf(finding));
+  if (choice.options.length > 1)
+    choice.selectedIndex = data.classes.findIndex(({ name }) => name === classOf(finding));
   else choice.replaceChildren(make("option", { selected: true }, classOf(finding)));
 }
 
-const inWords = ({ open, accepted, rejected }) => `${number(open)} left, ${number(accepted)} accepted, ${number(rejected)} rejected`;
+const inWords = ({ open, accepted, rejected }) =>
+  `${number(open)} left, ${number(accepted)} accepted, ${number(rejected)} rejected`;
 
 function showCounts(section) {
   section.counts.textContent = `${number(section.shown.length)} shown: ${inWords(countsOf(section.shown))}`;
@@ -221,25 +268,48 @@ function showPrecision(section) {
   const bands = bandsOf(section.all);
   const reviewed = bands.reduce((sum, band) => sum + band.reviewed, 0);
   const accepted = bands.reduce((sum, band) => sum + band.accepted, 0);
-  section.summary.textContent = `Precision so far: ${reviewed ? `${number(accepted)} of ${number(reviewed)} accepted` : "nothing reviewed"}`;
-  const head = ["score", "findings", "reviewed", "accepted", "precision"].map(title => make("th", { scope: "col" }, title));
+  const share = reviewed ? `${number(accepted)} of ${number(reviewed)} accepted` : "nothing reviewed";
+  section.summary.textContent = `Precision so far: ${share}`;
+  const head = ["score", "findings", "reviewed", "accepted", "precision"].map(title =>
+    make("th", { scope: "col" }, title),
+  );
   const rows = bands.map(band => {
     const share = band.reviewed ? Math.round((100 * band.accepted) / band.reviewed) + " %" : "";
     const last = band.from === 0.9 ? "1.0" : (band.from + 0.1).toFixed(1);
-    return make("tr", {}, ...[`${band.from.toFixed(1)} to ${last}`, band.all, band.reviewed, band.accepted, share].map(value => make("td", {}, String(value))));
+    return make(
+      "tr",
+      {},
+      ...[`${band.from.toFixed(1)} to ${last}`, band.all, band.reviewed, band.accepted, share].map(value =>
+        make("td", {}, String(value)),
+      ),
+    );
   });
-  section.precision.replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)), suggest(section));
+  section.precision.replaceChildren(
+    make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)),
+    suggest(section),
+  );
 }
 
 function suggest(section) {
   const best = thresholdOf(section.all, Number(section.target.value));
-  if (!best) return make("p", {}, `No threshold yet: at least ${MIN_REVIEWED} findings must be reviewed, and as many of them accepted as you ask for.`);
+  if (!best)
+    return make(
+      "p",
+      {},
+      `No threshold yet: at least ${MIN_REVIEWED} findings must be reviewed, and that share of them accepted.`,
+    );
   const from = best.score.toFixed(2);
   const rest = section.all.filter(finding => finding.row.score >= best.score && stateOf(finding) === "open");
-  const text = make("p", { className: "suggestion" }, `Above ${from} you accepted ${number(best.accepted)} of ${number(best.reviewed)}. `);
+  const text = make(
+    "p",
+    { className: "suggestion" },
+    `Above ${from} you accepted ${number(best.accepted)} of ${number(best.reviewed)}. `,
+  );
   if (rest.length) {
     const accept = make("button", { type: "button" }, `Accept the ${number(rest.length)} left above ${from}`);
-    accept.addEventListener("click", () => take(rest.map(finding => [finding, { state: "accepted", estimated: true }])));
+    accept.addEventListener("click", () =>
+      take(rest.map(finding => [finding, { state: "accepted", estimated: true }])),
+    );
     text.append(accept);
   }
   return text;
@@ -262,5 +332,9 @@ function take(changes) {
   showDecided(changes.map(([finding]) => finding));
   const [[finding, decision]] = changes;
   const state = SIGNS[decision?.state ?? "open"];
-  say(changes.length > 1 ? `${changes.length} findings: ${state}` : `${classOf(finding)}, ${finding.row.score.toFixed(2)}: ${state}`);
+  say(
+    changes.length > 1
+      ? `${changes.length} findings: ${state}`
+      : `${classOf(finding)}, ${finding.row.score.toFixed(2)}: ${state}`,
+  );
 }
