@@ -37,18 +37,23 @@ def load_config(args: argparse.Namespace, *keys: str) -> Config:
     """Read the config and lay the common options over it; end with a message if it lacks one of the keys."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     need_config(args.config)
-    options = read_options(args.cfg_options or [])
+    cfg = read_config(args.config, keys, read_options(args.cfg_options or []))
+    cfg.launcher = args.launcher
+    cfg.work_dir = str(args.work_dir or cfg.get("work_dir") or Path("work_dirs") / Path(args.config).stem)
+    return cfg
+
+
+def read_config(path: str, keys: Sequence[str], options: dict[str, Any]) -> Config:
+    """Read a config, lay options over it, and look whether it has the keys; end with a message if that fails."""
     try:
-        cfg = Config.fromfile(args.config)
+        cfg = Config.fromfile(path)
         cfg.merge_from_dict(options)
     except Exception as error:  # a config is a program: anything can come out of it
-        fail(f"the config {args.config} cannot be read: {_with_causes(error)}")
+        fail(f"the config {path} cannot be read: {_with_causes(error)}")
     try:
         require(cfg, *keys)
     except UserError as error:
         fail(str(error))
-    cfg.launcher = args.launcher
-    cfg.work_dir = str(args.work_dir or cfg.get("work_dir") or Path("work_dirs") / Path(args.config).stem)
     return cfg
 
 

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import mmcv
 from matplotlib.figure import Figure
-from mmengine import Config, load
+from mmengine import load
 
-from asl_mmdet.cli.common import fail
+from asl_mmdet.cli.common import fail, read_config
 from asl_mmdet.compat.checkpoints import last_checkpoint
 from asl_mmdet.config.task import DETECTION, Task, loss_nodes, task_of
-from asl_mmdet.config.tree import require, type_name
-from asl_mmdet.errors import UserError
+from asl_mmdet.config.tree import type_name
 from asl_mmdet.runs.logs import Rows, read_log
 from asl_mmdet.runs.pictures import draw_detections
 
@@ -72,11 +71,7 @@ def last_probabilities(train: Rows) -> str:
 
 def main(args: argparse.Namespace) -> None:
     """Write the curve and the pictures into the work directory, and print where everything is."""
-    cfg = Config.fromfile(args.config)
-    try:
-        require(cfg, "model", "test_dataloader")
-    except UserError as error:
-        fail(str(error))
+    cfg = read_config(args.config, ("model", "test_dataloader"), {})
     task = task_of(cfg)
     train, val = read_log(args.work_dir)
     val = {step: row for step, row in val.items() if task.logged_metric in row}

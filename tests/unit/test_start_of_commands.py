@@ -190,6 +190,12 @@ def test_what_a_command_needs_of_a_config_is_named(tool, missing, tmp_path):
     assert f"config.py has no {missing}" in message_of(tool, *arguments(tool, tmp_path))
 
 
+@pytest.mark.parametrize("tool", TOOLS)
+def test_config_that_is_no_python_is_a_message(tool, tmp_path):
+    (tmp_path / "config.py").write_text("model = dict(\n", encoding="utf-8")
+    assert "config.py cannot be read: SyntaxError" in message_of(tool, *arguments(tool, tmp_path))
+
+
 @pytest.mark.parametrize(
     "left_out, words",
     [
