@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from asl_mmdet.task import build_dataset
+from asl_mmdet.config.task import build_dataset
 from mmengine import Config, load
 
 from asl_mmdet.benchmark.rows import NAME, Rows
