@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
+from asl_mmdet.losses.functional import asymmetric_loss
 from docs_build.results import rows
 from docs_build.values import MARKED
 
@@ -76,6 +78,22 @@ def test_a_results_page_opens_with_an_answer_and_a_chart(page):
 @pytest.mark.parametrize("page", RESULTS, ids=name_of)
 def test_a_table_of_seeds_is_in_a_block_that_can_be_opened(page):
     assert not re.search(r"^\|.*\bseed \d", page.read_text(encoding="utf-8"), re.M)
+
+
+LOSSES = {"cross-entropy": (0, 0, 0), "focal loss": (2, 2, 0), "ASL, 0 / 1": (0, 1, 0), "ASL, 0 / 4": (0, 4, 0.05)}
+
+
+def test_what_a_positive_and_a_negative_cost_is_what_the_loss_says():
+    page = (DOCS / "concepts/pictures.md").read_text(encoding="utf-8")
+    seen = 0
+    for name, (gamma_pos, gamma_neg, clip) in LOSSES.items():
+        (row,) = re.findall(rf"^\| {re.escape(name)}.*\| (\S+) \| (\S+) \| (\S+) \|$", page, re.M)
+        for number, p, label in zip(row, (0.9, 0.01, 0.5), (1.0, 0.0, 0.0), strict=True):
+            logit, target = torch.tensor([[p]], dtype=torch.float64).logit(), torch.tensor([[label]])
+            loss = asymmetric_loss(logit, target, gamma_pos=gamma_pos, gamma_neg=gamma_neg, clip=clip)
+            assert float(number) == pytest.approx(loss.item(), rel=0.01)
+            seen += 1
+    assert seen == 12
 
 
 # --- configs ---
