@@ -62,6 +62,12 @@ class SteppingLoss(AsymmetricLoss):
                 )
         return loss
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load what there is: what a checkpoint of another loss does not have starts as the config says."""
+        for name, value in self.state_dict().items():
+            state_dict.setdefault(prefix + name, value)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     @torch.no_grad()
     def step(self) -> None:
         """Move by all calls, in all processes, since the last step."""

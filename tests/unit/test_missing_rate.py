@@ -6,6 +6,7 @@ from mmdet.registry import MODELS
 from mmengine.logging import MessageHub
 from test_class_weight import train
 
+from asl_mmdet.compat.checkpoints import load_weights
 from asl_mmdet.hooks import AdaptiveAsymmetryHook
 from asl_mmdet.losses import AdaptiveAsymmetricLoss, AsymmetricLoss, MissingRateLoss
 
@@ -131,6 +132,18 @@ def test_scores_that_start_high_are_refused_in_the_first_step_alone():
         loss(z + logit, target)
         loss.step()
     assert loss.ignore_above > 0.3
+
+
+@pytest.mark.parametrize("loss", [MissingRateLoss(True, missing_rate="auto"), AdaptiveAsymmetricLoss(True)])
+def test_checkpoint_of_another_loss_fits_and_leaves_it_at_its_start(loss):
+    before = {name: value.clone() for name, value in loss.state_dict().items()}
+    model = torch.nn.ModuleList([torch.nn.Linear(1, 1), loss])
+    weights = {name: value + 1 for name, value in model[0].state_dict(prefix="0.").items()}
+    assert load_weights(model, weights) == []
+    assert len(before) == 2 and all(torch.equal(value, before[name]) for name, value in loss.state_dict().items())
+    told = {f"1.{name}": torch.tensor(0.25) for name in before}
+    assert load_weights(model, weights | told) == [] and "1.gap" not in weights
+    assert all(value == 0.25 for value in loss.state_dict().values())
 
 
 def test_until_it_is_told_a_share_it_ignores_nothing():
