@@ -33,7 +33,17 @@ from asl_mmdet.errors import UserError
 from asl_mmdet.runs.key import KEY, digest_of, key_of, read_key, write_key
 from asl_mmdet.runs.locks import locked
 from asl_mmdet.thresholds.calibration import errors_of
-from asl_mmdet.thresholds.choose import CrossFitted, Objective, Settings, calibrated, counts, cross_fit, f_score, fit
+from asl_mmdet.thresholds.choose import (
+    OBJECTIVES,
+    CrossFitted,
+    Objective,
+    Settings,
+    calibrated,
+    counts,
+    cross_fit,
+    f_score,
+    fit,
+)
 from asl_mmdet.thresholds.file import ThresholdFile
 from asl_mmdet.thresholds.matching import MatchedPredictions, match_detections, match_labels
 from asl_mmdet.thresholds.model import lower_score_thr, wrap_model
@@ -104,7 +114,7 @@ def main(args: argparse.Namespace) -> None:
 def settings_of(args: argparse.Namespace) -> Settings:
     """How the thresholds are chosen."""
     kind, value = next(
-        ((kind, getattr(args, kind)) for kind in ("precision", "recall") if getattr(args, kind) is not None),
+        ((kind, getattr(args, kind)) for kind in OBJECTIVES if getattr(args, kind, None) is not None),
         ("f", args.beta),
     )
     method = None if args.calibration == "none" else args.calibration

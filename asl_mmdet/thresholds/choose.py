@@ -20,7 +20,7 @@ class Objective:
     """What a threshold is chosen for: the best F-beta, or a required precision or recall.
 
     Args:
-        kind: 'f', 'precision' or 'recall'.
+        kind: One of :data:`OBJECTIVES`.
         value: beta, or the required precision or recall in (0, 1).
 
     Raises:
@@ -31,8 +31,8 @@ class Objective:
     value: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("f", "precision", "recall"):
-            raise UserError(f"kind={self.kind!r}: use 'f', 'precision' or 'recall'")
+        if self.kind not in OBJECTIVES:
+            raise UserError(f"kind={self.kind!r}: use one of {', '.join(OBJECTIVES)}")
         if self.kind == "f" and not 0 < self.value < np.inf:
             raise UserError(f"beta={self.value:g}: use a number above 0")
         if self.kind != "f" and not 0 < self.value < 1:
@@ -44,8 +44,6 @@ class Objective:
     def best(self, right: Array, kept: Array, truths: Array | float) -> int | None:
         """The best of the candidates, which go from the highest threshold to the lowest.
 
-        A required precision is reached with the most recall, and recall with the highest threshold.
-
         Args:
             right: How many right scores each candidate keeps, (K,).
             kept: How many scores, (K,).
@@ -54,14 +52,27 @@ class Objective:
         Returns:
             Its index, or None if no candidate reaches it.
         """
-        if self.kind == "f":
-            index = int(np.argmax(f_score(right, kept, truths, self.value)))
-            return index if right[index] else None
-        if self.kind == "precision":
-            enough = np.flatnonzero((right >= self.value * kept) & (right > 0))
-            return int(enough[-1]) if len(enough) else None
-        enough = np.flatnonzero((right >= self.value * truths) & (right > 0))
-        return int(enough[0]) if len(enough) else None
+        return OBJECTIVES[self.kind](right, kept, truths, self.value)
+
+
+def _best_f(right: Array, kept: Array, truths: Array | float, beta: float) -> int | None:
+    index = int(np.argmax(f_score(right, kept, truths, beta)))
+    return index if right[index] else None
+
+
+def _most_recall(right: Array, kept: Array, truths: Array | float, precision: float) -> int | None:
+    """With a required precision: the lowest threshold that reaches it."""
+    enough = np.flatnonzero((right >= precision * kept) & (right > 0))
+    return int(enough[-1]) if len(enough) else None
+
+
+def _highest_threshold(right: Array, kept: Array, truths: Array | float, recall: float) -> int | None:
+    """With a required recall."""
+    enough = np.flatnonzero((right >= recall * truths) & (right > 0))
+    return int(enough[0]) if len(enough) else None
+
+
+OBJECTIVES = {"f": _best_f, "precision": _most_recall, "recall": _highest_threshold}
 
 
 def f_score(right: Array, kept: Array, truths: Array | float, beta: float = 1.0) -> Array:

@@ -1,8 +1,11 @@
 """The plans in benchmarks/plans, and those in experiments/plans, which a source distribution has not."""
 
+import copy
+import functools
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from asl_mmdet.benchmark import Plan
 
@@ -10,6 +13,14 @@ ROOT = Path(__file__).parents[2]
 PLANS = sorted(path for folder in ("benchmarks", "experiments") for path in (ROOT / folder / "plans").glob("*.py"))
 
 
+@pytest.fixture
+def _read_once(monkeypatch):
+    """A plan has up to 126 runs of three configs, and reading one takes most of the time."""
+    read = functools.cache(Config.fromfile)
+    monkeypatch.setattr(Config, "fromfile", lambda *args, **kwargs: copy.deepcopy(read(*args, **kwargs)))
+
+
+@pytest.mark.usefixtures("_read_once")
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 def test_shipped_plan_builds_the_config_of_every_run(path):
     plan = Plan.read(path)

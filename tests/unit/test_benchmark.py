@@ -2,6 +2,7 @@
 
 import json
 import math
+import runpy
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,6 @@ import pytest
 import torch
 from commands import call
 from mmengine.config import Config
-from processes import python_with_torch
 
 from asl_mmdet.benchmark import Plan, detection_metrics, environment, thirds
 from asl_mmdet.benchmark.environment import conditions
@@ -308,15 +308,14 @@ def test_commit_is_that_of_a_checkout_and_of_nothing_else(tmp_path):
     git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert environment()["commit"] == git.stdout.strip()
     # A copy of the package at the top of somebody else's repository, as site-packages may lie in one.
-    shutil.copytree(ROOT / "asl_mmdet", tmp_path / "asl_mmdet")
+    copied = tmp_path / "asl_mmdet/benchmark/environment.py"
+    copied.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "asl_mmdet/benchmark/environment.py", copied)
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'theirs'\n")
     for command in ("init -q", "add pyproject.toml", "-c user.name=a -c user.email=a@b.c commit -qm first"):
         subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-    code += "import asl_mmdet.benchmark as b; print(b.ROOT, repr(b.environment()['commit']))"
-    done = python_with_torch(code, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-2:] == [str(tmp_path), "''"]
+    theirs = runpy.run_path(str(copied))
+    assert (theirs["ROOT"], theirs["environment"]()["commit"]) == (tmp_path, "")
 
 
 def test_peak_memory_is_the_largest_of_all_parts_of_a_run(tmp_path):
