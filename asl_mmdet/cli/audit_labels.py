@@ -17,7 +17,7 @@ from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import Prediction, PredictionFile, predict, source_of, test_on_training_images
 from asl_mmdet.audit.share_report import describe_missing_share
 from asl_mmdet.checks import check_labels, preflight
-from asl_mmdet.cli.common import check_data, fail, load_config, need, stop_on, tell
+from asl_mmdet.cli.common import check_data, fail, load_config, need, stop_on, tell, user_errors_end_the_program
 from asl_mmdet.cli.inference import add_test_time_augmentation, runner_of
 from asl_mmdet.compat.checkpoints import load_checkpoint
 from asl_mmdet.config.tree import find_blocks, find_datasets
@@ -132,7 +132,8 @@ def _by_checkpoint(cfg: Config, args: argparse.Namespace, out: Path, labels: Lab
             if args.tta:
                 add_test_time_augmentation(cfg)
             runner = runner_of(cfg, args.checkpoint, backbone)
-            predict(runner, cfg, file, labels.images)
+            with user_errors_end_the_program():
+                predict(runner, cfg, file, labels.images)
     return file.predictions
 
 

@@ -3,7 +3,8 @@
 import argparse
 import gc
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ def build_runner(cfg: Config) -> Runner:
     """MMEngine's runner, or the one that the config names."""
     need_whole_parts(cfg)
     patches.SAFE_LOADER.apply()
+    patches.NAMED_IMAGES.apply()
     if cfg.launcher == "pytorch" and get_device() == "cpu":  # MMEngine's launcher would give every process a GPU
         torch.distributed.init_process_group("gloo")
         cfg.model_wrapper_cfg = _wrapper_on_cpus(cfg)
@@ -103,6 +105,21 @@ def _wrapper_on_cpus(cfg: Config) -> dict[str, Any]:
     kind = find_type(MODEL_WRAPPERS, given.get("type", "MMDistributedDataParallel"))
     takes_device = isinstance(kind, type) and issubclass(kind, torch.nn.parallel.DistributedDataParallel)
     return {"type": "MMDistributedDataParallel", **({"device_ids": None} if takes_device else {}), **given}
+
+
+@contextmanager
+def user_errors_end_the_program() -> Iterator[None]:
+    """End with the message of what a user can mend, such as an image that cannot be read, on whichever process it is.
+
+    Out of a loader's process it comes with that process's stack trace.
+    """
+    try:
+        yield
+    except UserError as error:
+        message = str(error).strip()
+        if "in DataLoader worker process" in message:
+            message = message.splitlines()[-1].partition("UserError: ")[2]
+        raise SystemExit(f"error: {message}") from error
 
 
 def end_processes() -> None:

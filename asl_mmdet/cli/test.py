@@ -18,6 +18,7 @@ from asl_mmdet.cli.common import (
     fail,
     load_config,
     stop_on,
+    user_errors_end_the_program,
 )
 from asl_mmdet.cli.inference import add_test_time_augmentation, dump_to, runner_of, use_thresholds
 from asl_mmdet.config.task import MULTI_LABEL, task_of
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
     if args.out:
         metrics = [] if args.dump_only else runner.test_evaluator.metrics
         runner.test_evaluator.metrics = [*metrics, dump_to(args.out, cfg)]
-    with plain_text():
+    with plain_text(), user_errors_end_the_program():
         runner.test()
     del runner
     end_processes()

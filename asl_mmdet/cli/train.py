@@ -19,6 +19,7 @@ from asl_mmdet.cli.common import (
     prepare_start,
     stop_on,
     tell,
+    user_errors_end_the_program,
 )
 from asl_mmdet.config.tree import add_hooks, type_name
 from asl_mmdet.runs.pictures import plain_text
@@ -56,7 +57,7 @@ def main(args: argparse.Namespace) -> None:
     if cfg.get("load_from") and not cfg.get("resume"):
         stop_on(preflight.check_weights(cfg.load_from, getattr(runner.model, "module", runner.model)), args.ignore)
     stop_on(check_loader("train_dataloader", runner.train_dataloader), args.ignore)
-    with plain_text():  # a visualization hook may draw
+    with plain_text(), user_errors_end_the_program():  # a visualization hook may draw
         runner.train()
     del runner
     end_processes()

@@ -25,6 +25,7 @@ from asl_mmdet.cli.common import (
     load_config,
     stop_on,
     tell,
+    user_errors_end_the_program,
 )
 from asl_mmdet.cli.inference import dump_to, runner_of
 from asl_mmdet.config.task import DETECTION, MULTI_LABEL, build_dataset, task_of
@@ -140,7 +141,8 @@ def predict(cfg: Config, checkpoint: str, out: Path) -> Path:
         runner = runner_of(cfg, checkpoint)
         (out / KEY).unlink(missing_ok=True)
         runner.test_evaluator.metrics = [dump_to(path, cfg)]
-        runner.test()
+        with user_errors_end_the_program():
+            runner.test()
         del runner
         end_processes()
         write_key(out, wanted)

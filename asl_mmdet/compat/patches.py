@@ -2,7 +2,8 @@
 
 Importing ``asl_mmdet`` applies :data:`AT_IMPORT` and, where mmcv has no compiled ops,
 :func:`asl_mmdet.compat.mmcv_ops.install_fallback`, which puts a module in the place of ``mmcv._ext``. The commands
-apply :data:`SAFE_LOADER` too. What hooks change in a model or a runner, they take back when the training ends.
+apply :data:`SAFE_LOADER` and :data:`NAMED_IMAGES` too. What hooks change in a model or a runner, they take back when
+the training ends.
 """
 
 import functools
@@ -10,11 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mmcv.transforms import LoadImageFromFile
 from mmengine.evaluator import BaseMetric
 from mmengine.runner import FlexibleRunner, Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from asl_mmdet.compat import checkpoints
+from asl_mmdet.errors import UserError
 
 _MARK = "_replaced_by_asl_mmdet"
 Function = Callable[..., Any]
@@ -76,6 +79,19 @@ def _with_needed_hooks(register_hooks: Function) -> Function:
     return with_needed_hooks
 
 
+def _with_name_of_image(transform: Function) -> Function:
+    def with_name_of_image(self: Any, results: dict[str, Any]) -> Any:
+        try:
+            return transform(self, results)
+        except Exception as error:  # of OpenCV, Pillow, TurboJPEG, tifffile or a file's storage
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            raise UserError(
+                f"the image {results.get('img_path')} cannot be read ({reason}). tools/check_dataset.py finds all such"
+            ) from error
+
+    return with_name_of_image
+
+
 _HOOKS = "class_weight and the losses that adapt themselves work without a hook in the config, in any script"
 AT_IMPORT = (
     _method(BaseMetric, "evaluate", "COCO's evaluation is wrong for some ids of an annotation file", _with_sound_ids),
@@ -87,6 +103,9 @@ SAFE_LOADER = Patch(
     lambda: CheckpointLoader._schemes[""],
     lambda function: CheckpointLoader.register_scheme(prefixes="", loader=function, force=True),
     lambda loader: lambda path, map_location="cpu": checkpoints.load_for_mmengine(path, map_location),
+)
+NAMED_IMAGES = _method(
+    LoadImageFromFile, "transform", "OpenCV does not say which file is empty or broken", _with_name_of_image
 )
 
 
@@ -100,5 +119,5 @@ def apply() -> None:
 
 def undo() -> None:
     """Put all originals back."""
-    for patch in (*AT_IMPORT, SAFE_LOADER):
+    for patch in (*AT_IMPORT, SAFE_LOADER, NAMED_IMAGES):
         patch.undo()
