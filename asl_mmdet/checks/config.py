@@ -10,6 +10,7 @@ from asl_mmdet.checks.dropped_keys import defaults_of, dropped_keys, loss_class
 from asl_mmdet.checks.finding import FAILS, Finding, Findings, Rule
 from asl_mmdet.checks.heads import class_counts
 from asl_mmdet.checks.monitors import unknown_monitors
+from asl_mmdet.checks.run_parts import PART_RULES
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.compat.packaged_weights import PREFIX
 from asl_mmdet.config.task import MULTI_LABEL, task_of
@@ -18,7 +19,6 @@ from asl_mmdet.config.tree import (
     find_datasets,
     find_typed_blocks,
     get_key,
-    incomplete_parts,
     keys_of_version_2,
     shown_type,
     type_name,
@@ -109,12 +109,6 @@ def _other_names(cfg: Config) -> Iterator[str]:
             or (type_scope(kind) or cfg.get("default_scope")) == "mmpretrain"
         ):
             yield f"{key}.type={shown_type(kind)} with {init_cfg['checkpoint']}"
-
-
-def _incomplete(cfg: Config) -> list[str]:
-    """Where it is the config of a run, not of data alone."""
-    is_run = {"train_cfg", "optim_wrapper", "val_cfg", "test_cfg"} & cfg.keys()
-    return incomplete_parts(cfg) if is_run else []
 
 
 class LossBlock(NamedTuple):
@@ -303,14 +297,6 @@ CONFIG_RULES: list[Rule[Config]] = [
         "",
         _other_number_of_things,
     ),
-    Rule(
-        "C110",
-        "error",
-        "half of a training, of a validation or of a test",
-        "MMEngine takes all of the three keys or none.",
-        "Write what is missing, or take the others out.",
-        _incomplete,
-    ),
 ]
 NAME_RULES: list[Rule[LossBlock]] = [
     Rule(
@@ -401,6 +387,7 @@ def check_config(cfg: Config) -> list[Finding]:
     """
     findings = Findings()
     findings.apply(CONFIG_RULES, cfg)
+    findings.apply(PART_RULES, cfg)
     for loss in _loss_blocks(cfg):
         if not findings.apply(NAME_RULES, loss):
             findings.apply(LOSS_RULES, loss)

@@ -20,7 +20,6 @@ from asl_mmdet.compat.checkpoints import (
     has_state_of_run,
     load_checkpoint,
     load_weights,
-    number_fitting,
     weights_of,
 )
 from asl_mmdet.config.task import loss_nodes
@@ -194,20 +193,6 @@ class CheckpointFile:
         return f"In that folder are {', '.join(found)}." if found else "Check the path."
 
 
-class Weights(NamedTuple):
-    """The weights that a training starts from, and its model."""
-
-    path: str
-    model: nn.Module
-
-    def of_another_model(self) -> Iterator[str]:
-        """The file, if it has nothing for the model; of two heads with other classes the rest fits."""
-        weights = weights_of(load_checkpoint(self.path, keep=True))
-        if not number_fitting(self.model, weights):
-            there, here = next(iter(weights), "nothing"), next(iter(self.model.state_dict()), "nothing")
-            yield f"{self.path} has {there}, ..., the model {here}, ..."
-
-
 def _unwritable(work_dir: str) -> Iterator[str]:
     try:
         Path(work_dir).mkdir(parents=True, exist_ok=True)
@@ -320,16 +305,6 @@ CHECKPOINT_RULES: list[Rule[CheckpointFile]] = [
         lambda file: (file.path,) if file.lacks_state else (),
     ),
 ]
-WEIGHTS_RULES: list[Rule[Weights]] = [
-    Rule(
-        "P207",
-        "error",
-        "load_from of which no tensor fits the model",
-        "Training would start as without it.",
-        "Name a checkpoint of this model, or take it out. Weights of a backbone alone go into model.backbone.init_cfg.",
-        lambda weights: weights.of_another_model(),
-    ),
-]
 WORK_DIR_RULES: list[Rule[str]] = [
     Rule(
         "P301",
@@ -374,11 +349,6 @@ def check_checkpoint(path: str, model: nn.Module | None = None) -> list[Finding]
     gets the weights.
     """
     return check(CHECKPOINT_RULES, CheckpointFile(path, model))
-
-
-def check_weights(path: str, model: nn.Module) -> list[Finding]:
-    """Whether a model takes anything of the weights in a local file; MMEngine only warns."""
-    return check(WEIGHTS_RULES, Weights(path, model)) if "://" not in path else []
 
 
 def check_work_dir(work_dir: str) -> list[Finding]:

@@ -9,6 +9,7 @@ from mmengine.device import get_device
 from asl_mmdet.checks import check_config, check_datasets, preflight
 from asl_mmdet.checks.finding import without
 from asl_mmdet.checks.loaders import check_loader
+from asl_mmdet.checks.start_weights import check_weights
 from asl_mmdet.cli.common import (
     build_runner,
     end_processes,
@@ -55,7 +56,7 @@ def main(args: argparse.Namespace) -> None:
     runner = build_runner(cfg)
     stop_on(preflight.check_space(cfg.work_dir, runner.model), args.ignore)
     if cfg.get("load_from") and not cfg.get("resume"):
-        stop_on(preflight.check_weights(cfg.load_from, getattr(runner.model, "module", runner.model)), args.ignore)
+        stop_on(check_weights(cfg.load_from, getattr(runner.model, "module", runner.model)), args.ignore)
     stop_on(check_loader("train_dataloader", runner.train_dataloader), args.ignore)
     with plain_text(), user_errors_end_the_program():  # a visualization hook may draw
         runner.train()

@@ -10,6 +10,7 @@ from mmengine.runner.checkpoint import load_checkpoint as load_by_mmengine
 from torch import nn
 
 from asl_mmdet.checks import preflight
+from asl_mmdet.checks.start_weights import check_weights
 from asl_mmdet.compat import checkpoints, patches
 from asl_mmdet.compat.checkpoints import load_checkpoint, load_weights, weights_of
 
@@ -149,7 +150,7 @@ def test_weights_alone_are_no_run_to_resume(is_option, lacking, tmp_path):
 )
 def test_load_from_of_which_nothing_fits_is_an_error(change, fits, tmp_path):
     torch.save(dict(state_dict=change(model_of(1).state_dict())), path := tmp_path / "a.pth")
-    found = preflight.check_weights(str(path), model_of(2))
+    found = check_weights(str(path), model_of(2))
     assert [finding.code for finding in found] == ["P207"] * (not fits)
     assert all("the model body.0.weight, ..." in str(finding) for finding in found)
 

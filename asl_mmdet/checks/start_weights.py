@@ -1,0 +1,40 @@
+"""Whether the weights that a training starts from are some of its model."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from torch import nn
+
+from asl_mmdet.checks.finding import Finding, Rule, check
+from asl_mmdet.compat.checkpoints import load_checkpoint, number_fitting, weights_of
+
+
+class Weights(NamedTuple):
+    """The weights that a training starts from, and its model."""
+
+    path: str
+    model: nn.Module
+
+    def of_another_model(self) -> Iterator[str]:
+        """The file, if it has nothing for the model; of two heads with other classes the rest fits."""
+        weights = weights_of(load_checkpoint(self.path, keep=True))
+        if not number_fitting(self.model, weights):
+            there, here = next(iter(weights), "nothing"), next(iter(self.model.state_dict()), "nothing")
+            yield f"{self.path} has {there}, ..., the model {here}, ..."
+
+
+WEIGHTS_RULES: list[Rule[Weights]] = [
+    Rule(
+        "P207",
+        "error",
+        "load_from of which no tensor fits the model",
+        "Training would start as without it.",
+        "Name a checkpoint of this model, or take it out. Weights of a backbone alone go into model.backbone.init_cfg.",
+        lambda weights: weights.of_another_model(),
+    ),
+]
+
+
+def check_weights(path: str, model: nn.Module) -> list[Finding]:
+    """Whether a model takes anything of the weights in a local file; MMEngine only warns."""
+    return check(WEIGHTS_RULES, Weights(path, model)) if "://" not in path else []
