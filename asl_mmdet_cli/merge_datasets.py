@@ -2,7 +2,8 @@
 
 Classes are merged by their names. Each image of the result names the classes that it was labelled for, as
 KnownClassesCoco reads them. An image that is in several files gets the annotations and the known classes of all of
-them; where two files have a box of one class at one place (IoU from 0.5 on), one is kept.
+them; where two files have a box of one class at one place (IoU from 0.5 on), one is kept. Images of one name in files
+of different folders may be different images: --folders says which.
 
 Example:
     python tools/merge_datasets.py a.json b.json --out merged.json --folders images_a images_b

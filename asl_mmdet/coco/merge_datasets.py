@@ -63,6 +63,7 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
     An image that is in several files has the annotations and the known classes of all of them. Boxes of one class in
     two files with an IoU of at least 0.5 are one object: the box of the first file is kept, and the other is listed in
     ``duplicates``, with the id of the kept one as ``duplicate_of``. The image is complete if all of its files say so.
+    Without ``prefixes`` files of one folder are taken to have one folder of images, and files of several are not.
 
     Args:
         files: The contents by a name of each, such as the path.
@@ -75,7 +76,7 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
     Raises:
             UserError: If a file lacks a list or a key, or uses an id or a name twice; an annotation is of no image or
             category; names differ only in case or blanks, or have other keypoints; or an image has another size in
-                another file. It says where.
+            another file, or may be another image. It says where.
 
     Example:
         >>> a = dict(images=[dict(id=5, file_name="a.jpg")], annotations=[], categories=[dict(id=3, name="cat")])
@@ -83,7 +84,7 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
         >>> [image["known_categories"] for image in merge({"a": a, "b": b})["images"]]
         [[1], [2]]
     """
-    prefixes = prefixes or [""] * len(files)
+    named, prefixes = bool(prefixes), prefixes or [""] * len(files)
     if len(prefixes) != len(files):
         raise UserError(f"{len(prefixes)} folders for {len(files)} files: give one for each, in their order")
     ids = _categories(files)
@@ -97,6 +98,12 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
             if path in there.paths and there is not image:
                 raise UserError(f"{path}: two images have file_name={image.record['file_name']!r}: join them first")
             if there is not image:
+                if not named and os.path.dirname(path) != os.path.dirname(there.paths[0]):
+                    raise UserError(
+                        f"the image {image.record['file_name']!r} is in {there.paths[0]} and in {path}, which lie in "
+                        "different folders, so it may be two images. Name the folder of each file's images by "
+                        "--folders: the same folder twice if it is one image, such as --folders . ."
+                    )
                 there.join(image)
     duplicates: list[Content] = []
     for image_id, image in enumerate(images.values(), 1):

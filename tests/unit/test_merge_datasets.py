@@ -238,6 +238,14 @@ def test_labels_of_images_are_there_once():
     assert [a["duplicate_of"] for a in merged["duplicates"]] == [1]
 
 
+def test_images_of_one_name_in_files_of_different_folders_may_be_two_images():
+    files = {f"{folder}/train.json": labelled({1: "dog"}, box(1, 1, 1, 4)) for folder in ("a", "b")}
+    with pytest.raises(UserError, match=r"b/train.json.*--folders"):
+        merge(files)
+    assert len(merge(files, [".", "."])["images"]) == 1
+    assert len(merge(files, ["a", "b"])["images"]) == 2
+
+
 def test_the_command_says_what_it_joined(tmp_path):
     paths = [tmp_path / name for name in ("a.json", "b.json", "out.json")]
     paths[0].write_text(json.dumps(labelled({1: "dog", 2: "cat"}, box(1, 1, 1, 4), box(2, 1, 2, 4))))
