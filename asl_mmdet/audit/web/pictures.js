@@ -22,7 +22,10 @@ async function pictureOf(number) {
   if (decoded.size > MAX_KEPT) {
     const [oldest, bitmap] = decoded.entries().next().value;
     decoded.delete(oldest);
-    bitmap.then(one => setTimeout(() => one.close(), 5000)); // its memory, once nobody draws it any more
+    bitmap.then(
+      one => setTimeout(() => one.close(), 5000), // its memory, once nobody draws it any more
+      () => {},
+    );
   }
   return kept;
 }
