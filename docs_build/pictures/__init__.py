@@ -33,7 +33,6 @@ PICTURES: dict[str, Callable[[], tuple[Figure, list[str]]]] = {
     "threshold": curves.threshold,
     "class_weights": bars.class_weights,
     "search": curves.search,
-    "speed": bars.speed,
 }
 
 
