@@ -33,6 +33,7 @@ PICTURES: dict[str, Callable[[], tuple[Figure, list[str]]]] = {
     "threshold": curves.threshold,
     "class_weights": bars.class_weights,
     "search": curves.search,
+    "speed": bars.speed,
 }
 
 
