@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from asl_mmdet.config.task import build_dataset
 from mmengine import Config, load
 
 from asl_mmdet.benchmark.rows import NAME, Rows
+from asl_mmdet.config.task import build_dataset
 from asl_mmdet.thresholds.choose import counts, f_score
 from asl_mmdet.thresholds.matching import match_detections
 

@@ -1,13 +1,13 @@
-"""Draw what detectors find in a photograph, beside each other: a box for each detection, a cross where one is missing.
+r"""Draw what detectors find in a photograph, beside each other: a box for each detection, a cross where one is missing.
 
-    python -m docs_build.plot_detections --image 7 --out docs/pictures/half_labelled.jpg \\
+    python -m docs_build.plot_detections --image 7 --out docs/pictures/half_labelled.jpg \
         --panel "focal loss" CONFIG FOCAL.pth 0.5 --panel MissingRateLoss CONFIG AUTO.pth 0.5
-    python -m docs_build.plot_detections --image 3 --out docs/pictures/tuned.jpg \\
+    python -m docs_build.plot_detections --image 3 --out docs/pictures/tuned.jpg \
         --panel "score 0.5" CONFIG FOCAL.pth 0.5 --panel "score 0.28" CONFIG FOCAL.pth 0.28
 
 The photograph is one of the validation images of the first config; those above are of the chess pieces, and the two
-detectors are ``focal_tuned`` and ``MissingRateLoss`` with ``missing_rate="auto"``, trained with half of the boxes. A detection is right where its class and the box
-(IoU 0.5) are those of an object.
+detectors are ``focal_tuned`` and ``MissingRateLoss`` with ``missing_rate="auto"``, trained with half of the boxes. A
+detection is right where its class and the box (IoU 0.5) are those of an object.
 """
 
 import argparse

@@ -136,8 +136,9 @@ def _line(axes: Axes, at: float, bar: Bar) -> str:
 def _measured(runs: str) -> tuple[float, float, str]:
     """The mean difference, half the width of its interval, and both as a page has them."""
     (found,) = runs_of(runs.split())
-    center, half = interval(found.runs[f"{found.metric}+"].dropna().tolist())
-    return center, half, value_of(f"difference {runs}").replace("*", "")
+    values = found.runs[f"{found.metric}+"].dropna().tolist()
+    center, half = interval(values)
+    return center, half if len(values) > 2 else np.nan, value_of(f"difference {runs}").replace("*", "")
 
 
 def _legend(figure: Figure) -> None:
@@ -145,6 +146,6 @@ def _legend(figure: Figure) -> None:
         Line2D([], [], color=color, lw=3, marker="o", ms=7, label=label)
         for color, label in ((GAIN, "it gains"), (LOSS, "it loses"), (OPEN, "within noise"))
     ]
-    single = Line2D([], [], color="none", marker="D", mfc=OPEN, mec=OPEN, ms=7, label="one run, no interval")
+    single = Line2D([], [], color="none", marker="D", mfc=OPEN, mec=OPEN, ms=7, label="fewer than three runs")
     ring = Line2D([], [], color="none", marker="o", mfc="white", mec="black", ms=5.5, label="focal loss, smaller gamma")
     figure.legend(handles=[*dots, single, ring], ncols=2, loc="outside upper center", frameon=False, fontsize=10.5)

@@ -62,3 +62,9 @@ def test_readme_has_no_measured_number():
 def test_a_picture_is_wide_enough_to_be_read_on_a_phone(name):
     width = ElementTree.parse(pictures.FOLDER / f"{name}.svg").getroot().get("width", "")
     assert float(width.removesuffix("pt")) <= 6.1 * 72  # its letters of 10.5 pt are at least 8 px there
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "how_to").glob("*.md")), ids=lambda page: page.stem)
+def test_a_how_to_has_at_most_600_words_without_its_tables(page):
+    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if not line.startswith("|")]
+    assert len(" ".join(lines).split()) <= 600
