@@ -8,6 +8,7 @@ from mmdet.registry import DATASETS
 
 import asl_mmdet.known_classes  # noqa: F401
 from asl_mmdet.coco.merge_datasets import merge
+from asl_mmdet.errors import UserError
 
 
 def coco(names, images, boxes):
