@@ -150,7 +150,7 @@ def _places(hook: MissingShareHook, runner: Runner) -> list[Places]:
     loader = runner.val_dataloader
     dataset = loader.dataset
     infos = {info["img_id"]: info for info in map(dataset.get_data_info, range(len(dataset)))}
-    number = len(dataset.metainfo["classes"])
+    number = len(dataset.metainfo["classes"]) + 1  # the last one for boxes of an unknown class, which are boxes too
     wanted = -(-hook.max_images // get_world_size())
     model: Any = unwrapped_model(runner)
     places: list[Places] = []

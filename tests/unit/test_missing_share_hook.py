@@ -34,6 +34,7 @@ class Images:
 
     def __init__(self, number, rate):
         self.complete = 0  # so many of them
+        self.unknown = ()  # the places of objects whose class nobody knows
         self.kept = np.random.default_rng(0).random((number, PER_IMAGE)) >= rate
 
     def __len__(self):
@@ -41,7 +42,8 @@ class Images:
 
     def get_data_info(self, index):
         places = np.flatnonzero(self.kept[index])
-        instances = [dict(bbox=box(place), bbox_label=place % 2) for place in places]
+        labels = [len(CLASSES) if place in self.unknown else place % 2 for place in places]
+        instances = [dict(bbox=box(place), bbox_label=label) for place, label in zip(places, labels, strict=True)]
         return dict(img_id=100 + index, instances=instances, complete=index < self.complete)
 
     @property
@@ -188,6 +190,13 @@ def test_all_losses_are_told(tmp_path):
     hook.after_train_iter(runner)
     first, second, third = (float(loss.missing_rate) for loss in losses)
     assert first == second > 0.2 == third
+
+
+def test_boxes_of_an_unknown_class_are_not_missing(tmp_path):
+    runner = runner_of(tmp_path)
+    runner.val_dataloader.dataset.unknown = (0, 3)
+    shares = train(runner, MissingShareHook(), 20)
+    assert shares[-1] == pytest.approx(runner.val_dataloader.dataset.share, abs=0.05)
 
 
 def test_complete_images_are_left_out(tmp_path):
