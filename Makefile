@@ -14,7 +14,7 @@ demo: .venv/.installed data/shapes
 	$(BIN)/python tools/report.py $(CONFIG) $(DEMO)
 	@echo "Next:"
 	@echo "  the same with focal loss   $(BIN)/python tools/train.py configs/shapes/atss_r18_focal_shapes.py"
-	@echo "  ASL in a config of yours   see README.md, 'Put it into your config'"
+	@echo "  ASL in a config of yours   see README.md, 'Swap the loss'"
 
 # The long files first, as the folders have them: pytest-xdist would begin with those of the most tests.
 test: .venv/.installed
