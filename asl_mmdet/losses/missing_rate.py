@@ -19,7 +19,7 @@ class MissingRateLoss(SteppingLoss):
 
     Where a share r of the objects has no label, an unlabelled object should look like a labelled one: for every
     :math:`1 - r` positives there are r places of background with a high probability. So ``ignore_above``, t, moves
-    after every iteration with b positives and n background elements above it:
+    after every iteration with b positive anchors (or points) and n of background that have a class above it:
 
     .. math:: t \leftarrow t + \lambda \frac{n - e}{n + e + 1}, \quad e = \frac{r}{1 - r} b
 
@@ -96,7 +96,7 @@ class MissingRateLoss(SteppingLoss):
 
     @torch.no_grad()
     def sums(self, pred: Tensor, target: Tensor, weight: Tensor | None, is_complete: Tensor | None = None) -> Tensor:
-        """How much background is ignored, and how many positives there are, but for complete rows: (2,)."""
+        """How many anchors of background are ignored, how many are positive, but for complete rows: (2,)."""
         if target.shape == pred.shape:
             raise ValueError(
                 "MissingRateLoss got labels of the logits' shape, as a multi-label classifier has: it is for "
@@ -115,15 +115,15 @@ class MissingRateLoss(SteppingLoss):
         background, positive = is_background.float(), ~is_background
         if weight is not None:
             above, positive = above * (weight > 0), positive & (weight > 0).any(1)
-        return torch.stack([(background @ above).sum(), positive.sum()])
+        return torch.stack([background @ above.amax(1), positive.sum()])
 
     def move(self, sums: Tensor) -> None:
         """Raise the threshold where more is ignored than is expected to be missing, else lower it."""
         ignored, expected = sums[0], sums[1] * self.missing_rate / (1 - self.missing_rate)
         if not (self._has_moved or sums.is_meta) and ignored > 10 * (expected + 100):
             raise ValueError(
-                f"MissingRateLoss ignores {ignored:.0f} background elements in its first iteration, which has "
-                f"{sums[1]:.0f} positives: all scores start above ignore_above={self.ignore_above:.2g}, and no "
+                f"MissingRateLoss ignores {ignored:.0f} anchors of background in its first iteration, which has "
+                f"{sums[1]:.0f} positive ones: all scores start above ignore_above={self.ignore_above:.2g}, and no "
                 "background would be learned. Have the head start near 0.01 (bias_init_with_prob), or use "
                 "AsymmetricLoss"
             )

@@ -38,7 +38,7 @@ def train_half(rank, world_size, folder):
         torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world_size)
     losses = [
         *(adaptive(step_size=1.0), adaptive(step_size=1.0, num_classes=3, adapt="both", momentum=0.5)),
-        MissingRateLoss(use_sigmoid=True, step_size=0.5),
+        MissingRateLoss(use_sigmoid=True, missing_rate=0.2, step_size=0.05),
     ]
     size = 32 // world_size
     path = []
