@@ -4,13 +4,11 @@ import pytest
 import torch
 from mmdet.datasets import CocoDataset
 from mmdet.models import ATSS, MobileNetV2
-from mmdet.models.task_modules import ATSSAssigner
 from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import EMAHook
 
-from asl_mmdet.audit.apply import assigners_without_ignore
 from asl_mmdet.config.task import DETECTION, MULTI_LABEL, task_of
 from asl_mmdet.config.tree import add_hooks, find_blocks, find_type, shown_type, type_name, type_scope
 from asl_mmdet.deploy.detector import classes_of
@@ -86,12 +84,6 @@ def test_task_of_a_model(model, task):
 def test_task_of_a_class_of_mmpretrain():
     ImageClassifier = pytest.importorskip("mmpretrain.models").ImageClassifier  # noqa: N806
     assert task_of(Config(dict(model=dict(type=ImageClassifier)))) is MULTI_LABEL
-
-
-@pytest.mark.parametrize("kind", ["mmdet.ATSSAssigner", ATSSAssigner])
-def test_assigner_that_takes_ignored_regions_for_background_is_named(kind):
-    cfg = Config(dict(model=dict(train_cfg=dict(assigner=dict(type=kind, topk=9)))))
-    assert list(assigners_without_ignore(cfg)) == ["model.train_cfg.assigner.ignore_iof_thr=0.5"]
 
 
 @pytest.mark.parametrize("kind", ["CocoDataset", CocoDataset])
