@@ -13,8 +13,12 @@ from docs_build.values import MARKED
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 RESULTS = sorted((DOCS / "results").glob("*.md"))
-FOLDERS = (DOCS / "results", DOCS / "concepts", ROOT / "configs/shapes", ROOT / "configs/small")
-PAGES = sorted(page for folder in FOLDERS for page in folder.glob("*.md"))
+FOLDERS = (
+    *(DOCS / name for name in (".", "results", "concepts", "how_to")),
+    ROOT / "configs/shapes",
+    ROOT / "configs/small",
+)
+PAGES = sorted([*(page for folder in FOLDERS for page in folder.glob("*.md")), ROOT / "README.md"])
 CONFIGS = sorted((ROOT / "configs").rglob("*.py"))
 METRIC = re.compile(r"\b(?:AP|AR|mAP|F1|ECE|OF1)(?:\d\d\d?)?\b|\b(?:ms|points?|images/s|seconds?|MB|times)\b|%")
 DECIMAL = re.compile(r"(?<![\w.`])[+-]?\d{1,3}\.\d+(?![.\w])")  # not the number of a paper
