@@ -9,9 +9,10 @@ from asl_mmdet_cli import COMMANDS, parser_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
-OTHERS = [ROOT / name for name in ("CONTRIBUTING.md", "benchmarks/README.md", "experiments/oracle.md")]
-OTHERS += sorted((ROOT / "configs").rglob("README.md"))
+OTHERS = [ROOT / name for name in ("CONTRIBUTING.md", "experiments/oracle.md")]
+OTHERS += sorted(page for folder in ("benchmarks", "configs", "tests") for page in (ROOT / folder).rglob("README.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+FILE = re.compile(r"`((?:asl_mmdet(?:_cli)?|benchmarks|configs|docs(?:_build)?|experiments|tests|tools)/[\w./-]+)`")
 TOOL = re.compile(r"^(?:[A-Z_]+=\S+ )*(?:python tools/(\w+)\.py|asl-mmdet ([\w-]+))( .*)?$")
 
 
@@ -39,6 +40,12 @@ def test_a_link_leads_to_a_file(page):
     for link in LINK.findall(page.read_text()):
         if not re.match(r"https?:|#|data:", link):
             assert (page.parent / link.partition("#")[0]).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES + OTHERS, ids=name_of)
+def test_a_file_that_a_page_names_is_in_the_tree(page):
+    named = [name for name in FILE.findall(page.read_text()) if not re.search("NAME|/.mim/", name)]
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_every_page_is_in_the_navigation():
