@@ -10,7 +10,7 @@ that show the same, such as the frames of a video, belong on one side, which --g
 At the end the result is checked, as check_dataset does. Ends with 1 if training would fail or learn nothing useful.
 
 Example:
-    python tools/import_dataset.py downloads/pieces data/mine
+    python tools/import_dataset.py downloads/pieces --out data/mine
 """
 
 import argparse

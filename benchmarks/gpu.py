@@ -41,7 +41,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--quick", action="store_true", help="small inputs, to see whether everything runs")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/gpu"), help="folder of the results")
-    parser.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS), help="do these alone")
+    parser.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS), help="do only these")
     parser.add_argument("--again", action="store_true", help="do the steps that are done once more")
     parser.add_argument("--only", choices=list(STEPS), help=argparse.SUPPRESS)  # what a process of one step is told
     args = parser.parse_args(argv)

@@ -66,7 +66,7 @@ def append_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def allocator(kept: bool = False) -> str:
-    """What allocates here: jemalloc, glibc that keeps its memory, by ``keep_memory`` or a variable, or as it comes."""
+    """What allocates: jemalloc, or glibc, and whether glibc keeps its memory, by ``keep_memory`` or a variable."""
     if "jemalloc" in os.environ.get("LD_PRELOAD", ""):
         return "jemalloc"
     return "kept" if kept or "MALLOC_TRIM_THRESHOLD_" in os.environ else "fresh"

@@ -1,4 +1,4 @@
-"""List training labels that are missing or doubtful."""
+"""List training labels that are missing or may be wrong."""
 
 from asl_mmdet_cli import run
 

@@ -44,10 +44,10 @@ def _is_there(row: Row, image: Image, labels: Labels) -> bool:
 
 
 def accepted(rows: list[Row]) -> list[Row]:
-    """The findings to apply: those that a person accepted, and missing labels that nobody decided on the page.
+    """The findings to apply: those that a person accepted, or, where nobody reviewed them, the missing labels.
 
     A row of ``reviewed.json`` has a ``decision``. A row of ``findings.json`` has none: a missing label is taken, each
-    object by its best class, and other kinds are not, since an annotation is changed by a person alone.
+    object by its best class, and other kinds are not, since only a person changes an annotation.
     """
     best = [row for row in rows if not row.get("alternative")]
     return [row for row in best if row.get("decision", "accepted" if row["kind"] == "missing" else "") == "accepted"]

@@ -111,7 +111,7 @@ def _name_coco_folder(root: str) -> list[str]:
         f"The environment variable COCO_FOLDER names it{'' if is_set else ', and is not set'}:",
         "    export COCO_FOLDER=/path/to/data",
         "To write this form from another (YOLO, Pascal VOC, an export of Roboflow, CVAT or Label Studio):",
-        f"    python tools/import_dataset.py {source} {source}_coco && export COCO_FOLDER={source}_coco",
+        f"    python tools/import_dataset.py {source} --out {source}_coco && export COCO_FOLDER={source}_coco",
     ]
 
 
@@ -300,7 +300,7 @@ CHECKPOINT_RULES: list[Rule[CheckpointFile]] = [
         "P206",
         "error",
         "checkpoint without the state of a training",
-        "It cannot be resumed from: there are weights in it alone.",
+        "It cannot be resumed from: it holds only weights.",
         lambda file: f"Start from its weights: --cfg-options load_from={file.path}",
         lambda file: (file.path,) if file.lacks_state else (),
     ),

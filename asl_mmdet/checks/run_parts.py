@@ -7,7 +7,7 @@ from asl_mmdet.config.tree import incomplete_parts
 
 
 def _incomplete(cfg: Config) -> list[str]:
-    """Where it is the config of a run, not of data alone."""
+    """Where it is the config of a run, not only of data."""
     is_run = {"train_cfg", "optim_wrapper", "val_cfg", "test_cfg"} & cfg.keys()
     return incomplete_parts(cfg) if is_run else []
 

@@ -29,7 +29,7 @@ WEIGHTS_RULES: list[Rule[Weights]] = [
         "error",
         "load_from of which no tensor fits the model",
         "Training would start as without it.",
-        "Name a checkpoint of this model, or take it out. Weights of a backbone alone go into model.backbone.init_cfg.",
+        "Name a checkpoint of this model, or take it out. Weights of only a backbone go into model.backbone.init_cfg.",
         lambda weights: weights.of_another_model(),
     ),
 ]

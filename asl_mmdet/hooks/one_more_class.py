@@ -10,7 +10,7 @@ from torch import Tensor
 
 @contextmanager
 def one_more_class(head: Any) -> Iterator[None]:
-    """The head computes its targets for C + 1 classes, of which the last one is learned as a box alone."""
+    """The head computes its targets for C + 1 classes, of which the last one is learned only as a box."""
     head.num_classes += 1
     head.cls_out_channels += 1
     try:

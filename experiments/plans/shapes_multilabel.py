@@ -2,7 +2,7 @@
 
 Feeds docs/results/multi_label.md and configs/shapes/metafile.yml.
 
-BCE, focal loss, focusing alone, margin alone, and both (the presets). Images and seeds are others than those of the
+BCE, focal loss, only focusing, only a margin, and both (the presets). Images and seeds are others than those of the
 tuning. The set without boxes is made by
 
     python experiments/missing_shapes.py data/shapes_report_tags_missing30 --rate 0.3 --seed 1 --num-train 4000 \

@@ -6,7 +6,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "configs").rglob("README.md"), *ROOT.glob("*.md")]
 PAGES = sorted(page for page in PAGES if page.name != "CHANGELOG.md")
-BLOCK = re.compile(r"^```(?:console|bash)\n(.*?)^```", re.M | re.S)
+BLOCK = re.compile(r"^( *)```(?:console|bash)\n(.*?)^\1```", re.M | re.S)
 FILE = re.compile(r"(?<![\w./*<>{$-])([\w./-]+\.(?:py|sh))(?![\w*])")
 OF_OTHERS = re.compile(
     r"(?:mmdetection|mmpretrain|projects|\.mim)/|(?:^|/)(?:image_demo|get_flops|confusion_matrix|(?:analyze|browse)_\w+)\.py$"
@@ -15,7 +15,7 @@ OF_OTHERS = re.compile(
 
 def console_lines(text):
     """The lines of the console blocks, without comments."""
-    blocks = "\n".join(BLOCK.findall(text)).replace("\\\n", " ")
+    blocks = "\n".join(block for _, block in BLOCK.findall(text)).replace("\\\n", " ")
     return [line.split(" #")[0] for line in blocks.splitlines()]
 
 

@@ -300,7 +300,7 @@ def test_keypoints_are_no_polygon(tmp_path):
     files["data.yaml"] += "kpt_shape: [2, 3]\n"
     done = imported(tmp_path, files)
     assert boxes(tmp_path)["a.jpg"] == [("dog", *BOX)]
-    assert "keypoints, of which the box alone is read: 1 (labels/a.txt:1)" in notes(done)
+    assert "keypoints, of which only the box is read: 1 (labels/a.txt:1)" in notes(done)
 
 
 @READERS

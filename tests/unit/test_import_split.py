@@ -199,7 +199,7 @@ def test_missing_folder_of_the_variable_names_it_and_the_command(is_set, tmp_pat
     source = "data/mine" if is_set else "/path/to/data"
     assert finding.code == "P101"
     assert f"COCO_FOLDER names it{'' if is_set else ', and is not set'}" in finding.fix
-    assert f"python tools/import_dataset.py {source} {source}_coco" in finding.fix
+    assert f"python tools/import_dataset.py {source} --out {source}_coco" in finding.fix
     assert "--cfg-options" not in finding.fix
     dataset["data_root"] = "data/other/"
     (finding,) = check_data(Config(dict(train_dataloader=dict(dataset=dataset))), ["train"])

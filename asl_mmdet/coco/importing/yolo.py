@@ -227,7 +227,7 @@ class _Labels:
         """A line without what is no box, which is noted."""
         values = line.split()
         if self.keypoints and len(values) == 5 + self.keypoints:
-            self.folder.notes.add("keypoints, of which the box alone is read", where)
+            self.folder.notes.add("keypoints, of which only the box is read", where)
             return " ".join(values[:5])
         if len(values) > 6:
             self.folder.notes.add("polygons and rotated boxes, of which the upright box around is read", where)
