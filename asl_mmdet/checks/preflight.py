@@ -20,7 +20,7 @@ from asl_mmdet.compat.checkpoints import (
     has_state_of_run,
     load_checkpoint,
     load_weights,
-    weights_of,
+    weights_for,
 )
 from asl_mmdet.config.task import loss_nodes
 from asl_mmdet.config.tree import find_blocks, find_datasets, find_typed_blocks, shown_type, type_name
@@ -180,12 +180,11 @@ class CheckpointFile:
         if self.is_local and self.exists:
             try:
                 checkpoint = load_checkpoint(path, keep=True)  # it is read once: MMEngine gets the same
+                self.lacks_state = resumes and not has_state_of_run(checkpoint)
+                if model is not None:
+                    self.misfits = load_weights(model, weights_for(model, path))
             except UserError as error:
                 self.problem = str(error)
-                return
-            self.lacks_state = resumes and not has_state_of_run(checkpoint)
-            if model is not None:
-                self.misfits = load_weights(model, weights_of(checkpoint))
 
     def nearby(self) -> str:
         """The checkpoints of its folder."""

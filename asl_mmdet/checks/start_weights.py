@@ -6,7 +6,8 @@ from typing import NamedTuple
 from torch import nn
 
 from asl_mmdet.checks.finding import Finding, Rule, check
-from asl_mmdet.compat.checkpoints import load_checkpoint, number_fitting, weights_of
+from asl_mmdet.compat.checkpoints import number_fitting, weights_for
+from asl_mmdet.errors import UserError
 
 
 class Weights(NamedTuple):
@@ -17,7 +18,11 @@ class Weights(NamedTuple):
 
     def of_another_model(self) -> Iterator[str]:
         """The file, if it has nothing for the model; of two heads with other classes the rest fits."""
-        weights = weights_of(load_checkpoint(self.path, keep=True))
+        try:
+            weights = weights_for(self.model, self.path)
+        except UserError as error:
+            yield str(error)
+            return
         if not number_fitting(self.model, weights):
             there, here = next(iter(weights), "nothing"), next(iter(self.model.state_dict()), "nothing")
             yield f"{self.path} has {there}, ..., the model {here}, ..."

@@ -173,6 +173,49 @@ def weights_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return weights
 
 
+def weights_for(model: nn.Module, path: str) -> dict[str, Any]:
+    """The weights in a file by the names of a model; who loads the file next gets the same."""
+    checkpoint = load_checkpoint(path, keep=True)
+    weights = weights_of(checkpoint)
+    try:
+        named = named_as(model, weights)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if named is not weights:
+        _kept.update({key: {**checkpoint, "state_dict": named} for key in _kept})
+    return named
+
+
+def named_as(model: nn.Module, weights: dict[str, Any]) -> dict[str, Any]:
+    """The weights by the names of a model that was saved as a part of another, such as ``student`` or ``model``.
+
+    They are as they were where a name fits, or where that part has not all weights of the model.
+
+    Raises:
+        UserError: If several parts have them.
+    """
+    own = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
+    if not own or any(name in weights for name in own):
+        return weights
+    fronts = sorted({name.removesuffix(own[0]) for name in weights if name.endswith(f".{own[0]}")})
+    fronts = [front for front in fronts if all(front + name in weights for name in own)]
+    if len(fronts) > 1:
+        raise UserError(
+            f"it has the weights of this model more than once, below {' and '.join(front[:-1] for front in fronts)}. "
+            f"Save one of them alone, with weights = torch.load(...)['state_dict'] and part = {fronts[0]!r}: "
+            "torch.save({k[len(part):]: v for k, v in weights.items() if k.startswith(part)}, 'one.pth')"
+        )
+    if not fronts:
+        return weights
+    start = len(fronts[0])
+    named = OrderedDict((name[start:], value) for name, value in weights.items() if name.startswith(fronts[0]))
+    inner = getattr(weights, "_metadata", {}).items()
+    named._metadata = OrderedDict(  # type: ignore[attr-defined]
+        (f"{name}."[start:-1], value) for name, value in inner if f"{name}.".startswith(fronts[0])
+    )
+    return named
+
+
 def load_weights(model: nn.Module, weights: dict[str, Any]) -> list[str]:
     """Put weights into a model as PyTorch does, which knows older layouts of its modules and MMDetection's.
 

@@ -11,7 +11,7 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope
 
 from asl_mmdet.checks.heads import class_counts
-from asl_mmdet.compat.checkpoints import load_checkpoint, load_weights, weights_of
+from asl_mmdet.compat.checkpoints import load_checkpoint, load_weights, weights_for
 from asl_mmdet.config.task import DETECTION, task_of
 from asl_mmdet.config.tree import find_datasets, find_type, type_name
 from asl_mmdet.errors import UserError
@@ -39,9 +39,9 @@ def load_detector(
         FileNotFoundError: If there is no such checkpoint.
         UserError: If the weights are those of another model, or as :func:`build_detector`.
     """
-    state = load_checkpoint(checkpoint)
+    state = load_checkpoint(checkpoint, keep=True)
     model = build_detector(cfg, classes_of(cfg, state), thresholds)
-    if unfit := load_weights(model, weights_of(state)):
+    if unfit := load_weights(model, weights_for(model, checkpoint)):
         number = len(model.state_dict())
         raise UserError(
             f"{checkpoint} is not a checkpoint of this config: {len(unfit)} of {number} weights do not fit, the first "

@@ -12,7 +12,7 @@ from torch import nn
 from asl_mmdet.checks import preflight
 from asl_mmdet.checks.start_weights import check_weights
 from asl_mmdet.compat import checkpoints, patches
-from asl_mmdet.compat.checkpoints import load_checkpoint, load_weights, weights_of
+from asl_mmdet.compat.checkpoints import load_checkpoint, load_weights, named_as, weights_of
 
 
 def model_of(seed):
@@ -69,6 +69,36 @@ def test_weights_reach_the_model(names, place, tmp_path):
     for model in (ours, theirs):
         for name, value in saved.state_dict().items():
             torch.testing.assert_close(model.state_dict()[name], value)
+
+
+@pytest.mark.usefixtures("_loaders")
+@pytest.mark.parametrize("part", ["model", "student", "teacher", "ema_model", "wrapper.detector"])
+def test_a_model_that_was_saved_as_part_of_another_is_taken_out(part, tmp_path):
+    path, saved = str(tmp_path / "a.pth"), model_of(1).state_dict()
+    torch.save(dict(state_dict={"step": torch.zeros(1), **renamed(lambda name: f"{part}.{name}")(saved)}), path)
+    ours, theirs = model_of(2), model_of(2)
+    assert preflight.check_checkpoint(path, ours) == [] == check_weights(path, theirs)
+    load_by_mmengine(theirs, path, map_location="cpu")
+    for model in (ours, theirs):
+        for name, value in saved.items():
+            torch.testing.assert_close(model.state_dict()[name], value)
+
+
+def test_two_models_in_a_checkpoint_are_refused_with_the_way_out(tmp_path):
+    path, saved = str(tmp_path / "a.pth"), model_of(1).state_dict()
+    parts = [renamed(lambda name, part=part: f"{part}.{name}")(saved) for part in ("student", "teacher")]
+    torch.save(dict(state_dict={**parts[0], **parts[1]}), path)
+    for found in (preflight.check_checkpoint(path, model_of(2)), check_weights(path, model_of(2))):
+        assert len(found) == 1 and found[0].is_error
+        assert "below student and teacher. Save one of them alone" in str(found[0])
+    model, weights, part = model_of(2), torch.load(path)["state_dict"], "teacher."
+    assert load_weights(model, {k[len(part) :]: v for k, v in weights.items() if k.startswith(part)}) == []
+
+
+def test_a_part_that_lacks_weights_of_the_model_is_left_as_it_is():
+    weights = renamed(lambda name: f"student.{name}")(model_of(1).state_dict())
+    del weights["student.head.bias"]
+    assert named_as(model_of(2), weights) is weights
 
 
 def test_part_of_a_model_that_is_called_module_keeps_its_name():
