@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.coco.boxes import Array
-from asl_mmdet.coco.format import RENUMBER, TO_UTF8, check_ids, check_lists, is_id
+from asl_mmdet.coco.format import RENUMBER, TO_UTF8, check_lists, check_own_ids, is_id
 from asl_mmdet.config.task import MULTI_LABEL, task_of
 from asl_mmdet.config.tree import find_datasets, shown_type
 from asl_mmdet.errors import UserError
@@ -57,7 +57,7 @@ class Labels:
         check_lists(self.path, file.content)
         self.content: dict[str, Any] = file.content
         try:
-            check_ids(self.content, self.path, "categories", "images")
+            check_own_ids(self.content, self.path, "categories", "images", "annotations")
         except UserError as error:
             raise UserError(f"{self.path}: {error}") from error
         coco = CocoSet(self.dataset, file, {})
@@ -73,7 +73,7 @@ class Labels:
         for i, entry in enumerate(coco.annotations):
             if lacking := [key for key in needed if key not in entry]:
                 raise UserError(f"{self.path}: annotations[{i}] has no {lacking[0]}, which the audit needs")
-            if wrong := [key for key in ("id", "image_id", "category_id") if not is_id(entry[key])]:
+            if wrong := [key for key in ("image_id", "category_id") if not is_id(entry[key])]:
                 raise UserError(
                     f"{self.path}: annotations[{i}].{wrong[0]}={entry[wrong[0]]!r} is no whole number. "
                     + RENUMBER.format(self.path)

@@ -170,7 +170,7 @@ LIST_RULES: list[Rule[CocoSet]] = [
         "error",
         "duplicate annotation id",
         "MMDetection refuses the file.",
-        "Renumber the annotations.",
+        lambda coco: RENUMBER.format(coco.path),
         lambda coco: _repeated(coco.annotations),
     ),
     Rule(

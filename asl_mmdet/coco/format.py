@@ -109,6 +109,22 @@ def check_ids(content: Mapping[str, Any], path: str, *keys: str) -> None:
                 raise UserError(f"{key}[{i}].id={entry.get('id')!r} is no whole number. {RENUMBER.format(path)}")
 
 
+def check_own_ids(content: Mapping[str, Any], path: str, *keys: str) -> None:
+    """Check that no two entries of a list have one id.
+
+    Raises:
+        UserError: If they have, or if one cannot be an id. It names the entry and the way out.
+    """
+    check_ids(content, path, *keys)
+    for key in keys:
+        seen: set[int] = set()
+        for i, entry in enumerate(content[key]):
+            if entry["id"] in seen:
+                fix = RENUMBER.format(path) if key == "annotations" else "Give each its own."
+                raise UserError(f"{key}[{i}].id={entry['id']!r} is there twice. {fix}")
+            seen.add(entry["id"])
+
+
 def folded(name: Any) -> str:
     """A name without the differences that people do not see: of case and of white space."""
     return " ".join(str(name).casefold().split())

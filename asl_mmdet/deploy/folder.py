@@ -15,7 +15,7 @@ from mmengine.registry import DefaultScope
 from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
 
-from asl_mmdet.coco.format import check_lists, file_of, is_id, read_json
+from asl_mmdet.coco.format import check_lists, check_own_ids, file_of, read_json
 from asl_mmdet.coco.image_files import DARK, SUFFIXES, ImageFile, Loading, opens_with_pillow
 from asl_mmdet.config.tree import type_name
 from asl_mmdet.deploy.detector import Detector
@@ -276,11 +276,11 @@ def to_coco(samples: Iterable[Any], names: Sequence[str], classes: Sequence[str]
 
 
 def _by_name(entries: list[tuple[Any, Any]]) -> dict[str, int]:
-    """Ids by name, UserError where a name is missing or has several, or an id is no whole number."""
+    """Ids by name, UserError where a name is missing or has several."""
     found: dict[str, int] = {}
     for name, number in entries:
-        if not isinstance(name, str) or name in found or not is_id(number):
-            raise UserError(f"{name!r} with the id {number!r} has no name or id of its own")
+        if not isinstance(name, str) or name in found:
+            raise UserError(f"{name!r} with the id {number!r} has no name of its own")
         found[name] = number
     return found
 
@@ -300,6 +300,7 @@ class Ids:
         try:
             content = read_json(path)
             check_lists("the file", content, ("images", "categories"))
+            check_own_ids(content, str(path), "images", "categories")
             images = [(file_of(image), image.get("id")) for image in content["images"]]
             categories = [(category.get("name"), category.get("id")) for category in content["categories"]]
             self.images: dict[str, int] = _by_name(images)
