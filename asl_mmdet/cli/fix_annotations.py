@@ -7,7 +7,7 @@ from typing import Any
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco.fix_annotations import fix_annotations
-from asl_mmdet.coco.format import check_lists, read_json
+from asl_mmdet.coco.format import check_lists, foreign_encoding, read_json
 from asl_mmdet.errors import UserError
 
 
@@ -20,6 +20,8 @@ def main(args: argparse.Namespace) -> None:
         content, changes = fix_annotations(_read(args.annotations), like, args.corners, args.image_folder)
     except UserError as error:
         fail(f"{args.annotations}: {error}")
+    if encoding := foreign_encoding(args.annotations.read_bytes()):
+        changes.append(f"the encoding: it was {encoding}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(content), encoding="utf-8")
     print("\n".join(["changed:", *(f"  {change}" for change in changes)] if changes else ["nothing was changed"]))

@@ -101,7 +101,7 @@ class NUSWide(MultiLabelDataset):
         names: Counter[str] = Counter()
         splits: Counter[str] = Counter()
         bad: list[str] = []
-        with open(self.ann_file, newline="", encoding="utf-8", errors="replace") as file:
+        with open(self.ann_file, newline="", encoding="utf-8-sig", errors="replace") as file:
             reader = csv.DictReader(file)
             try:
                 found = reader.fieldnames or []

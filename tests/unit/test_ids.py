@@ -159,7 +159,19 @@ def test_other_ids_are_refused_with_the_way_out(key, name, tmp_path):
             merge(dict(a=coco(), b=content))
     if key != "category":
         message = message_of("drop_boxes", path, tmp_path / "half.json")
-        assert "is no whole number" in message and "tools/fix_annotations.py" in message
+        assert "is no whole number" in message and f"tools/fix_annotations.py {path} OUT.json" in message
+
+
+@pytest.mark.parametrize("key", ["image", "annotation", "category"])
+def test_an_id_that_is_there_twice_is_refused_with_the_way_out(key, tmp_path):
+    content, path = coco(**{key: lambda i: 7}), tmp_path / "in.json"
+    path.write_text(json.dumps(content))
+    way_out = r"fix_annotations\.py" if key == "annotation" else "Give each its own"
+    with pytest.raises(ValueError, match=rf"\[1\]\.id=7 is there twice\. .*{way_out}"):
+        labels_of(content, tmp_path)
+    if key != "annotation":
+        with pytest.raises(ValueError, match=r"\[1\]\.id=7 is there twice"):
+            Ids(path, ["cat"])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -175,6 +187,7 @@ def test_every_command_reads_json_in_every_encoding(encoding, tmp_path):
         (tmp_path / "train.json").write_bytes(paths[0].read_bytes())
         with pytest.raises(ValueError, match=r"train.json is in UTF-.*tools/fix_annotations.py"):
             labels_in(tmp_path)
+        assert "the encoding: it was UTF" in call("fix_annotations", paths[0], tmp_path / "fixed.json").stdout
     assert len(Ids(paths[0], ("größe 猫",)).images) == IMAGES
     from asl_mmdet.multilabel import CocoMultiLabel
 

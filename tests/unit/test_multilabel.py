@@ -136,7 +136,7 @@ images/7.jpg,"{'sky': 1}",train
 
 
 def test_nus_wide_reads_its_split_and_reports_bad_rows_with_their_lines(tmp_path, logged):
-    (tmp_path / "nus.csv").write_text(NUS)
+    (tmp_path / "nus.csv").write_text(NUS, encoding="utf-8-sig")  # as spreadsheets write it
     train, val = (NUSWide("nus.csv", split, data_root=str(tmp_path)) for split in ("train", "val"))
     assert train.metainfo["classes"] == val.metainfo["classes"] == ("animal", "bird's nest", "sky", "zebra")
     assert labels_of(train) == {"1.jpg": [0, 2], "6.jpg": [1]}
