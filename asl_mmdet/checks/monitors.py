@@ -34,16 +34,38 @@ def unknown_monitors(cfg: Config) -> Iterator[str]:
             yield f"{key}={name!r}; write {_similar(name, known) or ' or '.join(f'{p}/...' for p, _ in evaluated)!r}"
 
 
+def wrong_rules(cfg: Config) -> Iterator[str]:
+    """The rules that are none, and those by which the worst is the best; schedulers have 'less' by default."""
+    for key, name, block in _watching(cfg):
+        rules, names = _as_list(block.get("rule")), _as_list(block[name])
+        if strange := [rule for rule in rules if rule not in (None, "greater", "less")]:
+            yield f"{key}.rule={strange[0]!r}; write 'greater' or 'less'"
+        elif len(rules) not in (1, len(names)):
+            yield f"{key}.rule={rules}, and {name} has {len(names)}; write one rule, or one for each"
+        else:
+            default = "less" if key.startswith("param_scheduler") else "greater"
+            for one, rule in zip(names, rules * (len(names) // len(rules)), strict=True):
+                if "mAP" in str(one) and (rule or default) == "less":
+                    yield f"{key}.rule='less' for {name}={one!r}; write rule='greater'"
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _watching(cfg: Config) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The hooks and schedulers that watch a metric: the key, and the name of the option that names the metric."""
+    hooks = [(f"default_hooks.{name}", hook) for name, hook in (cfg.get("default_hooks") or {}).items()]
+    for key, hook in [*hooks, *find_blocks(cfg, "custom_hooks"), *find_blocks(cfg, "param_scheduler")]:
+        name = "save_best" if type_name(_kind(hook, key)) == "CheckpointHook" else "monitor"
+        if isinstance(hook, dict) and hook.get(name):
+            yield key, name, hook
+
+
 def _watched(cfg: Config) -> Iterator[tuple[str, str]]:
     """The names of metrics by their keys; but for 'auto', and a loss, which a validation may have."""
-    hooks = [(f"default_hooks.{name}", hook) for name, hook in (cfg.get("default_hooks") or {}).items()]
-    for key, hook in [*hooks, *find_blocks(cfg, "custom_hooks")]:
-        name = "save_best" if type_name(_kind(hook, key)) == "CheckpointHook" else "monitor"
-        if isinstance(hook, dict):
-            yield from ((f"{key}.{name}", one) for one in _listed(hook.get(name)))
-    for key, scheduler in find_blocks(cfg, "param_scheduler"):
-        if isinstance(scheduler, dict):
-            yield from ((f"{key}.monitor", one) for one in _listed(scheduler.get("monitor")))
+    for key, name, block in _watching(cfg):
+        yield from ((f"{key}.{name}", one) for one in _listed(block.get(name)))
 
 
 def _kind(hook: Any, key: str) -> Any:

@@ -3,6 +3,7 @@
 from mmengine.config import Config
 
 from asl_mmdet.checks.finding import Rule
+from asl_mmdet.checks.monitors import wrong_rules
 from asl_mmdet.config.tree import incomplete_parts
 
 
@@ -13,6 +14,14 @@ def _incomplete(cfg: Config) -> list[str]:
 
 
 PART_RULES: list[Rule[Config]] = [
+    Rule(
+        "C111",
+        "error",
+        "rule of a watched metric that is none, or takes the lowest AP for the best",
+        "Training fails, or keeps the worst checkpoint, stops early or lowers the learning rate for no reason.",
+        "",
+        wrong_rules,
+    ),
     Rule(
         "C110",
         "error",

@@ -17,9 +17,9 @@ def _mmdet_scope():
     register_all_modules()
 
 
-def found(evaluator, **options):
+def found(evaluator, code="C106", **options):
     cfg = Config(dict(**VALIDATES, val_evaluator=evaluator, **options))
-    return [example for one in check_config(cfg) if one.code == "C106" for example in one.examples]
+    return [example for one in check_config(cfg) if one.code == code for example in one.examples]
 
 
 def best(name, **options):
@@ -136,3 +136,40 @@ def test_evaluation_that_drops_images_is_found(key, loader):
     (finding,) = [one for one in check_config(Config({key: loader})) if one.code == "C107"]
     assert finding.examples == (f"{key}.drop_last=True",)
     assert check_config(Config({key: dict(drop_last=False)})) == []
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        (best("coco/bbox_mAP", rule="grater"), "default_hooks.checkpoint.rule='grater'; write 'greater' or 'less'"),
+        (best("coco/bbox_mAP", rule="less"), "rule='less' for save_best='coco/bbox_mAP'; write rule='greater'"),
+        (best(["loss", "coco/bbox_mAP"], rule=["less"] * 2), "rule='less' for save_best='coco/bbox_mAP'"),
+        (best(["coco/bbox_mAP", "loss"], rule=["less"] * 3), "and save_best has 2; write one rule, or one for each"),
+        (
+            dict(custom_hooks=[dict(type=EarlyStoppingHook, monitor="coco/bbox_mAP", rule="less")]),
+            "custom_hooks.0.rule='less' for monitor='coco/bbox_mAP'",
+        ),
+        (
+            dict(param_scheduler=[dict(type="ReduceOnPlateauLR", monitor="coco/bbox_mAP")]),  # 'less' by default
+            "param_scheduler.0.rule='less' for monitor='coco/bbox_mAP'; write rule='greater'",
+        ),
+    ],
+)
+def test_rule_that_is_none_or_takes_the_worst_for_the_best_is_found(options, text):
+    (example,) = found(COCO, "C111", **options)
+    assert text in example
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        best("coco/bbox_mAP"),
+        best(["coco/bbox_mAP", "loss"], rule=["greater", "less"]),
+        best(["coco/bbox_mAP", "coco/bbox_mAP_50"], rule="greater"),
+        dict(param_scheduler=[dict(type="ReduceOnPlateauLR", monitor="coco/bbox_mAP", rule="greater")]),
+        dict(param_scheduler=[dict(type="ReduceOnPlateauLR", monitor="loss")]),
+        dict(param_scheduler=[dict(type="MultiStepLR", milestones=[1])]),
+    ],
+)
+def test_rule_that_fits_its_metric_is_no_finding(options):
+    assert found(COCO, "C111", **options) == []
