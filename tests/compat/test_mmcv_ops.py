@@ -44,8 +44,6 @@ NMS = "import torch; from mmcv.ops import nms; print(len(nms(torch.ones(3, 4), t
 @pytest.mark.parametrize(
     "first",
     [
-        "import asl_mmdet",
-        "import mmdet; import asl_mmdet",
         "import mmcv, mmdet.registry, mmdet.utils; import asl_mmdet",
         # The user who found that mmdet does not import, and goes on in the same interpreter:
         "try:\n  import mmdet.models\nexcept ImportError: pass\nimport asl_mmdet",

@@ -16,14 +16,7 @@ for module, name in ((os, "killpg"), (os, "getpgid"), (signal, "SIGHUP"), (signa
 """
 
 
-def run(code, cwd):
-    done = python_with_torch(BLOCKED + code, cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_every_module_can_be_imported(tmp_path):
-    code = """
+MODULES = """
 import importlib, pkgutil
 import asl_mmdet
 for module in pkgutil.walk_packages(asl_mmdet.__path__, "asl_mmdet."):
@@ -38,11 +31,11 @@ with locked(Path("folder")) as lock, signals_end_the_program():
     processes.stop()
 assert Path("log").read_text().strip() == "said"
 """
-    run(code, tmp_path)
 
 
 @pytest.mark.slow
-def test_training_audit_and_thresholds_run(tmp_path):
+@pytest.mark.every_stack
+def test_every_module_is_imported_and_training_audit_and_thresholds_run(tmp_path):
     root = make_shapes(tmp_path / "shapes", num_train=4, num_val=6)
     keys = [f"{split}_dataloader.dataset.data_root={root}/" for split in ("train", "val", "test")]
     keys += [f"{split}_evaluator.ann_file={root}/annotations/val.json" for split in ("val", "test")]
@@ -65,6 +58,7 @@ try:
 except SystemExit as end:
     assert "none of the" in str(end), end  # of so little training no score is right
 """
-    run(code, tmp_path)
+    done = python_with_torch(BLOCKED + MODULES + code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "audit/findings.json").is_file() and (tmp_path / "work/peak_memory.json").is_file()
     assert (tmp_path / "thresholds/predictions.pkl").is_file()
