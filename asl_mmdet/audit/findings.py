@@ -155,7 +155,7 @@ def find_in_boxes(
 
 
 def _missing(found: Boxes, given: Boxes, iou: Array, limits: Limits, placing: set[int]) -> Iterator[LabelFinding]:
-    """Detections that overlap no annotation, each object once for every class that it may have, without ``placing``."""
+    """Detections that overlap no annotation, an object once per candidate class, without ``placing``."""
     assert found.scores is not None
     nearest = iou.max(axis=1, initial=0)
     ranked = found.scores * (1 - nearest)
