@@ -1,8 +1,9 @@
 """Whether the weights that a training starts from are some of its model."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from mmdet.models import SemiBaseDetector
 from torch import nn
 
 from asl_mmdet.checks.finding import Finding, Rule, check
@@ -23,7 +24,9 @@ class Weights(NamedTuple):
         except UserError as error:
             yield str(error)
             return
-        if not number_fitting(self.model, weights):
+        takes_detectors = isinstance(self.model, SemiBaseDetector)  # and gives them to its student and its teacher
+        parts: list[Any] = [self.model, *([self.model.student] if takes_detectors else [])]
+        if not any(number_fitting(part, weights) for part in parts):
             there, here = next(iter(weights), "nothing"), next(iter(self.model.state_dict()), "nothing")
             yield f"{self.path} has {there}, ..., the model {here}, ..."
 

@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 import pytest
 import torch
+from mmdet.models import SemiBaseDetector
 from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.runner.checkpoint import load_checkpoint as load_by_mmengine
@@ -82,6 +83,19 @@ def test_a_model_that_was_saved_as_part_of_another_is_taken_out(part, tmp_path):
     for model in (ours, theirs):
         for name, value in saved.items():
             torch.testing.assert_close(model.state_dict()[name], value)
+
+
+def test_a_student_and_its_teacher_take_the_weights_of_a_detector(tmp_path):
+    class Semi(SemiBaseDetector):
+        def __init__(self):
+            nn.Module.__init__(self)
+            self.student, self.teacher = model_of(1), model_of(2)
+
+    path = str(tmp_path / "a.pth")
+    torch.save(dict(state_dict=model_of(3).state_dict()), path)
+    assert check_weights(path, Semi()) == []
+    torch.save(dict(state_dict={"other.weight": torch.zeros(1)}), path)
+    assert [finding.code for finding in check_weights(path, Semi())] == ["P207"]
 
 
 def test_two_models_in_a_checkpoint_are_refused_with_the_way_out(tmp_path):
