@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from asl_mmdet.audit.files import Row
-from asl_mmdet.audit.findings import REGION_SHARE, Limits
+from asl_mmdet.audit.findings import KINDS, REGION_SHARE, Limits
 from asl_mmdet.audit.labels import Image, Labels
 from asl_mmdet.coco.boxes import corners, overlaps
 from asl_mmdet.errors import UserError
@@ -31,7 +31,7 @@ def is_done(row: Row, labels: Labels) -> bool:
     given = next((a for a in image.annotations if a["id"] == row.get("annotation_id")), None)
     if given is None or labels.names.get(given["category_id"]) != row.get("annotated_category"):
         return True
-    return row["kind"] == "badly_located" and given["bbox"] == row["bbox"]
+    return KINDS[row["kind"]] == "moved" and given["bbox"] == row["bbox"]
 
 
 def _is_there(row: Row, image: Image, labels: Labels) -> bool:
@@ -95,9 +95,6 @@ def _box_of(row: Row) -> dict[str, Any]:
     return dict(bbox=row["bbox"], area=row["bbox"][2] * row["bbox"][3], segmentation=[])
 
 
-_DONE = dict(wrong_class="reclassified", badly_located="moved", spurious="removed")
-
-
 def _changed(annotations: list[dict[str, Any]], rows: list[Row]) -> tuple[list[dict[str, Any]], Counter[str]]:
     """The annotations as the findings have them, and how many were changed in which way."""
     by_id = {(row["image_id"], row["annotation_id"]): row for row in rows if "bbox" in row}
@@ -110,10 +107,11 @@ def _changed(annotations: list[dict[str, Any]], rows: list[Row]) -> tuple[list[d
         if row is None:
             kept.append(given)
             continue
-        done[_DONE[row["kind"]]] += 1
-        if row["kind"] == "wrong_class":
+        change = KINDS[row["kind"]]
+        done[change] += 1
+        if change == "reclassified":
             kept.append({**given, "category_id": row["category_id"], "source": SOURCE, "score": row["score"]})
-        elif row["kind"] == "badly_located":
+        elif change == "moved":
             kept.append({**given, **_box_of(row), "source": SOURCE, "score": row["score"]})
     return kept, done
 

@@ -78,7 +78,7 @@ def _checked(row: Row, where: str, labels: Labels) -> Row:
     if lacking := [key for key in _NEEDED if key not in row]:
         raise UserError(f"{where} has no {lacking[0]}: use the findings.json of an audit")
     row = {**row, "kind": OLD_KINDS.get(str(row["kind"]), row["kind"])}
-    for key, known in (("kind", KINDS), ("decision", DECISIONS)):
+    for key, known in (("kind", tuple(KINDS)), ("decision", DECISIONS)):
         if row.get(key, known[0]) not in known:
             raise UserError(f"{where} has {key}={row[key]!r}: it must be {', '.join(known)}")
     image = labels.images.get(row["image_id"])

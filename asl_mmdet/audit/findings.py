@@ -25,7 +25,8 @@ import numpy as np
 from asl_mmdet.coco.boxes import Array, overlaps
 from asl_mmdet.errors import UserError
 
-KINDS = ("missing", "wrong_class", "badly_located", "spurious")
+# With what applying one does to its annotation; a missing one is new.
+KINDS = dict(missing="added", wrong_class="reclassified", badly_located="moved", spurious="removed")
 OLD_KINDS = {"badly_placed": "badly_located", "doubted": "spurious"}  # in files of 0.2.0 and before
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 REGION_SHARE = 0.5  # of a box with a larger share of it in a region to ignore nothing is known

@@ -1,6 +1,7 @@
 """Every config that is shipped: it builds, has the channels it should, and trains."""
 
 import copy
+import functools
 import json
 import math
 from pathlib import Path
@@ -16,6 +17,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim import OneCycleLR, build_optim_wrapper
 from mmengine.runner import Runner
+from mmpretrain.registry import MODELS as CLASSIFIER_MODELS
 from pooled_image import pooled
 
 from asl_mmdet.checks import check_config
@@ -41,17 +43,43 @@ def _mmdet_scope():
     register_all_modules()
 
 
-@pytest.mark.parametrize("path", [path for path in SHIPPED if path not in NEW_STYLE])
+@functools.cache
+def _read(path):
+    return Config.fromfile(ROOT / path, format_python_code=False)  # which MMEngine does four times a run
+
+
+def read(path):
+    return copy.deepcopy(_read(path))
+
+
+TRAINED = set()  # the backbones of which one has trained
+
+
+def set_backbone(model, registry):
+    """No download of weights; and where a backbone of the type has trained, a quick one with maps of the same sizes."""
+    block = model.backbone
+    block.init_cfg = None
+    if "pretrained" in block:
+        block.pretrained = False
+    kind = registry.get(block.type)
+    if kind in TRAINED:
+        with torch.no_grad():
+            backbone = kind(**{key: value for key, value in block.items() if key != "type"})
+            backbone.eval()
+            maps = backbone.to("meta")(torch.zeros(1, 3, 128, 128, device="meta"))
+        model.backbone = pooled(maps, 128)
+    TRAINED.add(kind)
+
+
+@pytest.mark.parametrize("path", CONFIGS)
 def test_checks_find_nothing(path):
-    assert check_config(Config.fromfile(ROOT / path)) == []
+    assert check_config(read(path)) == []
 
 
 @pytest.mark.parametrize("path", DETECTORS)
 def test_detector_builds_and_does_one_training_step(path):
-    cfg = Config.fromfile(ROOT / path)
-    cfg.model.backbone.init_cfg = None  # no download of weights
-    if "pretrained" in cfg.model.backbone:
-        cfg.model.backbone.pretrained = False
+    cfg = read(path)
+    set_backbone(cfg.model, MODELS)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
@@ -89,7 +117,7 @@ def test_preset_is_a_block_that_the_registry_builds(name):
 def test_asl_configs_have_the_preset_of_their_task():
     for path in CONFIGS:
         if "_asl" in path and "herbarium" not in path:  # which has one label a sample
-            model = Config.fromfile(ROOT / path).model
+            model = read(path).model
             block = (model.bbox_head.loss_cls if path in DETECTORS else model.head.loss).to_dict()
             of_detector = "detection_small" if "small/" in path else "detection"
             preset = PRESETS[of_detector if path in DETECTORS else "multi_label"]
@@ -120,7 +148,7 @@ def test_small_config_differs_from_its_twins_in_the_loss_alone(path):
         return model["bbox_head"].pop("loss_cls") if "bbox_head" in model else model["head"].pop("loss")
 
     twins = [path.replace("_asl", f"_{loss}") for loss in (["focal", "bce"] if path in CLASSIFIERS else ["focal"])]
-    ours, *others = (Config.fromfile(ROOT / p).to_dict() for p in (path, *twins))
+    ours, *others = (read(p).to_dict() for p in (path, *twins))
     losses = [str(without_loss(config)) for config in (ours, *others)]
     assert len(set(losses)) == len(losses)
     assert all(ours == other for other in others)
@@ -201,12 +229,9 @@ def make_open_images(root, dataset, num_classes):
 MAKERS = dict(CocoMultiLabel=make_coco, VOC=make_voc, NUSWide=make_nuswide, OpenImages=make_open_images)
 
 
-TRAINED = {}  # backbones that have trained in a config, and a quick one of the same output for the others
-
-
 @pytest.mark.parametrize("path", CLASSIFIERS)
 def test_classifier_does_one_training_and_one_validation_step_on_its_data_format(path, tmp_path):
-    cfg = Config.fromfile(ROOT / path, format_python_code=False)  # which MMEngine does four times a run
+    cfg = read(path)
     num_classes = cfg.model.head.num_classes
     assert cfg.model.data_preprocessor.num_classes == num_classes
     if num_classes > 1000:  # a head of a GB
@@ -222,11 +247,7 @@ def test_classifier_does_one_training_and_one_validation_step_on_its_data_format
                 transform.shape = 48
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
     cfg.test_dataloader = cfg.val_dataloader
-    cfg.model.backbone.init_cfg = None  # no download of weights
-    if "pretrained" in cfg.model.backbone:
-        cfg.model.backbone.pretrained = False
-    backbone = json.dumps(cfg.model.backbone)
-    cfg.model.backbone = copy.deepcopy(TRAINED.get(backbone, cfg.model.backbone))
+    set_backbone(cfg.model, CLASSIFIER_MODELS)
     cfg.optim_wrapper.type = "OptimWrapper"  # MMEngine's mixed precision needs a GPU
     cfg.train_cfg.max_epochs = 1
     cfg.train_cfg.val_interval = 1
@@ -247,12 +268,6 @@ def test_classifier_does_one_training_and_one_validation_step_on_its_data_format
     assert 0 <= metrics[expected] <= 100
     if any(hook.type == "EMAHook" for hook in cfg.get("custom_hooks", [])):  # of the weights, not their average alone
         assert f"val/{expected}_origin" in runner.message_hub.log_scalars
-    if backbone not in TRAINED:
-        runner.model.eval()
-        with torch.no_grad():
-            maps = runner.model.backbone(torch.zeros(1, 3, 96, 96))
-        if all(map.dim() == 4 for map in maps):  # OFA's pools by itself
-            TRAINED[backbone] = pooled(maps, 96)
 
 
 class SaveMetrics(Hook):

@@ -1,5 +1,6 @@
 """Defects are planted in a config, of the old style and of the new one, and each must be found."""
 
+import copy
 import json
 import math
 import re
@@ -23,14 +24,20 @@ def _mmdet_scope():
     register_all_modules()
 
 
-@pytest.fixture(params=["names", "classes", "paths"])
-def cfg(request, tmp_path):
+@pytest.fixture(scope="module", params=["names", "classes", "paths"])
+def as_read(request, tmp_path_factory):
     """The same config with names of classes, with classes, and as MMEngine dumps the latter."""
     cfg = Config.fromfile(CONFIG if request.param == "names" else NEW_STYLE)
     if request.param != "paths":
         return cfg
-    cfg.dump(tmp_path / "dumped.py")
-    return Config.fromfile(tmp_path / "dumped.py")
+    dumped = tmp_path_factory.mktemp("dumped") / "dumped.py"
+    cfg.dump(dumped)
+    return Config.fromfile(dumped)
+
+
+@pytest.fixture
+def cfg(as_read):
+    return copy.deepcopy(as_read)
 
 
 def test_clean_config_has_no_findings(cfg):

@@ -120,47 +120,41 @@ def id_zero(p):
 DEFECTS = {
     "no file": (
         lambda p: (p.path.unlink(), setattr(p, "content", None)),
-        r"error: D101 annotation file cannot be opened: 1 \(.*/train.json: No such file",
+        r"error: D101 .*: 1 \(.*/train.json: No such file",
     ),
-    "not json": (no_json, "error: D102 annotation file is not valid JSON in UTF-8, or is truncated: 1 .*/train.json: "),
+    "not json": (no_json, "error: D102 .*: 1 .*/train.json: "),
     "a list": (lambda p: setattr(p, "content", []), r"error: D103 .*: 3 \(annotations, categories, images\)"),
-    "no categories": (lambda p: p.content.pop("categories"), r"error: D103 list missing .*: 1 \(categories\)"),
-    "no images": (lambda p: p.images.clear(), r"error: D104 empty list .*: 1 \(images\)"),
-    "no annotations": (lambda p: p.annotations.clear(), "error: D413 data set without a usable object: 1 "),
-    "missing image": (lambda p: p.image(0).unlink(), "error: D310 image file not found: 1 .*000001.jpg"),
-    "broken image": (lambda p: p.image(0).write_bytes(b"nothing"), "error: D312 image cannot be decoded: 1"),
-    "empty image": (lambda p: p.image(0).write_bytes(b""), "error: D312 image cannot be decoded: 1"),
-    "truncated image": (truncated, "error: D311 truncated image: 1"),
+    "no categories": (lambda p: p.content.pop("categories"), r"error: D103 .*: 1 \(categories\)"),
+    "no images": (lambda p: p.images.clear(), r"error: D104 .*: 1 \(images\)"),
+    "no annotations": (lambda p: p.annotations.clear(), "error: D413 .*: 1 "),
+    "missing image": (lambda p: p.image(0).unlink(), "error: D310 .*: 1 .*000001.jpg"),
+    "broken image": (lambda p: p.image(0).write_bytes(b"nothing"), "error: D312 .*: 1"),
+    "empty image": (lambda p: p.image(0).write_bytes(b""), "error: D312 .*: 1"),
+    "truncated image": (truncated, "error: D311 .*: 1"),
     "other size": (turned, "error: D313 image size differs .*100 x 128, not 128 x 128"),
-    "no size": (lambda p: p.images[0].pop("width"), "error: D304 image without a width and a height: 1"),
-    "no file name": (lambda p: p.images[0].pop("file_name"), "error: D303 image without a file_name: 1"),
-    "listed twice": (
-        lambda p: p.images[1].update(file_name=p.images[0]["file_name"]),
-        "warning: D305 image listed more than once: 1",
-    ),
-    "image id twice": (lambda p: p.images[1].update(id=1), r"error: D301 duplicate image id: 1 \(1\)"),
+    "no size": (lambda p: p.images[0].pop("width"), "error: D304 .*: 1"),
+    "no file name": (lambda p: p.images[0].pop("file_name"), "error: D303 .*: 1"),
+    "listed twice": (lambda p: p.images[1].update(file_name=p.images[0]["file_name"]), "warning: D305 .*: 1"),
+    "image id twice": (lambda p: p.images[1].update(id=1), r"error: D301 .*: 1 \(1\)"),
     "image id a string": (lambda p: p.images[0].update(id="1"), "error: D302 image id is missing or not a whole"),
-    "annotation id twice": (lambda p: p.annotations[1].update(id=1), "error: D401 duplicate annotation id: 1"),
-    "category id twice": (lambda p: p.categories[1].update(id=1), "error: D201 duplicate category id: 1"),
-    "category name twice": (
-        lambda p: p.categories[1].update(name=p.categories[0]["name"]),
-        "error: D203 category name with several ids: 1",
-    ),
-    "category id 0": (id_zero, "warning: D204 category with the id 0: 1"),
-    "zero width": (box(5, 5, 0, 10), "warning: D407 box of zero or negative size: 1 .*0 x 10.*leaves it out"),
-    "negative height": (box(5, 5, 10, -3), "warning: D407 box of zero or negative size: 1 .*10 x -3"),
-    "less than a pixel": (box(5, 5, 0.5, 10), "warning: D408 box smaller than a pixel: 1"),
-    "outside": (box(200, 5, 10, 10), r"warning: D410 box outside its image: 1 .*\[200, 5, 10, 10\]"),
+    "annotation id twice": (lambda p: p.annotations[1].update(id=1), "error: D401 .*: 1"),
+    "category id twice": (lambda p: p.categories[1].update(id=1), "error: D201 .*: 1"),
+    "category name twice": (lambda p: p.categories[1].update(name=p.categories[0]["name"]), "error: D203 .*: 1"),
+    "category id 0": (id_zero, "warning: D204 .*: 1"),
+    "zero width": (box(5, 5, 0, 10), "warning: D407 .*: 1 .*0 x 10.*leaves it out"),
+    "negative height": (box(5, 5, 10, -3), "warning: D407 .*: 1 .*10 x -3"),
+    "less than a pixel": (box(5, 5, 0.5, 10), "warning: D408 .*: 1"),
+    "outside": (box(200, 5, 10, 10), r"warning: D410 .*: 1 .*\[200, 5, 10, 10\]"),
     "sticking out": (box(100, 100, 60, 20), "warning: D411 box that reaches .*128 x 128.*used as it is"),
-    "not a number": (box(5, 5, math.nan, 10), "error: D405 box is not 4 finite numbers: 1"),
-    "three numbers": (box(5, 5, 10), "error: D405 box is not 4 finite numbers: 1"),
-    "no area": (lambda p: p.annotations[0].pop("area"), "error: D406 annotation without an area: 1"),
-    "area 0": (lambda p: p.annotations[0].update(area=0), "warning: D409 annotation whose area is not positive: 1"),
-    "unknown image": (lambda p: p.annotations[0].update(image_id=99), "warning: D403 annotation of an image .*: 1"),
+    "not a number": (box(5, 5, math.nan, 10), "error: D405 .*: 1"),
+    "three numbers": (box(5, 5, 10), "error: D405 .*: 1"),
+    "no area": (lambda p: p.annotations[0].pop("area"), "error: D406 .*: 1"),
+    "area 0": (lambda p: p.annotations[0].update(area=0), "warning: D409 .*: 1"),
+    "unknown image": (lambda p: p.annotations[0].update(image_id=99), "warning: D403 .*: 1"),
     "unknown category": (lambda p: p.annotations[0].update(category_id=9), "warning: D404 .* of a category .*: 1"),
-    "class without objects": (all_of_one_class_dropped, "warning: D412 class without a usable object: 1"),
-    "class the file has not": (renamed, "error: D209 class that the annotation file does not have: 1 .*file has 'RED"),
-    "class the config has not": (without_last, "warning: D210 category that metainfo.classes does not name: 1"),
+    "class without objects": (all_of_one_class_dropped, "warning: D412 .*: 1"),
+    "class the file has not": (renamed, "error: D209 .*: 1 .*file has 'RED"),
+    "class the config has not": (without_last, "warning: D210 .*: 1"),
     "another order": (in_another_order, "warning: D211 order of the classes differs"),
     "a string as classes": (
         lambda p: setattr(p, "classes", "red circle"),
@@ -168,12 +162,12 @@ DEFECTS = {
     ),
     "a class twice": (
         lambda p: setattr(p, "classes", (*(c["name"] for c in p.categories), p.categories[0]["name"])),
-        "error: D208 duplicate class in metainfo.classes: 1",
+        "error: D208 .*: 1",
     ),
     "no classes": (lambda p: setattr(p, "classes", False), "error: D207 .*without metainfo.classes: 3 .*num_classes=3"),
     "wrong num_classes": (
         without_last,
-        r"error: D212 number of classes differs: 1 \(model.bbox_head.num_classes=3, 2 in metainfo.*write num_classes=2",
+        r"error: D212 .*: 1 \(model.bbox_head.num_classes=3, 2 in metainfo.*write num_classes=2",
     ),
 }
 
@@ -206,7 +200,7 @@ def test_every_defect_of_a_kind_is_counted_and_shared_images_are_found(clean, tm
     found = check_datasets(cfg, ("train", "val"), read_images=False)
     (finding,) = found["train_dataloader.dataset"]
     assert len(finding.examples) == 7 and ": 7 (" in str(finding) and "..." in str(finding)
-    assert any("D501 image that is trained on and evaluated on: 12" in str(f) for f in found["val_dataloader.dataset"])
+    assert any("D501" in str(f) and ": 12" in str(f) for f in found["val_dataloader.dataset"])
 
 
 def test_tool_and_training_end_with_the_findings(clean, tmp_path):
@@ -220,13 +214,13 @@ def test_tool_and_training_end_with_the_findings(clean, tmp_path):
     planter.annotations[0]["bbox"][3] = -1
     planter.save()
     warned = call("check_dataset", tmp_path / "config.py", "--fast")
-    assert (warned.returncode, "D407 box of zero or negative size: 1" in warned.stdout) == (0, True)
+    assert (warned.returncode, "D407" in warned.stdout) == (0, True)
     assert call("check_dataset", tmp_path / "config.py", "--fast", "--strict").returncode == 1
     planter.image(3).unlink()
     assert call("check_dataset", tmp_path / "config.py").returncode == 1
     refused = call("train", tmp_path / "config.py", "--work-dir", tmp_path / "work")
     assert refused.returncode == 1
-    assert "D310 image file not found: 1" in refused.stderr
+    assert "D310" in refused.stderr
     assert "tools/check_dataset.py" in refused.stderr
     assert not (tmp_path / "work").exists()
 

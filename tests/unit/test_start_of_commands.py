@@ -90,7 +90,7 @@ def test_loader_without_a_batch_is_found_and_training_refused(changes, data, tmp
     assert "train_dataloader has " in finding.examples[0] and "batch_size=" in finding.examples[0]
     cfg.dump(tmp_path / "config.py")
     checked = call("check_dataset", tmp_path / "config.py", "--fast", "--splits", "train")
-    assert checked.returncode == 1 and "P103 loader without a batch" in checked.stdout
+    assert checked.returncode == 1 and "P103" in checked.stdout
     trained = call("train", tmp_path / "config.py", "--work-dir", tmp_path / "work", "--skip-checks")
     assert trained.returncode == 1 and "P103" in trained.stderr and "Traceback" not in trained.stderr
     assert not list((tmp_path / "work").glob("*.pth"))
