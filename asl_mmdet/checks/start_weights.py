@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mmdet.models import SemiBaseDetector
 from torch import nn
 
 from asl_mmdet.checks.finding import Finding, Rule, check
@@ -19,6 +18,8 @@ class Weights(NamedTuple):
 
     def of_another_model(self) -> Iterator[str]:
         """The file, if it has nothing for the model; of two heads with other classes the rest fits."""
+        from mmdet.models import SemiBaseDetector  # there by now, and slow to import before
+
         try:
             weights = weights_for(self.model, self.path)
         except UserError as error:

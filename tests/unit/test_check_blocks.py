@@ -89,10 +89,10 @@ def test_a_block_without_delete_keeps_the_values(tmp_path):
 def test_a_share_that_nothing_can_be_estimated_from_is_pointed_out(tmp_path):
     cfg = config_of(tmp_path, 'type="MissingRateLoss", missing_rate="auto"', "configs/small/atss_mnv2_asl.py")
     assert codes(cfg) == []
-    cfg.val_dataloader = cfg.val_cfg = None
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     (finding,) = check_config(cfg)
     assert finding.code == "C212" and finding.is_error
-    assert "bbox_head.loss_cls.missing_rate='auto' without val_dataloader, val_cfg)" in str(finding)
+    assert "bbox_head.loss_cls.missing_rate='auto' without val_dataloader, val_cfg, val_evaluator)" in str(finding)
     cfg.model.bbox_head.loss_cls.missing_rate = 0.5
     assert codes(cfg) == []
 
