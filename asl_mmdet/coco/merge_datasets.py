@@ -74,7 +74,7 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
         where there are some.
 
     Raises:
-            UserError: If a file lacks a list or a key, or uses an id or a name twice; an annotation is of no image or
+        UserError: If a file lacks a list or a key, or uses an id or a name twice; an annotation is of no image or
             category; names differ only in case or blanks, or have other keypoints; or an image has another size in
             another file, or may be another image. It says where.
 

@@ -40,7 +40,7 @@ class IgnoredBoxesHook(Hook):
 
     A config need not name the hook: MMEngine's ``Runner`` gets one where an annotation file of the training has boxes
     by ``--as-ignore``, unless an assigner has an ``ignore_iof_thr``
-    (:func:`asl_mmdet.hooks.automatic.add_to_runners`).
+    (:func:`asl_mmdet.hooks.automatic.add_needed_hooks`).
 
     Raises:
         ValueError: When training starts, if the head computes its targets in a way that is not known here.

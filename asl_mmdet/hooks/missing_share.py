@@ -43,7 +43,7 @@ class MissingShareHook(Hook):
     directory has them too. Checkpoints have the share: ``--resume`` continues with it. All processes have the same.
 
     A config need not name the hook: MMEngine's ``Runner`` gets one where a loss needs it
-    (:func:`asl_mmdet.hooks.automatic.add_to_runners`).
+    (:func:`asl_mmdet.hooks.automatic.add_needed_hooks`).
 
     Args:
         at: When to estimate, as parts of the training in (0, 1).

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from asl_mmdet.checks.class_rules import folded
 from asl_mmdet.coco.fix_annotations import OF_CATEGORIES
+from asl_mmdet.coco.format import folded
 from asl_mmdet.coco.importing import coco_files, voc, yolo
 from asl_mmdet.coco.importing.folder import Content, Folder, Notes
 from asl_mmdet.coco.importing.split import group_of, split_images

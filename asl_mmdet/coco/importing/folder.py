@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from asl_mmdet.coco.file_names import FileFinder
-from asl_mmdet.coco.format import read_json
+from asl_mmdet.coco.format import missing_lists, read_json
 from asl_mmdet.coco.image_files import ORIENTATION, SUFFIXES, without_pixel_limit
 from asl_mmdet.errors import UserError
 
@@ -130,12 +130,9 @@ class Folder:
 
 def is_coco(content: Any) -> bool:
     """Whether a content has the three lists of COCO's format, and is one of boxes."""
-    lists = (
-        [content.get(key) for key in ("images", "annotations", "categories")] if isinstance(content, dict) else [None]
+    return not missing_lists(content) and all(
+        "file_name" in image or "coco_url" in image for image in content["images"][:1]
     )
-    if not all(isinstance(one, list) and all(isinstance(entry, dict) for entry in one) for one in lists):
-        return False
-    return all("file_name" in image or "coco_url" in image for image in content["images"][:1])
 
 
 def split_of(path: str) -> str:
