@@ -21,6 +21,7 @@ from docs_build import values
 
 WIDTH = 4.9  # inches; at 10 points, text can be read on a screen of 390 pixels
 STYLE: dict[Any, Any] = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+COLORS: Any = ["#1f5fa8", "#b35900", "#5b8a3c", "#777777"]
 LABELS = {
     "focal": "focal loss, gamma 2",
     "focal_gamma1": "focal loss, gamma 1",
@@ -182,8 +183,7 @@ def _bars(table: pd.DataFrame, label: str) -> Figure:
     """A line of bars for every row of the table, a color for every column."""
     number = len(table.columns)
     figure, axes = plt.subplots(figsize=(WIDTH, 0.8 + 0.2 * (number + 0.6) * len(table)), layout="constrained")
-    palette: Any = ["#1f5fa8", "#b35900", "#5b8a3c", "#777777"]
-    for place, (title, color) in enumerate(zip(table, palette, strict=False)):
+    for place, (title, color) in enumerate(zip(table, COLORS, strict=False)):
         ys = [row * (number + 0.6) + place for row in range(len(table))]
         found = axes.barh(ys, table[title].fillna(0), color=color, label=str(title), height=0.9)
         largest = table.max(axis=None)
@@ -200,4 +200,37 @@ def _bars(table: pd.DataFrame, label: str) -> Figure:
     return figure
 
 
-CHARTS: dict[str, Callable[..., Figure]] = {"differences": differences, "lines": lines, "bars": bars}
+def shares(*panels: str) -> Figure:
+    """AP against the share of boxes that are missing: a panel for every set, a line for every loss.
+
+    A point is the mean over the seeds. Where there are three or more, a bar is its 95 % interval.
+
+    Args:
+        panels: ``TITLE: NAME=WORDS; NAME=WORDS``, with the words of :func:`docs_build.values.runs_of`.
+    """
+    figure, all_axes = plt.subplots(
+        -(-len(panels) // 2), 2, figsize=(WIDTH, 2.3 * -(-len(panels) // 2) + 0.5), layout="constrained", squeeze=False
+    )
+    names: dict[str, Any] = {}
+    for panel, axes in zip(panels, all_axes.flat, strict=False):
+        title, _, rest = panel.partition(": ")
+        for line, color in zip(rest.split("; "), COLORS, strict=False):
+            name, _, words = line.partition("=")
+            runs = pd.concat([one.runs for one in values.runs_of(shlex.split(words))])
+            by_seed = runs.groupby(["missing", "seed"])["main"].mean()
+            means = by_seed.groupby("missing").mean()
+            (names[name],) = axes.plot(100 * means.index, means, "o-", markersize=4, color=color)
+            bands = {share: interval(one.tolist()) for share, one in by_seed.groupby("missing") if len(one) >= 3}
+            for share, (mean, half) in bands.items():
+                axes.errorbar(100 * share, mean, half, color=color, capsize=2, linewidth=1)
+        axes.set(title=title, xticks=[0, 30, 50, 70])
+        axes.grid(alpha=0.3)
+    for axes in list(all_axes.flat)[len(panels) :]:
+        axes.set_axis_off()
+    figure.supxlabel("boxes missing, %", fontsize="medium")
+    figure.supylabel("AP", fontsize="medium")
+    figure.legend(list(names.values()), list(names), loc="outside upper left", ncols=3)
+    return figure
+
+
+CHARTS: dict[str, Callable[..., Figure]] = {"differences": differences, "lines": lines, "shares": shares, "bars": bars}
