@@ -3,6 +3,7 @@
 from asl_mmdet.hooks.adaptive_asymmetry import AdaptiveAsymmetryHook
 from asl_mmdet.hooks.class_weight import ClassWeightHook
 from asl_mmdet.hooks.evaluate_on_resume import EvaluateOnResumeHook
+from asl_mmdet.hooks.found_boxes import FoundBoxesHook
 from asl_mmdet.hooks.ignored_boxes import IgnoredBoxesHook
 from asl_mmdet.hooks.known_classes import KnownClassesHook
 from asl_mmdet.hooks.missing_share import MissingShareHook
@@ -15,6 +16,7 @@ __all__ = [
     "AdaptiveAsymmetryHook",
     "ClassWeightHook",
     "EvaluateOnResumeHook",
+    "FoundBoxesHook",
     "IgnoredBoxesHook",
     "KnownClassesHook",
     "MissingShareHook",

@@ -8,16 +8,20 @@ from torch import nn
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.hooks.adaptive_asymmetry import AdaptiveAsymmetryHook, stepping_losses
 from asl_mmdet.hooks.class_weight import ClassWeightHook, weighted_losses
+from asl_mmdet.hooks.found_boxes import FoundBoxesHook
 from asl_mmdet.hooks.ignored_boxes import IgnoredBoxesHook, trains_on_ignored_boxes
-from asl_mmdet.hooks.missing_share import MissingShareHook
-from asl_mmdet.losses.missing_rate import auto_losses
+from asl_mmdet.hooks.missing_share import MissingShareHook, told_the_share
 
 _NEEDED_BY = (
     (ClassWeightHook, lambda runner: weighted_losses(unwrapped_model(runner))),
     (AdaptiveAsymmetryHook, lambda runner: stepping_losses(unwrapped_model(runner))),
-    (MissingShareHook, lambda runner: auto_losses(unwrapped_model(runner))),
-    (IgnoredBoxesHook, lambda runner: trains_on_ignored_boxes(runner.cfg)),
+    (MissingShareHook, told_the_share),
+    (IgnoredBoxesHook, lambda runner: _has(runner, FoundBoxesHook) or trains_on_ignored_boxes(runner.cfg)),
 )
+
+
+def _has(runner: Any, hook: type[Hook]) -> bool:
+    return any(isinstance(one, hook) for one in runner.hooks)
 
 
 class _WithTheModel(Hook):
@@ -40,5 +44,5 @@ def add_needed_hooks(runner: Any) -> None:
         runner.register_hook(_WithTheModel())
         return
     for hook, is_needed in _NEEDED_BY:
-        if is_needed(runner) and not any(isinstance(one, hook) for one in runner.hooks):
+        if is_needed(runner) and not _has(runner, hook):
             runner.register_hook(hook())

@@ -1,26 +1,22 @@
 """The share of missing boxes, estimated while a detector trains, for the loss that needs it."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import nn
 
-from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.missing_share import LEAST, MissingShare, Places, join, missing_share, places_of
 from asl_mmdet.coco.known_categories import COMPLETE
 from asl_mmdet.hooks._common import unwrapped_model
+from asl_mmdet.hooks._predict import boxes_of, predicting
+from asl_mmdet.hooks.found_boxes import FoundBoxesHook
 from asl_mmdet.losses.missing_rate import auto_losses
-from asl_mmdet.thresholds.model import lower_score_thr
 
 KEY = "missing_share"  # in the message hub, and so in checkpoints
 FILE = "missing_share.json"  # in the work directory
@@ -31,6 +27,8 @@ _NUMBER = "Give MissingRateLoss a number as missing_rate"
 @HOOKS.register_module()
 class MissingShareHook(Hook):
     """Tell :class:`~asl_mmdet.losses.MissingRateLoss` with ``missing_rate='auto'`` what share of objects has no box.
+
+    So it tells :class:`~asl_mmdet.hooks.FoundBoxesHook`, and what is said of the loss holds for the hook.
 
     A few times in a training it predicts validation images, which must lack boxes as the training images do, and
     estimates the share by :func:`asl_mmdet.audit.missing_share.missing_share`. Training images would not do: a detector
@@ -51,8 +49,8 @@ class MissingShareHook(Hook):
         score_thr: The detector's ``score_thr`` meanwhile.
 
     Raises:
-        ValueError: If an argument is out of range; before the training starts, if the model has no ``MissingRateLoss``
-            with ``missing_rate='auto'``, if there is no validation, or if its images have no boxes.
+        ValueError: If an argument is out of range; before the training starts, if nothing has
+            ``missing_rate='auto'``, if there is no validation, or if its images have no boxes.
     """
 
     def __init__(
@@ -66,11 +64,11 @@ class MissingShareHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Find the losses, and look whether there is something to estimate the share from."""
-        self.losses = list(auto_losses(unwrapped_model(runner)).values())
-        if not self.losses:
+        self.told = told_the_share(runner)
+        if not self.told:
             raise ValueError(
-                "MissingShareHook finds no MissingRateLoss with missing_rate='auto' in the model: use one, or drop the "
-                "hook"
+                "MissingShareHook finds no MissingRateLoss with missing_rate='auto' in the model, nor a FoundBoxesHook "
+                "with it: use one, or drop the hook"
             )
         if runner.val_loop is None:
             raise ValueError(
@@ -96,6 +94,8 @@ class MissingShareHook(Hook):
         """Find when to estimate, and what was estimated before a resume."""
         self._iterations = {max(1, round(part * runner.max_iters)) for part in self.at}
         self.estimates: list[dict[str, Any]] = runner.message_hub.runtime_info.get(KEY, [])
+        for one in self.told if self.estimates else ():
+            one.tell(self.estimates[-1]["used"])
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Estimate, if it is time."""
@@ -107,9 +107,9 @@ class MissingShareHook(Hook):
         found = missing_share(join(parts))
         if not found.doubt:
             share = min(found.share, HIGHEST) if found.share >= LOWEST else 0.0
-            for loss in self.losses:
-                loss.tell(share)
-        used = float(self.losses[0].missing_rate)
+            for one in self.told:
+                one.tell(share)
+        used = float(self.told[0].missing_rate)
         verb = "stays" if found.doubt else "is"
         runner.logger.info(f"objects without a box, by {len(parts)} validation images: {found}; {_told(verb, used)}")
         self._keep(runner, found, used, len(parts))
@@ -137,6 +137,12 @@ class MissingShareHook(Hook):
             (Path(runner.work_dir) / FILE).write_text(json.dumps(self.estimates, indent=1), encoding="utf-8")
 
 
+def told_the_share(runner: Runner) -> list[Any]:
+    """What has ``missing_rate='auto'``: losses of the model, and hooks that look for missing boxes."""
+    hooks = [one for one in runner.hooks if isinstance(one, FoundBoxesHook) and one.is_auto]
+    return [*auto_losses(unwrapped_model(runner)).values(), *hooks]
+
+
 def _told(verb: str, share: float) -> str:
     return f"missing_rate {verb} {share:.2f}" + ("" if share else ", no background is ignored")
 
@@ -154,7 +160,7 @@ def _places(hook: MissingShareHook, runner: Runner) -> list[Places]:
     wanted = -(-hook.max_images // get_world_size())
     model: Any = unwrapped_model(runner)
     places: list[Places] = []
-    with _predicting(model, hook.score_thr):
+    with predicting(model, hook.score_thr):
         for batch in loader:
             samples = [sample for sample in model.val_step(batch) if not infos[sample.img_id].get(COMPLETE)]
             places += [_of_sample(sample, infos[sample.img_id], number) for sample in samples]
@@ -163,27 +169,6 @@ def _places(hook: MissingShareHook, runner: Runner) -> list[Places]:
     return places[:wanted]
 
 
-@contextmanager
-def _predicting(model: nn.Module, score_thr: float) -> Iterator[None]:
-    """Evaluation mode with a low ``score_thr``; what training draws at random stays what it would be."""
-    heads = [one for one in model.modules() if getattr(one, "test_cfg", None)]
-    before, was_training = [head.test_cfg for head in heads], model.training
-    try:
-        for head in heads:
-            head.test_cfg = lower_score_thr(head.test_cfg, score_thr)
-        model.eval()
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        for head, test_cfg in zip(heads, before, strict=True):
-            head.test_cfg = test_cfg
-        model.train(was_training)
-
-
 def _of_sample(sample: Any, info: dict[str, Any], num_classes: int) -> Places:
-    found, instances = sample.pred_instances.cpu().numpy(), info["instances"]
-    boxes = np.array([instance["bbox"] for instance in instances], float).reshape(-1, 4)
-    labels = np.array([instance["bbox_label"] for instance in instances], int)
-    ignored = np.array([bool(instance.get("ignore_flag")) for instance in instances], bool)
-    given = Boxes(boxes[~ignored], labels[~ignored])
-    return places_of(Boxes(found.bboxes, found.labels, found.scores), given, num_classes, boxes[ignored])
+    found, given, ignored = boxes_of(sample, info)
+    return places_of(found, given, num_classes, ignored)

@@ -15,7 +15,7 @@ from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 from torch import nn
 
-from asl_mmdet.hooks import MissingShareHook
+from asl_mmdet.hooks import FoundBoxesHook, MissingShareHook
 from asl_mmdet.hooks.missing_share import _places
 from asl_mmdet.losses import AsymmetricLoss, MissingRateLoss
 
@@ -99,6 +99,7 @@ def runner_of(folder, rate=0.4, number=100, loss=None, max_iters=20):
         model=Model(loss),
         val_loop=object(),
         val_dataloader=loader,
+        hooks=[],
         message_hub=MessageHub.get_instance(str(folder)),
         logger=Log(),
         max_iters=max_iters,
@@ -190,6 +191,25 @@ def test_all_losses_are_told(tmp_path):
     hook.after_train_iter(runner)
     first, second, third = (float(loss.missing_rate) for loss in losses)
     assert first == second > 0.2 == third
+
+
+def test_hook_that_looks_for_missing_boxes_is_told_too_also_after_a_resume(tmp_path):
+    runner = runner_of(tmp_path, loss=AsymmetricLoss(True))
+    told, not_told = FoundBoxesHook(), FoundBoxesHook(missing_rate=0.3)
+    runner.hooks += [told, not_told]
+    hook = MissingShareHook(at=(0.25,))
+    hook.before_run(runner)
+    hook.before_train(runner)
+    assert told.missing_rate == 0
+    runner.iter = 4
+    hook.after_train_iter(runner, runner.iter)
+    assert told.missing_rate == pytest.approx(runner.val_dataloader.dataset.share, abs=0.05)
+    assert not_told.missing_rate == 0.3
+    runner.hooks = [FoundBoxesHook()]
+    resumed = MissingShareHook(at=(0.25,))
+    resumed.before_run(runner)
+    resumed.before_train(runner)
+    assert runner.hooks[0].missing_rate == told.missing_rate
 
 
 def test_boxes_of_an_unknown_class_are_not_missing(tmp_path):
