@@ -43,7 +43,8 @@ class FoundBoxesHook(Hook):
 
     With ``missing_rate='auto'`` the share is estimated on the validation images, which must lack boxes as the training
     images do, by :class:`~asl_mmdet.hooks.MissingShareHook`, which the ``Runner`` gets by itself too. Where nothing is
-    missing, and until an estimate can be trusted, nothing is looked for.
+    missing, and until an estimate can be trusted, nothing is looked for. :class:`~asl_mmdet.losses.MissingRateLoss`
+    ignores so much less background by its scores: it serves until the boxes are found.
 
     Images that are known to be complete are left alone, and so are classes that an image was not labelled for
     (:class:`~asl_mmdet.known_classes.KnownClassesCoco`). Checkpoints have the boxes: ``--resume`` continues with them.
@@ -55,9 +56,8 @@ class FoundBoxesHook(Hook):
 
     Raises:
         ValueError: If an argument is out of range; when training starts, if the head computes its targets in a way that
-            is not known (:class:`~asl_mmdet.hooks.IgnoredBoxesHook`), with a ``MissingRateLoss``, which ignores as much
-            in another way, if the training does not go by epochs, if a data set does not keep its boxes in memory as
-            MMDetection's do, or if the config has no validation pipeline.
+            is not known (:class:`~asl_mmdet.hooks.IgnoredBoxesHook`), if the training does not go by epochs, if a data
+            set does not keep its boxes in memory as MMDetection's do, or if the config has no validation pipeline.
     """
 
     def __init__(self, missing_rate: float | str = AUTO, at: Sequence[float] = (0.25, 0.5, 0.75)) -> None:
@@ -80,16 +80,15 @@ class FoundBoxesHook(Hook):
                 f"FoundBoxesHook looks for boxes between epochs, and {type(loop).__name__} has none: use "
                 "EpochBasedTrainLoop"
             )
-        if any(isinstance(one, MissingRateLoss) for one in unwrapped_model(runner).modules()):
-            raise ValueError(
-                "FoundBoxesHook ignores as many boxes as are missing, and MissingRateLoss as much background: together "
-                "they would ignore twice as much. Use another loss, such as AsymmetricLoss, or drop the hook"
-            )
         self._epochs = {math.ceil(part * loop.max_epochs) for part in self.at} - {loop.max_epochs}
         if not self._epochs:
             runner.logger.warning(f"FoundBoxesHook does nothing in a training of {loop.max_epochs} epochs")
         self._datasets = list(_single_datasets(runner.train_dataloader.dataset))
         self._pipeline = Compose(_test_pipeline(runner))
+        self._places = [
+            [i for i in range(len(one)) if not one.get_data_info(i).get(COMPLETE)] for one in self._datasets
+        ]
+        self._annotated = sum(_number_of_boxes(one.get_data_info(i)) for one, some in self._pairs() for i in some)
         found = runner.message_hub.runtime_info.get(KEY)
         if found is not None:
             self._check(found["images"])
@@ -116,14 +115,15 @@ class FoundBoxesHook(Hook):
         """What each data set lacks, the same in all processes: (N, 7), see ``_Rows``."""
         if not self.missing_rate:
             return [torch.zeros(0, 7)] * len(self._datasets)
-        places = [[i for i in range(len(one)) if not one.get_data_info(i).get(COMPLETE)] for one in self._datasets]
-        pairs = list(zip(self._datasets, places, strict=True))
-        annotated = sum(_number_of_boxes(one.get_data_info(i)) for one, some in pairs for i in some)
-        found = [self._of_all_processes(runner, *pair) for pair in pairs]
+        found = [self._of_all_processes(runner, *pair) for pair in self._pairs()]
         scores = torch.cat(found)[:, -1].sort(descending=True).values
-        number = min(round(annotated * self.missing_rate / (1 - self.missing_rate)), len(scores))
+        number = min(round(self._annotated * self.missing_rate / (1 - self.missing_rate)), len(scores))
         lowest = scores[number - 1] if number else math.inf
         return [rows[rows[:, -1] >= lowest] for rows in found]
+
+    def _pairs(self) -> Iterator[tuple[BaseDataset, list[int]]]:
+        """The data sets, each with the places of its images that may lack boxes."""
+        return zip(self._datasets, self._places, strict=True)
 
     def _of_all_processes(self, runner: Runner, dataset: BaseDataset, places: list[int]) -> Tensor:
         found: dict[int, _Rows] = {}
@@ -156,6 +156,9 @@ class FoundBoxesHook(Hook):
         """Have the records of the data sets hold these boxes, and the workers of the next epoch these records."""
         for dataset, rows in zip(self._datasets, boxes, strict=True):
             _set_ignored(dataset, rows)
+        for loss in unwrapped_model(runner).modules():
+            if isinstance(loss, MissingRateLoss):
+                loss.left_out = sum(map(len, boxes)) / max(self._annotated, 1)
         if getattr(runner.train_dataloader, "persistent_workers", False):  # they have copies of the records
             runner.train_dataloader._iterator = None
 

@@ -211,11 +211,16 @@ def test_training_by_iterations_is_refused():
         FoundBoxesHook().before_train(SimpleNamespace(train_loop=loop))
 
 
-def test_a_loss_that_ignores_as_much_is_refused(data, tmp_path):
-    runner = runner_of(data, tmp_path)
-    runner.model.bbox_head.loss_cls = MissingRateLoss(use_sigmoid=True)
-    with pytest.raises(ValueError, match="would ignore twice as much"):
-        runner.train()
+def test_missing_rate_loss_expects_what_is_not_found_yet(data, tmp_path):
+    """Four objects are labelled, and of those that are missing the hook leaves out four."""
+    runner = runner_of(data, tmp_path, dict(type="FoundBoxesHook", missing_rate=0.5, at=[0.75]))
+    loss = runner.model.bbox_head.loss_cls = MissingRateLoss(use_sigmoid=True, missing_rate=2 / 3, ignore_above=0.4)
+    loss.move(torch.tensor([15.0, 10.0]))  # twenty are expected
+    assert loss.ignore_above < 0.4
+    loss.ignore_above.fill_(0.4)
+    runner.train()
+    loss.move(torch.tensor([15.0, 10.0]))  # ten of the twenty
+    assert loss.ignore_above > 0.4
 
 
 def test_a_data_set_of_another_kind_and_a_config_without_a_test_pipeline_are_refused(data, tmp_path):
