@@ -11,7 +11,7 @@ through the first places, as many as there are objects, or fewer where that part
 errors it stays above the share.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +78,13 @@ class MissingShare:
         return f"{text}, doubtful: {self.doubt}" if self.doubt else text
 
 
-def places_of(detections: Boxes, annotations: Boxes, num_classes: int, ignored: Array | None = None) -> Places:
+def places_of(
+    detections: Boxes,
+    annotations: Boxes,
+    num_classes: int,
+    ignored: Array | None = None,
+    known: Collection[int] | None = None,
+) -> Places:
     """The places of one image.
 
     A detection at the place of a better one (IoU above 0.5) is left out, whatever its class, and so are a second one at
@@ -89,6 +95,8 @@ def places_of(detections: Boxes, annotations: Boxes, num_classes: int, ignored: 
         annotations: The boxes of the image.
         num_classes: C.
         ignored: (K, 4) regions that nothing is known about.
+        known: The classes that the image was labelled for, all by default. An object of another one is left out, unless
+            it is annotated.
     """
     assert detections.scores is not None
     scores, labels = np.asarray(detections.scores, np.float64), np.asarray(detections.labels, int)
@@ -105,6 +113,8 @@ def places_of(detections: Boxes, annotations: Boxes, num_classes: int, ignored: 
         is_left &= same[i] <= Limits.same_iou
         near = iou[i] >= Limits.missing_iou
         if near.any() and not (near & is_free).any():
+            continue
+        if known is not None and labels[i] not in known and not near.any():
             continue
         if near.any():
             is_free[np.where(near & is_free, iou[i], -1).argmax()] = False

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.missing_share import Places, join, missing_share, places_of
@@ -28,7 +30,9 @@ def describe_missing_share(detections: Mapping[int, Boxes], labels: Labels, were
 
 def _places_of_image(detections: Boxes, labels: Labels, image: int) -> Places:
     given, ignored = labels.boxes_of(labels.images[image])
-    return places_of(detections, given, len(labels.names), ignored)
+    number = len(labels.classes)
+    of_any = np.where(given.labels < 0, number, given.labels)  # boxes of an unknown class are boxes too
+    return places_of(detections, Boxes(given.xyxy, of_any), number + 1, ignored, labels.images[image].known)
 
 
 def _of_all(parts: list[Places], labels: Labels, were_trained: bool) -> Iterator[str]:
@@ -45,6 +49,6 @@ def _of_all(parts: list[Places], labels: Labels, were_trained: bool) -> Iterator
     )
     if were_trained:
         yield "that is too low: the model was trained on these images and has learned what they lack. Use --validation"
-    classes = {name: missing_share(places.of_class(label)) for label, name in enumerate(labels.names.values())}
+    classes = {name: missing_share(places.of_class(label)) for label, name in enumerate(labels.classes)}
     if told := [f"{name} {one}" for name, one in classes.items() if one.places and not one.doubt]:
         yield f"per class: {', '.join(told)}"

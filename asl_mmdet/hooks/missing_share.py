@@ -19,6 +19,7 @@ from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.missing_share import LEAST, MissingShare, Places, join, missing_share, places_of
 from asl_mmdet.coco.known_categories import COMPLETE
 from asl_mmdet.hooks._common import unwrapped_model
+from asl_mmdet.hooks.known_classes import META_KEY
 from asl_mmdet.losses.missing_rate import auto_losses
 from asl_mmdet.thresholds.model import lower_score_thr
 
@@ -186,4 +187,5 @@ def _of_sample(sample: Any, info: dict[str, Any], num_classes: int) -> Places:
     labels = np.array([instance["bbox_label"] for instance in instances], int)
     ignored = np.array([bool(instance.get("ignore_flag")) for instance in instances], bool)
     given = Boxes(boxes[~ignored], labels[~ignored])
-    return places_of(Boxes(found.bboxes, found.labels, found.scores), given, num_classes, boxes[ignored])
+    seen = Boxes(found.bboxes, found.labels, found.scores)
+    return places_of(seen, given, num_classes, boxes[ignored], info.get(META_KEY))

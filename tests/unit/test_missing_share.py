@@ -131,19 +131,19 @@ class File:
 
     def __init__(self, rates, complete=()):
         rng = np.random.default_rng(0)
-        self.names = {7: "cat", 9: "dog"}
+        self.classes = ["cat", "dog"]
         records = [dict(id=i, complete=i in complete) for i in range(len(rates))]
         self.content = dict(images=records)
-        self.images = {i: SimpleNamespace(id=i) for i in range(len(rates))}
+        self.images = {i: SimpleNamespace(id=i, known=None) for i in range(len(rates))}
         rows = np.array([box(20 * i) for i in range(20)])
         classes = np.arange(20) % 2
         self.kept = [rng.random(20) >= np.asarray(rate)[classes] for rate in rates]
         self.found = {i: Boxes(rows, classes, rng.random(20)) for i in range(len(rates))}
-        self.rows, self.classes = rows, classes
+        self.rows, self.labels = rows, classes
 
     def boxes_of(self, image):
         kept = self.kept[image.id]
-        return Boxes(self.rows[kept], self.classes[kept], ids=np.arange(kept.sum())), np.zeros((0, 4))
+        return Boxes(self.rows[kept], self.labels[kept], ids=np.arange(kept.sum())), np.zeros((0, 4))
 
 
 def shares(line):
