@@ -15,7 +15,7 @@ from terminaltables import AsciiTable
 from asl_mmdet import __version__
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.labels import Labels
-from asl_mmdet.audit.share_report import describe_missing_share
+from asl_mmdet.audit.share_report import describe_missing_labels, describe_missing_share
 from asl_mmdet.checks import check_labels, preflight
 from asl_mmdet.cli.common import (
     check_data,
@@ -108,8 +108,7 @@ def main(args: argparse.Namespace) -> None:
     if at_overall:
         tell(f"no own threshold (no object, or out of reach), the global one stands in: {', '.join(at_overall)}")
     show(args, cfg, out, rows, summary, errors)
-    if task_of(cfg) is DETECTION:
-        print("\n".join(share_of(cfg, predictions)))
+    print("\n".join(share_of(cfg, predictions) if task_of(cfg) is DETECTION else describe_missing_labels(scored)))
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
