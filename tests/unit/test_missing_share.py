@@ -203,6 +203,15 @@ def test_share_of_missing_labels_is_found_overall_and_per_class(rates):
     assert shares(classes) == pytest.approx(rates, abs=0.1) and re.search(r"cat \d+ %.*dog \d+ %", classes)
 
 
+@pytest.mark.parametrize("number, is_told", [(10, True), (20, False)])
+def test_nothing_is_said_where_many_labels_stand_for_several_boxes(number, is_told):
+    boxes = [dict(image_id=i, category_id=7) for i in (*range(100), *range(number))]
+    labels = SimpleNamespace(images={0: SimpleNamespace(annotations=boxes)})
+    lines = describe_missing_labels(classifier((0.5, 0.5)), labels)
+    assert ("labels missing: unknown: 20 % of the labels stand for several boxes" in lines[0]) != is_told
+    assert (len(lines) > 1) == is_told
+
+
 def test_report_says_that_images_without_a_label_may_have_been_left_out():
     assert any(
         "filter_empty_gt" in line for line in describe_missing_labels(classifier((0.5, 0.5), only_labelled=True))
