@@ -9,6 +9,8 @@ Further down the detector's own errors count as missing boxes too. Hence the sha
 through the first places, as many as there are objects, or fewer where that part is no line. Best bin estimation
 (https://arxiv.org/abs/2111.00980) looks for the top likewise, without a line: where no part of the scores is free of
 errors it stays above the share.
+
+The labels of a classifier lack a share in the same way: its places are the classes of an image, every one of them.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -19,6 +21,7 @@ import numpy as np
 from asl_mmdet.audit.findings import REGION_SHARE, Boxes, Limits
 from asl_mmdet.coco.boxes import Array, overlaps
 from asl_mmdet.errors import UserError
+from asl_mmdet.thresholds.matching import MatchedPredictions
 
 WINDOWS = (1.0, 0.75, 0.5, 0.35, 0.25)  # parts of the number of objects that the line goes through; the first that fits
 LEAST = 40  # places that a line is drawn through, where there are so many
@@ -124,6 +127,11 @@ def places_of(
     return Places(scores[kept], labels[kept], np.array(is_annotated, bool), annotated)
 
 
+def places_of_labels(scored: MatchedPredictions) -> Places:
+    """Those of a multi-label classifier: each class of each image, as long as its label is known."""
+    return Places(scored.score, scored.label, scored.is_tp, scored.truths())
+
+
 def join(places: Iterable[Places]) -> Places:
     """Those of several images.
 
@@ -215,10 +223,10 @@ def _wilson(share: float, number: float) -> tuple[float, float]:
 
 def _doubt(window: int, found: float) -> str:
     if window < 2 * LEAST:
-        return f"only {window} detections to go by"
+        return f"only {window} predictions to go by"
     if found < GOOD:
         return (
-            f"only {100 * found:.0f} % of the annotated boxes are among as many detections as there are objects, so "
-            "some of the most confident ones may be wrong too"
+            f"only {100 * found:.0f} % of the annotations are among as many predictions as should be right, so some of "
+            "the most confident ones may be wrong too"
         )
     return ""
