@@ -5,6 +5,7 @@ import itertools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -37,7 +38,9 @@ class FastMobileNetV2(MobileNetV2):
     - other convolutions in front of a BatchNorm in evaluation mode, as with ``norm_eval=True`` also in training, have
       their weights scaled instead of their maps (https://arxiv.org/abs/2305.11624, mmcv's ``efficient_conv_bn_eval``);
     - the outputs are in channels-last memory, and so is what the neck and the head compute from them;
-    - layers after the last of ``out_indices`` do not run, unless their BatchNorm counts statistics.
+    - layers after the last of ``out_indices`` do not run, unless their BatchNorm counts statistics. Their weights
+      have no gradient in ``MobileNetV2`` either; here they are frozen, so that a training on several processes need not
+      look for unused parameters.
 
     Where PyTorch cannot make the graph, a warning says so, and the frozen layers run one by one. All is as in
     ``MobileNetV2`` on an accelerator, in mixed precision, with ``with_cp=True``, where the images have a gradient, and
@@ -45,6 +48,15 @@ class FastMobileNetV2(MobileNetV2):
     """
 
     _scales_weights = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._freeze_stages()  # not with the first call of train(): DistributedDataParallel is made before it
+
+    def _freeze_stages(self) -> None:
+        super()._freeze_stages()
+        for name in self.layers[max(self.out_indices) + 1 :]:
+            getattr(self, name).requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """The maps of ``out_indices`` for images (N, 3, H, W)."""

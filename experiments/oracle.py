@@ -8,10 +8,27 @@ the boxes that are left.
 :class:`asl_mmdet.hooks.IgnoredBoxesHook` does that for ignored boxes, and the data set gives the dropped boxes as such.
 """
 
+from collections import defaultdict
 from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
+
+
+def dropped_by_image(content: dict[str, Any], ann_file: str) -> dict[int, list[dict[str, Any]]]:
+    """The annotations that ``tools/drop_boxes.py`` took away, as its file keeps them.
+
+    Raises:
+        ValueError: If the file does not say.
+    """
+    if "dropped" not in content:
+        raise ValueError(
+            f"{ann_file} does not say what was dropped: the oracle needs a file that tools/drop_boxes.py wrote"
+        )
+    found = defaultdict(list)
+    for annotation in content["dropped"]["annotations"]:
+        found[annotation["image_id"]].append(annotation)
+    return found
 
 
 @DATASETS.register_module()
@@ -26,13 +43,5 @@ class OracleCoco(CocoDataset):
 
     def _dropped(self) -> dict[int, list[dict[str, Any]]]:
         if not hasattr(self, "_by_image"):
-            record = self.coco.dataset.get("dropped")
-            if record is None:
-                raise ValueError(
-                    f"{self.ann_file} does not say what was dropped: OracleCoco needs a file that tools/drop_boxes.py "
-                    "wrote"
-                )
-            self._by_image: dict[int, list[dict[str, Any]]] = {}
-            for annotation in record["annotations"]:
-                self._by_image.setdefault(annotation["image_id"], []).append(annotation)
+            self._by_image = dropped_by_image(self.coco.dataset, self.ann_file)
         return self._by_image

@@ -1,12 +1,13 @@
 """What was found, applied to an annotation file."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 from asl_mmdet.audit.files import Row
 from asl_mmdet.audit.findings import KINDS, REGION_SHARE, Limits
 from asl_mmdet.audit.labels import Image, Labels
 from asl_mmdet.coco.boxes import corners, overlaps
+from asl_mmdet.coco.known_categories import known_categories
 from asl_mmdet.errors import UserError
 
 SOURCE = "audit_labels"
@@ -59,7 +60,8 @@ def apply_findings(coco: dict[str, Any], rows: list[Row], min_score: float, as_i
     A missing label is added, with the next free id, ``score``, and for a box ``area`` (of the box) and an empty
     ``segmentation``: nobody drew a mask. An annotation of the wrong class gets the class of the finding, a badly
     located one its box, and a spurious one is removed. ``source='audit_labels'`` marks what is new or changed, and
-    ``audit_labels`` of the content lists how many there were each time.
+    ``audit_labels`` of the content lists how many there were each time. An image that was not labelled for the class of
+    a finding gets it in ``not_exhaustive_category_ids``: its other objects of that class have no box.
 
     Args:
         coco: The content of an annotation file; it is not changed.
@@ -80,7 +82,29 @@ def apply_findings(coco: dict[str, Any], rows: list[Row], min_score: float, as_i
     record = dict(min_score=min_score, as_ignore=as_ignore, added=len(added), **done)
     earlier = coco.get(SOURCE) or []
     earlier = [earlier] if isinstance(earlier, dict) else earlier  # one record, as checkouts before 0.2.0 wrote it
-    return {**coco, "annotations": [*kept, *added], SOURCE: [*earlier, record]}
+    applied = {**coco, "annotations": [*kept, *added], SOURCE: [*earlier, record]}
+    classes: dict[int, set[int]] = defaultdict(set)
+    for row in chosen:
+        if KINDS[row["kind"]] in ("added", "reclassified"):
+            classes[row["image_id"]].add(row["category_id"])
+    return {**applied, "images": _with_partly_known(coco, classes)} if classes else applied
+
+
+def _with_partly_known(coco: dict[str, Any], new: dict[int, set[int]]) -> list[dict[str, Any]]:
+    """The images' records; a new class that one was not labelled for is one of which it has only some boxes."""
+    annotated: dict[int, set[int]] = defaultdict(set)
+    for given in coco["annotations"]:
+        annotated[given["image_id"]].add(given["category_id"])
+    names = {category["id"]: category.get("name") for category in coco["categories"]}
+
+    def changed(image: dict[str, Any]) -> dict[str, Any]:
+        says_all = "known_categories" in image  # else what is annotated is known too
+        partly = image.get("not_exhaustive_category_ids") or []
+        there = new[image["id"]] - known_categories(image, () if says_all else annotated[image["id"]], names)
+        more = [category for category in sorted(there) if not {category, names[category]} & set(partly)]
+        return {**image, "not_exhaustive_category_ids": [*partly, *more]} if more else image
+
+    return [changed(image) if image["id"] in new else image for image in coco["images"]]
 
 
 def _annotation(number: int, row: Row, as_ignore: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ s is the detector's score. An annotation is of one kind at most, the first of th
 shows where a badly located annotation belongs is no missing object.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -124,16 +124,22 @@ class LabelFinding:
 
 
 def find_in_boxes(
-    detections: Boxes, annotations: Boxes, limits: Limits, ignored: Array | None = None
+    detections: Boxes,
+    annotations: Boxes,
+    limits: Limits,
+    ignored: Array | None = None,
+    known: Collection[int] | None = None,
 ) -> list[LabelFinding]:
     """The findings of one image of a detection set.
 
     Args:
         detections: With ``scores``.
-        annotations: With ``ids``.
+        annotations: With ``ids``. One with the label -1 is of a class that nobody knows: it is only no missing object.
         limits: Thresholds for reporting findings.
         ignored: (K, 4) regions that nothing is known about, such as crowds: a detection with more than half of its
             area in one is not looked at.
+        known: The classes that the image was labelled for, all by default. An object of another one is not missing, nor
+            is an annotation at its place of the wrong class.
 
     Returns:
         The findings in no order.
@@ -150,12 +156,15 @@ def find_in_boxes(
         ids=np.asarray(annotations.ids, object),  # a whole number may have more than 64 bits
     )
     iou = overlaps(found.xyxy, given.xyxy)
-    findings, placing = _of_annotations(found, given, iou, limits)
-    findings = [*_missing(found, given, iou, limits, placing), *findings]
+    is_known = np.ones(len(found.labels), bool) if known is None else np.isin(found.labels, list(known))
+    findings, placing = _of_annotations(found, given, iou, limits, is_known)
+    findings = [*_missing(found, given, iou, limits, placing, is_known), *findings]
     return [finding for finding in findings if finding.score >= limits.min_score]
 
 
-def _missing(found: Boxes, given: Boxes, iou: Array, limits: Limits, placing: set[int]) -> Iterator[LabelFinding]:
+def _missing(
+    found: Boxes, given: Boxes, iou: Array, limits: Limits, placing: set[int], is_known: Array
+) -> Iterator[LabelFinding]:
     """Detections that overlap no annotation, an object once per candidate class, without ``placing``."""
     assert found.scores is not None
     nearest = iou.max(axis=1, initial=0)
@@ -166,10 +175,10 @@ def _missing(found: Boxes, given: Boxes, iou: Array, limits: Limits, placing: se
         best = left[0]
         there = [i for i in left if i == best or same[best, i] > limits.same_iou]
         left = [i for i in left if i not in there]
-        if best in placing:
+        if best in placing or not is_known[best]:
             continue
         by_class: dict[int, int] = {}
-        for i in there:
+        for i in filter(is_known.__getitem__, there):
             by_class.setdefault(int(found.labels[i]), i)
         for alternative, (label, i) in enumerate(by_class.items()):
             about = dict(iou=float(nearest[i]), alternative=alternative, **_touched(given, iou, i, limits))
@@ -190,13 +199,16 @@ def _touched(given: Boxes, iou: Array, i: int, limits: Limits) -> dict[str, Any]
     return dict(touched_id=int(given.ids[k]), touched_is_found=bool(others.max(initial=0) >= limits.missing_iou))
 
 
-def _of_annotations(found: Boxes, given: Boxes, iou: Array, limits: Limits) -> tuple[list[LabelFinding], set[int]]:
+def _of_annotations(
+    found: Boxes, given: Boxes, iou: Array, limits: Limits, is_known: Array
+) -> tuple[list[LabelFinding], set[int]]:
     """What is doubtful about the annotations, and the detections that say where badly located ones belong."""
     nearest = iou.argmax(axis=1) if iou.shape[1] else np.zeros(0, int)  # a detection speaks of one annotation
     findings: list[LabelFinding] = []
     placing: set[int] = set()
-    for k in range(len(given.labels)):
-        near = np.flatnonzero((nearest == k) & (iou[:, k] >= _BESIDE)) if len(iou) else np.zeros(0, int)
+    for k in np.flatnonzero(given.labels >= 0).tolist():
+        counts = is_known | (found.labels == given.labels[k])
+        near = np.flatnonzero(counts & (nearest == k) & (iou[:, k] >= _BESIDE)) if len(iou) else np.zeros(0, int)
         if not (about := _of_annotation(found, given, k, iou[:, k], near, limits)):
             continue
         finding, i = about

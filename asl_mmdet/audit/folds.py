@@ -83,7 +83,7 @@ class Folds:
 
     def classes_absent_from_training(self) -> Iterator[str]:
         """The classes that a fold's model does not learn, since all of their images are in its part."""
-        for label, name in enumerate(self.labels.names.values()):
+        for label, name in enumerate(self.labels.classes):
             having = {image for image, labels in self.classes.items() if label in labels}
             if any(having and having <= set(part) for part in self.parts):
                 yield name

@@ -11,9 +11,12 @@ from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.coco.boxes import Array
 from asl_mmdet.coco.format import RENUMBER, TO_UTF8, check_lists, check_own_ids, is_id
+from asl_mmdet.coco.known_categories import known_categories
 from asl_mmdet.config.task import MULTI_LABEL, task_of
 from asl_mmdet.config.tree import find_datasets, shown_type
 from asl_mmdet.errors import UserError
+
+_KNOWN_CLASSES = "KnownClassesCoco"
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,20 @@ class Image:
         file_name: In the annotation file.
         path: Where it is.
         annotations: Its entries of the annotation file.
+        known: The labels of the classes that it was labelled for; None for all of them.
     """
 
     id: int
     file_name: str
     path: str
     annotations: tuple[dict[str, Any], ...]
+    known: frozenset[int] | None = None
 
 
 class Labels:
     """The training annotations of a config, or those of another loader.
+
+    ``classes`` are the model's by label, ``names`` those that the file has, by id, and ``index`` their labels.
 
     Args:
         cfg: The config; its loader must have one data set in COCO format, in wrappers or not.
@@ -62,7 +69,12 @@ class Labels:
             raise UserError(f"{self.path}: {error}") from error
         coco = CocoSet(self.dataset, file, {})
         self.names = _used_in_order(coco, self.is_tags)
+        self.classes = list(self.names.values())
         self.index = {category: i for i, category in enumerate(self.names)}
+        if coco.kind == _KNOWN_CLASSES and coco.classes:  # their labels go by name, and the file may lack some
+            self.classes = coco.classes
+            self.index = {category: self.classes.index(name) for category, name in self.names.items()}
+        self._of_unknown_class = {i for i, name in coco.names.items() if name == self.dataset.get("unknown_class")}
         self.images = self._images(coco)
         if not self.images:
             raise UserError(f"{self.path} has no image")
@@ -84,23 +96,37 @@ class Labels:
                 by_image[entry["image_id"]].append(entry)
         if len(by_image) < len(coco.images):
             raise UserError(f"{self.path}: some of its images have no id of their own, or no file_name")
-        names = {image["id"]: image["file_name"] for image in coco.images}
-        return {
-            int(number): Image(int(number), names[number], path, tuple(by_image[number]))
-            for number, path in coco.image_paths.items()
-        }
+        records = {image["id"]: image for image in coco.images}
+        found = {}
+        for number, path in coco.image_paths.items():
+            entries = tuple(by_image[number])
+            known = self._known(records[number], entries, coco) if coco.kind == _KNOWN_CLASSES else None
+            found[int(number)] = Image(int(number), records[number]["file_name"], path, entries, known)
+        return found
+
+    def _known(self, record: dict[str, Any], entries: tuple[dict[str, Any], ...], coco: CocoSet) -> frozenset[int]:
+        """The labels of the classes that an image was labelled for, as the data set has them."""
+        annotated = {entry["category_id"] for entry in entries if not entry.get("ignore")} - self._of_unknown_class
+        try:
+            known = known_categories(record, annotated, coco.names)
+        except UserError as error:
+            raise UserError(f"{self.path}: {error}") from error
+        return frozenset(self.index[category] for category in known if category in self.index)
 
     def boxes_of(self, image: Image) -> tuple[Boxes, Array]:
-        """The annotations of the trained classes, and the regions (K, 4) that nothing is known about."""
+        """The annotations of the trained classes, and the regions (K, 4) that nothing is known about.
+
+        A box of the data set's ``unknown_class`` has the label -1.
+        """
         boxes, labels, ids, ignored = [], [], [], []
         for entry in image.annotations:
             x, y, width, height = entry["bbox"]
             corners = (x, y, x + width, y + height)
             if entry.get("iscrowd") or entry.get("ignore"):
                 ignored.append(corners)
-            elif entry["category_id"] in self.index:
+            elif entry["category_id"] in self.index or entry["category_id"] in self._of_unknown_class:
                 boxes.append(corners)
-                labels.append(self.index[entry["category_id"]])
+                labels.append(self.index.get(entry["category_id"], -1))
                 ids.append(entry["id"])
         given = Boxes(np.array(boxes, float).reshape(-1, 4), np.array(labels, int), ids=np.array(ids, object))
         return given, np.array(ignored, float).reshape(-1, 4)
@@ -116,12 +142,16 @@ def _only_dataset(cfg: Config, loader: str) -> ConfigDict:
     found = list(find_datasets(cfg.get(loader), loader))
     if len(found) != 1:
         keys = ", ".join(key for key, _ in found) or "none"
-        raise UserError(f"{loader} has {len(found)} data sets ({keys}), and one is audited at a time: name only one")
-    key, dataset = found[0]
-    wanted = "CocoMultiLabel" if task_of(cfg) is MULTI_LABEL else "CocoDataset"
-    if kind_of(dataset) != wanted:
         raise UserError(
-            f"{key}.type={shown_type(dataset.get('type'))}: only {wanted}, which reads COCO's format, can be audited"
+            f"{loader} has {len(found)} data sets ({keys}), and one is audited at a time: name only one, or join their "
+            "files with tools/merge_datasets.py"
+        )
+    key, dataset = found[0]
+    wanted = ("CocoMultiLabel",) if task_of(cfg) is MULTI_LABEL else ("CocoDataset", _KNOWN_CLASSES)
+    if kind_of(dataset) not in wanted:
+        raise UserError(
+            f"{key}.type={shown_type(dataset.get('type'))}: only {' and '.join(wanted)} can be audited: write one that "
+            "reads the same images in COCO's format"
         )
     return dataset
 

@@ -9,9 +9,11 @@ Further down the detector's own errors count as missing boxes too. Hence the sha
 through the first places, as many as there are objects, or fewer where that part is no line. Best bin estimation
 (https://arxiv.org/abs/2111.00980) looks for the top likewise, without a line: where no part of the scores is free of
 errors it stays above the share.
+
+The labels of a classifier lack a share in the same way: its places are the classes of an image, every one of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +21,7 @@ import numpy as np
 from asl_mmdet.audit.findings import REGION_SHARE, Boxes, Limits
 from asl_mmdet.coco.boxes import Array, overlaps
 from asl_mmdet.errors import UserError
+from asl_mmdet.thresholds.matching import MatchedPredictions
 
 WINDOWS = (1.0, 0.75, 0.5, 0.35, 0.25)  # parts of the number of objects that the line goes through; the first that fits
 LEAST = 40  # places that a line is drawn through, where there are so many
@@ -78,7 +81,13 @@ class MissingShare:
         return f"{text}, doubtful: {self.doubt}" if self.doubt else text
 
 
-def places_of(detections: Boxes, annotations: Boxes, num_classes: int, ignored: Array | None = None) -> Places:
+def places_of(
+    detections: Boxes,
+    annotations: Boxes,
+    num_classes: int,
+    ignored: Array | None = None,
+    known: Collection[int] | None = None,
+) -> Places:
     """The places of one image.
 
     A detection at the place of a better one (IoU above 0.5) is left out, whatever its class, and so are a second one at
@@ -89,6 +98,8 @@ def places_of(detections: Boxes, annotations: Boxes, num_classes: int, ignored: 
         annotations: The boxes of the image.
         num_classes: C.
         ignored: (K, 4) regions that nothing is known about.
+        known: The classes that the image was labelled for, all by default. An object of another one is left out, unless
+            it is annotated.
     """
     assert detections.scores is not None
     scores, labels = np.asarray(detections.scores, np.float64), np.asarray(detections.labels, int)
@@ -106,12 +117,19 @@ def places_of(detections: Boxes, annotations: Boxes, num_classes: int, ignored: 
         near = iou[i] >= Limits.missing_iou
         if near.any() and not (near & is_free).any():
             continue
+        if known is not None and labels[i] not in known and not near.any():
+            continue
         if near.any():
             is_free[np.where(near & is_free, iou[i], -1).argmax()] = False
         kept.append(i)
         is_annotated.append(bool(near.any()))
     annotated = np.bincount(np.asarray(annotations.labels, int), minlength=num_classes)
     return Places(scores[kept], labels[kept], np.array(is_annotated, bool), annotated)
+
+
+def places_of_labels(scored: MatchedPredictions) -> Places:
+    """Those of a multi-label classifier: each class of each image, as long as its label is known."""
+    return Places(scored.score, scored.label, scored.is_tp, scored.truths())
 
 
 def join(places: Iterable[Places]) -> Places:
@@ -205,10 +223,10 @@ def _wilson(share: float, number: float) -> tuple[float, float]:
 
 def _doubt(window: int, found: float) -> str:
     if window < 2 * LEAST:
-        return f"only {window} detections to go by"
+        return f"only {window} predictions to go by"
     if found < GOOD:
         return (
-            f"only {100 * found:.0f} % of the annotated boxes are among as many detections as there are objects, so "
-            "some of the most confident ones may be wrong too"
+            f"only {100 * found:.0f} % of the annotations are among as many predictions as should be right, so some of "
+            "the most confident ones may be wrong too"
         )
     return ""

@@ -89,7 +89,7 @@ def source_of(cfg: Config, checkpoint: str, labels: Labels, tta: bool) -> Key:
     return {
         "checkpoint": digest_of(checkpoint),
         "list of images": hashlib.sha256(images).hexdigest(),
-        "classes": ", ".join(labels.names.values()),
+        "classes": ", ".join(labels.classes),
         "config": flattened(parts),
         "tta": tta,
         "versions": versions(),

@@ -164,10 +164,10 @@ def _check_classes(checkpoint: str, labels: Labels) -> None:
     """UserError if the checkpoint says that it is of other classes."""
     state = load_checkpoint(checkpoint, keep=True)
     classes = ((state.get("meta") or {}).get("dataset_meta") or {}).get("classes")
-    if classes is not None and sorted(classes) != sorted(labels.names.values()):
+    if classes is not None and sorted(classes) != sorted(labels.classes):
         raise UserError(
             f"{checkpoint} is of the classes {', '.join(classes)}, and {labels.path} is audited for "
-            f"{', '.join(labels.names.values())}: use a checkpoint of this config"
+            f"{', '.join(labels.classes)}: use a checkpoint of this config"
         )
 
 
@@ -180,6 +180,7 @@ def findings_of(predictions: dict[int, Prediction], labels: Labels, limits: Limi
             findings = find_in_tags(found["scores"], labels.tags_of(image), limits)
         else:
             given, ignored = labels.boxes_of(image)
-            findings = find_in_boxes(Boxes(found["boxes"], found["labels"], found["scores"]), given, limits, ignored)
+            seen = Boxes(found["boxes"], found["labels"], found["scores"])
+            findings = find_in_boxes(seen, given, limits, ignored, image.known)
         rows += [row_of(finding, image, labels) for finding in findings]
     return sorted(rows, key=lambda row: (-row["score"], row["image_id"]))

@@ -1,6 +1,7 @@
 """Import a YOLO, Pascal VOC or COCO folder."""
 
 import argparse
+import shlex
 import sys
 
 from mmengine.config import Config
@@ -26,7 +27,8 @@ def main(args: argparse.Namespace) -> None:
     images = images or (f"{done.linked} hard links" if done.linked else f"{done.copied} copies")
     print(f"{args.out}: images/ with {images}, and {', '.join(f'annotations/{split}.json' for split in done.contents)}")
     is_bad = _check(done, args)
-    print(f"To train on it: COCO_FOLDER={args.out} python tools/train.py configs/small/atss_mnv2_focal.py")
+    folder = shlex.quote(str(args.out))
+    print(f"To train on it: COCO_FOLDER={folder} python tools/train.py configs/small/atss_mnv2_focal.py")
     sys.exit(1 if is_bad else 0)
 
 

@@ -15,7 +15,7 @@ from terminaltables import AsciiTable
 from asl_mmdet import __version__
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.labels import Labels
-from asl_mmdet.audit.share_report import describe_missing_share
+from asl_mmdet.audit.share_report import describe_missing_labels, describe_missing_share
 from asl_mmdet.checks import check_labels, preflight
 from asl_mmdet.cli.common import (
     check_data,
@@ -108,8 +108,7 @@ def main(args: argparse.Namespace) -> None:
     if at_overall:
         tell(f"no own threshold (no object, or out of reach), the global one stands in: {', '.join(at_overall)}")
     show(args, cfg, out, rows, summary, errors)
-    if task_of(cfg) is DETECTION:
-        print("\n".join(share_of(cfg, predictions)))
+    print("\n".join(share_of(cfg, predictions, scored)))
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -168,12 +167,14 @@ def score(cfg: Config, predictions: list[dict[str, Any]], iou_thr: float) -> Mat
     return match_detections(dataset, predictions, iou_thr)
 
 
-def share_of(cfg: Config, predictions: list[dict[str, Any]]) -> list[str]:
-    """What share of the validation set's objects has no box; nothing where it is not one data set in COCO format."""
+def share_of(cfg: Config, predictions: list[dict[str, Any]], scored: MatchedPredictions) -> list[str]:
+    """What share of the validation set's boxes or labels is missing; of boxes only for one data set in COCO format."""
     try:
         labels = Labels(cfg, "val_dataloader")
     except UserError:
-        return []
+        return describe_missing_labels(scored) if task_of(cfg) is MULTI_LABEL else []
+    if task_of(cfg) is MULTI_LABEL:
+        return describe_missing_labels(scored, labels)
     found = {}
     for prediction in predictions:
         boxes, classes, scores = (np.asarray(prediction["pred_instances"][k]) for k in ("bboxes", "labels", "scores"))

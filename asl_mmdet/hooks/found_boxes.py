@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.dataset import BaseDataset, Compose, DefaultSampler, pseudo_collate
 from mmengine.dist import all_gather_object
@@ -15,7 +14,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes
+from asl_mmdet.audit.findings import Limits, find_in_boxes
 from asl_mmdet.coco.known_categories import COMPLETE
 from asl_mmdet.config.tree import find_datasets
 from asl_mmdet.hooks._common import unwrapped_model
@@ -145,10 +144,7 @@ class FoundBoxesHook(Hook):
 
     def _missing(self, sample: Any, info: dict[str, Any], place: int) -> _Rows:
         detections, given, ignored = boxes_of(sample, {**info, "instances": _own(info)})
-        known = np.isin(detections.labels, info.get(META_KEY, detections.labels))
-        assert detections.scores is not None
-        detections = Boxes(detections.xyxy[known], detections.labels[known], detections.scores[known])
-        findings = find_in_boxes(detections, given, _LIMITS, ignored)
+        findings = find_in_boxes(detections, given, _LIMITS, ignored, info.get(META_KEY))
         missing = [one for one in findings if one.kind == "missing" and not one.alternative]
         return [(place, *one.box, one.label, one.score) for one in missing if one.box is not None]
 

@@ -16,6 +16,7 @@ from asl_mmdet.coco.known_categories import COMPLETE
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.hooks._predict import boxes_of, predicting
 from asl_mmdet.hooks.found_boxes import FoundBoxesHook
+from asl_mmdet.hooks.known_classes import META_KEY
 from asl_mmdet.losses.missing_rate import auto_losses
 
 KEY = "missing_share"  # in the message hub, and so in checkpoints
@@ -171,4 +172,4 @@ def _places(hook: MissingShareHook, runner: Runner) -> list[Places]:
 
 def _of_sample(sample: Any, info: dict[str, Any], num_classes: int) -> Places:
     found, given, ignored = boxes_of(sample, info)
-    return places_of(found, given, num_classes, ignored)
+    return places_of(found, given, num_classes, ignored, info.get(META_KEY))

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -21,20 +21,54 @@ _BEHIND = 2**30  # Windows' locks keep others from reading what is locked, so th
 def locked(folder: Path) -> Iterator[IO[str]]:
     """Hold ``folder`` for this process, and for those that inherit the file that it gives.
 
-    The system frees the lock when the last of them has ended, however it ended.
+    The system frees the lock when the last of them has ended, however it ended. The file is removed at the end, unless
+    one that inherited it goes on.
 
     Raises:
         BlockingIOError: If another program, or a run that it left behind, holds the folder; says which.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+    file = _locked_file(folder)
+    try:
+        with file:
+            file.truncate(0)
+            since = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
+            json.dump(dict(pid=os.getpid(), host=socket.gethostname(), since=since), file)
+            file.flush()
+            yield file
+    finally:
+        _remove(folder / LOCK)
+
+
+def _locked_file(folder: Path) -> IO[str]:
+    """The file, open and locked."""
+    while True:
+        file = (folder / LOCK).open("a+", encoding="utf-8")
         if not _lock(file.fileno()):
-            file.seek(0)
-            raise BlockingIOError(f"{folder} is in use: {_holder(file.read())}")
-        file.truncate(0)
-        json.dump(dict(pid=os.getpid(), host=socket.gethostname(), since=f"{datetime.now():%Y-%m-%d %H:%M:%S}"), file)
-        file.flush()
-        yield file
+            with file:
+                file.seek(0)
+                raise BlockingIOError(f"{folder} is in use: {_holder(file.read())}")
+        if _is_there(file, folder / LOCK):
+            return file
+        file.close()  # its holder removed it between our opening and our locking
+
+
+def _is_there(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    """Remove the file that this process held, unless another one holds it."""
+    with suppress(OSError):
+        if _module("fcntl") is None:  # Windows removes no open file
+            path.unlink()
+            return
+        with path.open("r+", encoding="utf-8") as file:
+            if _lock(file.fileno()) and _is_there(file, path):
+                path.unlink()
 
 
 def _lock(number: int) -> bool:

@@ -1,14 +1,18 @@
 """The hook for known classes with every dense head of MMDetection: what it leaves out, and whom it refuses."""
 
+import copy
 import inspect
 import math
 from pathlib import Path
 from types import SimpleNamespace
 
 import mmdet
+import numpy as np
 import pytest
 import torch
+from mmdet.models.dense_heads import LDHead, RTMDetInsHead
 from mmdet.registry import MODELS
+from mmdet.structures.mask import BitmapMasks
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MessageHub
@@ -28,18 +32,29 @@ COVERED = {
     "fovea": "foveabox/fovea_r50_fpn_4xb4-1x_coco.py",
     "fsaf": "fsaf/fsaf_r50_fpn_1x_coco.py",
     "gfl": "gfl/gfl_r50_fpn_1x_coco.py",
+    "ld": "ld/ld_r18-gflv1-r101_fpn_1x_coco.py",
+    "nas_fpn": "nas_fpn/retinanet_r50_nasfpn_crop640-50e_coco.py",
     "nas_fcos": "nas_fcos/nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco.py",
     "paa": "paa/paa_r50_fpn_1x_coco.py",
     "pisa_retinanet": "pisa/retinanet-r50_fpn_pisa_1x_coco.py",
     "reppoints": "reppoints/reppoints-moment_r50_fpn_1x_coco.py",
     "retinanet": "retinanet/retinanet_r50_fpn_1x_coco.py",
     "rtmdet": "rtmdet/rtmdet_tiny_8xb32-300e_coco.py",
+    "rtmdet_ins": "rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py",
     "sabl": "sabl/sabl-retinanet_r50_fpn_1x_coco.py",
     "tood": "tood/tood_r50_fpn_1x_coco.py",
     "vfnet": "vfnet/vfnet_r50_fpn_1x_coco.py",
     "yolof": "yolof/yolof_r50-c5_8xb8-1x_coco.py",
 }
-QUALITY = {"fsaf", "gfl", "pisa_retinanet", "rtmdet", "vfnet"}  # where the gradient of a positive may be of any sign
+QUALITY = {
+    "fsaf",
+    "gfl",
+    "ld",
+    "pisa_retinanet",
+    "rtmdet",
+    "rtmdet_ins",
+    "vfnet",
+}  # where the gradient of a positive may be of any sign
 ASL = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25)
 REFUSED = {
     "autoassign/autoassign_r50-caffe_fpn_1x_coco.py": "code of its own",
@@ -62,7 +77,7 @@ def _mmdet():
 def built_head(path, loss=None):
     model = Config.fromfile(ROOT / path).model
     head = model.bbox_head
-    if head.get("type") == "RTMDetSepBNHead":
+    if head.get("type") in ("RTMDetSepBNHead", "RTMDetInsSepBNHead"):
         head.norm_cfg = dict(type="BN")  # no process group
     if loss is not None:
         head["initial_loss_cls" if "initial_loss_cls" in head else "loss_cls"] = ConfigDict(loss)  # TOOD's first epochs
@@ -88,7 +103,16 @@ def features(head):
 
 
 def truths():
-    return [InstanceData(bboxes=torch.tensor(boxes), labels=torch.tensor(labels)) for boxes, labels in GTS]
+    return [truth(*one) for one in GTS]
+
+
+def truth(boxes, labels):
+    masks = np.zeros((len(boxes), 64, 64), np.uint8)
+    for mask, (x1, y1, x2, y2) in zip(masks, np.array(boxes, int), strict=True):
+        mask[y1:y2, x1:x2] = 1
+    return InstanceData(
+        bboxes=torch.tensor(boxes), labels=torch.tensor(labels), masks=BitmapMasks(masks, *masks.shape[1:])
+    )
 
 
 def metas():
@@ -99,7 +123,11 @@ def metas():
 def losses_and_gradients(head, outs, of_images=None, truth=None):
     torch.manual_seed(2)
     scores = [score.detach().clone().requires_grad_() for score in outs[0]]
-    losses = head.loss_by_feat(scores, *outs[1:], truth or truths(), of_images or metas())
+    truth = copy.deepcopy(truth or truths())
+    for one in [] if isinstance(head, RTMDetInsHead) else truth:
+        del one.masks  # by which RTMDet's assigner would go
+    of_teacher = {"soft_targets": outs[1]} if isinstance(head, LDHead) else {}
+    losses = head.loss_by_feat(scores, *outs[1:], truth, of_images or metas(), **of_teacher)
     flat = {k: sum(v) if isinstance(v, (list, tuple)) else v for k, v in losses.items()}
     gradients = torch.autograd.grad(sum(v.sum() for k, v in flat.items() if "loss" in k), scores, allow_unused=True)
     return flat, [g.unflatten(1, (-1, 6)) for g in gradients]  # (N, A, C, H, W)
@@ -262,7 +290,7 @@ def test_other_heads_are_refused(path):
 
 
 @pytest.mark.parametrize("hooks", [(KnownClassesHook, IgnoredBoxesHook), (IgnoredBoxesHook, KnownClassesHook)])
-@pytest.mark.parametrize("name", ["fcos", "atss"])
+@pytest.mark.parametrize("name", ["fcos", "nas_fcos", "atss", "gfl", "retinanet", "pisa_retinanet", "nas_fpn"])
 def test_ignored_boxes_stay_ignored_beside_one_of_an_unknown_class(name, hooks):
     head = built_head(COVERED[name])
     with torch.no_grad():
@@ -274,12 +302,13 @@ def test_ignored_boxes_stay_ignored_beside_one_of_an_unknown_class(name, hooks):
     truth[0].labels[:] = 6
     _, expected = losses_and_gradients(head, outs, known, truth)
     scores = [score.detach().clone().requires_grad_() for score in outs[0]]
-    ignored = InstanceData(bboxes=truth[0].bboxes[:1], labels=torch.tensor([0]))
     none = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
-    losses = head.loss_by_feat(scores, *outs[1:], [truth[0][1:], truth[1]], known, [ignored, none])
-    sum(sum(v) if isinstance(v, list) else v for k, v in losses.items() if "cls" in k).backward()
-    left_out = 0
-    for got, want in zip(scores, expected, strict=True):
-        torch.testing.assert_close(got.grad.unflatten(1, (-1, 6))[0] == 0, want[0] == 0)
-        left_out += int((want[0] == 0).sum())
-    assert left_out
+    for label in (0, 6):  # the ignored one may be of an unknown class too
+        ignored = InstanceData(bboxes=truth[0].bboxes[:1], labels=torch.tensor([label]))
+        losses = head.loss_by_feat(scores, *outs[1:], [truth[0][1:], truth[1]], known, [ignored, none])
+        loss = sum(sum(v) if isinstance(v, list) else v for k, v in losses.items() if "cls" in k)
+        left_out = 0
+        for got, want in zip(torch.autograd.grad(loss, scores), expected, strict=True):
+            torch.testing.assert_close(got.unflatten(1, (-1, 6))[0] == 0, want[0] == 0)
+            left_out += int((want[0] == 0).sum())
+        assert left_out

@@ -443,7 +443,7 @@ def test_unknown_kinds_and_decisions_are_refused(key, value, tmp_path):
 
 
 def test_rows_say_what_a_missing_object_touches_and_what_the_model_sees():
-    labels = SimpleNamespace(names={2: "cat", 3: "dog"})
+    labels = SimpleNamespace(classes=["cat", "dog"], names={2: "cat", 3: "dog"}, index={2: 0, 3: 1})
     image = Image(1, "1.jpg", "1.jpg", ())
     missing = LabelFinding("missing", 0.5, 0, (0, 0, 1, 1), iou=0.2, touched_id=7, touched_is_found=False)
     assert row_of(missing, image, labels).items() >= dict(touched_id=7, touched_is_found=False).items()

@@ -211,7 +211,9 @@ def test_images_without_a_split_beside_others_are_an_error(tmp_path):
 
 
 def test_validation_images_alone_are_an_error(tmp_path):
-    assert "val (5 images), and nothing to train on" in message(tmp_path, {**IMAGES, "val.json": coco(NAMES)})
+    text = message(tmp_path, {**IMAGES, "val.json": coco(NAMES), "train.json": '{"images": ['})
+    assert "val (5 images), and nothing to train on" in text
+    assert "JSON files that cannot be read: 1 (train.json: " in text  # which is why
 
 
 def test_same_names_in_two_folders_keep_their_folders(tmp_path):
@@ -290,7 +292,8 @@ def test_lines_that_cannot_be_read_are_named_and_the_others_are_read(line, tmp_p
 def test_class_without_a_name_is_an_error_that_says_where(tmp_path):
     text = message(tmp_path, with_labels(a=f"7 {YOLO_BOX}\n2 {YOLO_BOX}", b=f"2 {YOLO_BOX}"))
     assert (
-        "data.yaml does not name: 2 in 2 lines, first in labels/a.txt:2; 7 in 1 lines, first in labels/a.txt:1" in text
+        "data.yaml does not name: 2 (first in labels/a.txt:2, 2 in all), 7 (first in labels/a.txt:1, 1 in all). It "
+        "names 2, numbered from 0 to 1" in text
     )
 
 
@@ -308,6 +311,30 @@ def test_names_may_be_numbered_with_gaps(tmp_path):
     files = {**yolo(STEMS, "{3: cat, 12: dog}", labels=f"12 {YOLO_BOX}"), "labels/a.txt": f"3 {YOLO_BOX}"}
     imported(tmp_path, files)
     assert [boxes(tmp_path)[name][0][0] for name in NAMES] == ["cat", *["dog"] * 4]
+
+
+@READERS
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("train: images\nnc: 2\n", "data.yaml: names: None"),
+        ("train: images\nnames: classes.names\n", "data.yaml: names: classes.names"),
+        ("train: images\n  val: [\n", "YAML files that cannot be read: 1 (data.yaml: "),
+    ],
+)
+def test_data_yaml_that_names_no_classes_is_named(text, reason, tmp_path):
+    assert reason in message(tmp_path, {**yolo(STEMS), "data.yaml": text})
+
+
+@READERS
+def test_boxes_in_pixels_and_another_number_of_classes_are_named(tmp_path):
+    files = {
+        **with_labels(a=f"0 {YOLO_BOX}\n0 16 12 8 6\n0 1.001 0.4 0.1 0.1"),
+        "data.yaml": "names: [cat, dog]\nnc: 3\n",
+    }
+    done = imported(tmp_path, files)
+    assert "numbers above 1, read as shares of the image as YOLO has them: 1 (labels/a.txt:2)" in notes(done)
+    assert "not those of the names: 1 (data.yaml: nc: 3)" in notes(done)
 
 
 @READERS
@@ -359,7 +386,8 @@ def test_splits_of_data_yaml_that_are_not_there_or_the_same(tmp_path):
     assert "splits that are not there: 1 (data.yaml: test: images/test)" in notes(done)
     shutil.rmtree(tmp_path / "out")
     text = message(tmp_path, yolo(STEMS, head="train: images\nval: images/val\n"))
-    assert "data.yaml: val: images/val is not there" in text and "remove the line" in text
+    assert "data.yaml: val: images/val is not there" in text
+    assert "There are images in images (5). Correct the line, or remove it to have images split off" in text
 
 
 @READERS

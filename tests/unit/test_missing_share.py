@@ -1,4 +1,4 @@
-"""The share of objects without a box, estimated from detections: images and detectors whose share is known."""
+"""The share of objects without a box, or of missing labels, by detectors and classifiers for which it is known."""
 
 import re
 from types import SimpleNamespace
@@ -8,7 +8,8 @@ import pytest
 
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.missing_share import MissingShare, Places, join, missing_share, places_of
-from asl_mmdet.audit.share_report import describe_missing_share
+from asl_mmdet.audit.share_report import describe_missing_labels, describe_missing_share
+from asl_mmdet.thresholds.matching import MatchedPredictions
 
 
 def detector(seed, objects, rate, error):
@@ -62,7 +63,7 @@ def test_order_of_the_places_does_not_matter():
 def test_doubt_is_said_where_the_detector_is_bad_or_there_is_little():
     good, bad = (missing_share(detector(0, 1000, 0.5, error)) for error in (lambda p: 0 * p, lambda p: 0.5 + 0.4 * p))
     assert not good.doubt and "doubtful" not in str(good)
-    assert f"only {100 * bad.found:.0f} % of the annotated boxes" in bad.doubt and bad.doubt in str(bad)
+    assert f"only {100 * bad.found:.0f} % of the annotations" in bad.doubt and bad.doubt in str(bad)
     assert good.found > 0.95 and bad.found < 0.5
     assert "only" in missing_share(detector(0, 30, 0.5, DETECTORS["always right"])).doubt
 
@@ -131,19 +132,19 @@ class File:
 
     def __init__(self, rates, complete=()):
         rng = np.random.default_rng(0)
-        self.names = {7: "cat", 9: "dog"}
+        self.classes = ["cat", "dog"]
         records = [dict(id=i, complete=i in complete) for i in range(len(rates))]
         self.content = dict(images=records)
-        self.images = {i: SimpleNamespace(id=i) for i in range(len(rates))}
+        self.images = {i: SimpleNamespace(id=i, known=None) for i in range(len(rates))}
         rows = np.array([box(20 * i) for i in range(20)])
         classes = np.arange(20) % 2
         self.kept = [rng.random(20) >= np.asarray(rate)[classes] for rate in rates]
         self.found = {i: Boxes(rows, classes, rng.random(20)) for i in range(len(rates))}
-        self.rows, self.classes = rows, classes
+        self.rows, self.labels = rows, classes
 
     def boxes_of(self, image):
         kept = self.kept[image.id]
-        return Boxes(self.rows[kept], self.classes[kept], ids=np.arange(kept.sum())), np.zeros((0, 4))
+        return Boxes(self.rows[kept], self.labels[kept], ids=np.arange(kept.sum())), np.zeros((0, 4))
 
 
 def shares(line):
@@ -176,3 +177,43 @@ def test_report_warns_of_images_that_were_trained_on_and_is_empty_without_images
 def test_an_estimate_is_written_in_a_few_words():
     assert str(MissingShare(0.5, 0.42, 0.58, 100, 0.4, 0.9, "")) == "50 % [42, 58]"
     assert str(MissingShare(0.5, 0.42, 0.58, 60, 0.4, 0.9, "so few")) == "50 % [42, 58], doubtful: so few"
+
+
+def classifier(rates, only_labelled=False):
+    """Scores of 3,000 images in two classes, which two of five images have; a share of the labels is missing."""
+    rng = np.random.default_rng(0)
+    has = rng.random((3000, 2)) < 0.4
+    logits = rng.normal(np.where(has, 2.0, -2.0), 1.0)
+    labelled = has & (rng.random(has.shape) >= rates)
+    if only_labelled:
+        kept = labelled.any(1)
+        logits, labelled = logits[kept], labelled[kept]
+    image, label = np.indices(labelled.shape).reshape(2, -1)
+    is_tp = labelled.ravel()
+    scores = 1 / (1 + np.exp(-logits.ravel()))
+    truths = image[is_tp], label[is_tp]
+    return MatchedPredictions(("cat", "dog"), len(labelled), image, label, scores, is_tp, None, None, *truths)
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.0), (0.3, 0.3), (0.5, 0.5), (0.7, 0.7), (0.3, 0.6)])
+def test_share_of_missing_labels_is_found_overall_and_per_class(rates):
+    overall, classes = describe_missing_labels(classifier(rates))
+    assert overall.startswith("labels missing: ") and "doubtful" not in overall
+    assert shares(overall)[0] == pytest.approx(np.mean(rates), abs=0.07)
+    assert shares(classes) == pytest.approx(rates, abs=0.1) and re.search(r"cat \d+ %.*dog \d+ %", classes)
+
+
+@pytest.mark.parametrize("number, is_told", [(10, True), (20, False)])
+def test_nothing_is_said_where_many_labels_stand_for_several_boxes(number, is_told):
+    boxes = [dict(image_id=i, category_id=7) for i in (*range(100), *range(number))]
+    labels = SimpleNamespace(images={0: SimpleNamespace(annotations=boxes)})
+    lines = describe_missing_labels(classifier((0.5, 0.5)), labels)
+    assert ("labels missing: unknown: 20 % of the labels stand for several boxes" in lines[0]) != is_told
+    assert (len(lines) > 1) == is_told
+
+
+def test_report_says_that_images_without_a_label_may_have_been_left_out():
+    assert any(
+        "filter_empty_gt" in line for line in describe_missing_labels(classifier((0.5, 0.5), only_labelled=True))
+    )
+    assert not any("filter_empty_gt" in line for line in describe_missing_labels(classifier((0.5, 0.5))))

@@ -178,6 +178,15 @@ def test_layers_that_are_thawed_get_a_gradient():
     assert relative_error(found, expected) < 1e-2
 
 
+@pytest.mark.parametrize("kwargs", [dict(), dict(out_indices=(7,)), dict(frozen_stages=-1)], ids=str)
+def test_a_new_backbone_asks_for_those_gradients_that_it_gets(kwargs):
+    """DistributedDataParallel waits for every weight that asks, and looks before the first call of train()."""
+    backbone = FastMobileNetV2(**{**CONFIG, **kwargs})
+    asked = {name for name, weight in backbone.named_parameters() if weight.requires_grad}
+    backbone.train()
+    assert outputs_and_gradients(backbone, images())[1].keys() == asked
+
+
 def test_without_torch_jit_a_warning_says_so_once_and_the_outputs_are_the_same(monkeypatch, recwarn):
     def broken(*args, **kwargs):
         raise RuntimeError("no tracing here")

@@ -1,15 +1,19 @@
-"""What drop_boxes took away comes back: in the oracle of experiments/ as ignored boxes, or as boxes without a class."""
+"""What drop_boxes took away comes back: in the oracles of experiments/ as ignored or unknown, or without a class."""
 
 import json
 
+import numpy as np
 import pytest
+import torch
 
 import asl_mmdet  # noqa: F401  (before mmdet, which needs mmcv.ops)
 
 pytest.importorskip("experiments.oracle")
 
 from asl_mmdet.coco.drop_boxes import drop_boxes
+from asl_mmdet.multilabel import PartialLabelLoss
 from experiments.oracle import OracleCoco
+from experiments.oracle_multilabel import OracleCocoMultiLabel
 from experiments.unknown_class import UnknownClassCoco
 
 
@@ -66,3 +70,22 @@ def test_a_file_that_names_no_dropped_boxes_is_refused(tmp_path):
     (tmp_path / "all.json").write_text(json.dumps(complete_file()))
     with pytest.raises(ValueError, match="drop_boxes"):
         instances_of(tmp_path / "all.json")
+    with pytest.raises(ValueError, match="drop_boxes"):
+        OracleCocoMultiLabel(str(tmp_path / "all.json"))
+
+
+def test_a_class_whose_boxes_were_all_dropped_is_unknown_and_has_no_loss(tmp_path):
+    content = drop_boxes(complete_file(), rate=0.5, seed=1)
+    (tmp_path / "half.json").write_text(json.dumps(content))
+    dataset = OracleCocoMultiLabel(str(tmp_path / "half.json"), filter_cfg=dict(filter_empty_gt=False))
+    left, all_ = (
+        {(one["image_id"], one["category_id"] - 7) for one in boxes}
+        for boxes in (content["annotations"], complete_file()["annotations"])
+    )
+    assert left < all_
+    scores = torch.tensor(np.stack([dataset.get_data_info(i)["gt_score"] for i in range(2)]))
+    expected = [[1 if (i, k) in left else -((i, k) in all_) for k in range(3)] for i in (1, 2)]
+    assert scores.tolist() == expected
+    logits = torch.zeros(2, 3, requires_grad=True)
+    PartialLabelLoss(dict(type="FocalLoss"))(logits, scores).backward()
+    assert ((logits.grad != 0) == (scores >= 0)).all()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from asl_mmdet.benchmark import Plan, differing, run_plan
 from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.errors import UserError
 from asl_mmdet.runs import key as run_key
+from asl_mmdet.runs import locks
 from asl_mmdet.runs.jobs import processes_of
 from asl_mmdet.runs.key import differences, digest_of, flattened, key_of, read_key, write_key
 from asl_mmdet.runs.locks import locked
@@ -267,6 +269,40 @@ def test_predictions_do_not_depend_on_boxes_or_workers(data, checkpoint):
 )
 def test_prediction_goes_to_the_image_that_it_names(sample, found):
     assert id_of(sample, [10, 20, 30], place=1) == found
+
+
+def test_lock_is_removed_at_the_end_unless_something_that_inherited_it_goes_on(tmp_path):
+    with pytest.raises(KeyError), locked(tmp_path):
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+    with locked(tmp_path) as file:
+        left_behind = subprocess.Popen(["sleep", "1000"], pass_fds=[file.fileno()])
+    try:
+        with pytest.raises(BlockingIOError, match="or by a run that it left behind"), locked(tmp_path):
+            pass
+    finally:
+        left_behind.kill()
+        left_behind.wait()
+    with locked(tmp_path) as file:
+        assert Path(file.name).exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_file_that_its_holder_removed_before_it_was_locked_holds_nothing(tmp_path, monkeypatch):
+    calls = []
+
+    def lock_late(number):
+        if not calls:
+            (tmp_path / locks.LOCK).unlink()
+        calls.append(number)
+        return lock(number)
+
+    lock = locks._lock
+    monkeypatch.setattr(locks, "_lock", lock_late)
+    with locked(tmp_path):
+        assert len(calls) == 2
+        with pytest.raises(BlockingIOError), locked(tmp_path):
+            pass
 
 
 def test_two_audits_of_one_folder_are_refused(data, checkpoint, tmp_path):

@@ -236,6 +236,7 @@ def test_classifiers_labels_and_table_follow_the_thresholds(folder, tmp_path):
     arguments = [tmp_path / "classifier.py", tmp_path / "classifier.pth"]
     done = call("tune_thresholds", *arguments, "--out", out, "--folds", "2")
     assert done.returncode == 0, done.stderr
+    assert "labels missing: " in done.stdout
     content = ThresholdFile.read(out / "thresholds.json")
     raw = load(str(out / "predictions.pkl"))
     done = call("test", *arguments, "--thresholds", out / "thresholds.json", "--out", tmp_path / "cut.pkl", *work)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -79,7 +80,7 @@ def _refuse_own_form(folder: Folder) -> None:
     if files.keys() - {"annotations/test.json"} == {"annotations/train.json", "annotations/val.json"}:
         images = [image for content in files.values() for image in content["images"]]
         if all(folder.path(f"images/{file_of(image)}").is_file() for image in images):
-            raise UserError(f"{folder.root} is in this form already: COCO_FOLDER={folder.root}")
+            raise UserError(f"{folder.root} is in this form already: COCO_FOLDER={shlex.quote(str(folder.root))}")
 
 
 def _consistent(folder: Folder, name: str, content: Content) -> Content:

@@ -85,11 +85,14 @@ def import_dataset(
     if here == there or here in there.parents or there in here.parents:
         raise UserError(f"out={out} and source={source} are in one another: name a folder beside it")
     folder = Folder(source)
-    kind, why = recognise(folder, format)
-    contents = {split: content for split, content in FORMATS[kind].read(folder).items() if content["images"]}
-    _check_splits(folder, contents)
-    contents = _same_categories(folder, contents)
-    contents, words = _with_validation(folder, contents, val_share, seed, group_by)
+    try:
+        kind, why = recognise(folder, format)
+        contents = {split: content for split, content in FORMATS[kind].read(folder).items() if content["images"]}
+        _check_splits(folder, contents)
+        contents = _same_categories(folder, contents)
+        contents, words = _with_validation(folder, contents, val_share, seed, group_by)
+    except UserError as error:  # what was not read may be why
+        raise UserError("\n  ".join([str(error), *folder.notes.lines()])) from error
     imported = Imported(f"{FORMATS[kind].NAME}: {why}", contents, folder.notes, words)
     _write(folder, out, imported, copy)
     return imported
@@ -111,10 +114,9 @@ def recognise(folder: Folder, kind: str | None = None) -> tuple[str, str]:
         return kind, found[kind]
     if not found:
         looked = "".join(f"\n    {name}: {reader.LOOKED_FOR}" for name, reader in FORMATS.items())
-        problems = "".join(f"\n{line}" for line in folder.notes.lines())
         raise UserError(
             f"{folder.root} is in none of the formats that can be read. Looked for{looked}\nThere are "
-            f"{folder.summary()}{problems}"
+            f"{folder.summary()}"
         )
     if len(found) > 1:
         what = " and ".join(f"{name} ({why})" for name, why in found.items())
@@ -133,7 +135,10 @@ def _check_splits(folder: Folder, contents: dict[str, Content]) -> None:
             "one, or move them away"
         )
     if not contents.keys() & {"", "train"}:
-        raise UserError(f"{folder.root} has {shown}, and nothing to train on: name the folder above it")
+        raise UserError(
+            f"{folder.root} has {shown}, and nothing to train on. If the training images are beside it, name the "
+            "folder above; to train on these, give their folder or file the name train"
+        )
     if not any(content["annotations"] for content in contents.values()):
         raise UserError(f"{folder.root} has {shown}, and no box in them")
 

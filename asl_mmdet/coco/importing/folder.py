@@ -27,17 +27,17 @@ class Notes:
     """What was not read, or otherwise than it is written: kinds, each with its places."""
 
     def __init__(self) -> None:
-        self._places: dict[str, list[str]] = defaultdict(list)
+        self._places: dict[str, dict[str, None]] = defaultdict(dict)  # in their order, each once
 
     def add(self, kind: str, place: str) -> None:
         """Add a place to a kind."""
-        self._places[kind].append(place)
+        self._places[kind][place] = None
 
     def lines(self) -> Iterator[str]:
         """A line for every kind, with its number and the first places."""
         for kind, places in self._places.items():
             more = ", ..." if len(places) > EXAMPLES else ""
-            yield f"{kind}: {len(places)} ({', '.join(places[:EXAMPLES])}{more})"
+            yield f"{kind}: {len(places)} ({', '.join(list(places)[:EXAMPLES])}{more})"
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Folder:
     def summary(self) -> str:
         """What kinds of files there are."""
         kinds = Counter(PurePosixPath(name).suffix.lower() or "without a suffix" for name in self.files)
-        return ", ".join(f"{number} {kind}" for kind, number in kinds.most_common(6)) or "no file"
+        return ", ".join(f"{number} {kind}" for kind, number in kinds.most_common(6)) or "no files"
 
 
 def is_coco(content: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from asl_mmdet.coco.importing.folder import (
+    EXAMPLES,
     Content,
     Folder,
     add_box,
@@ -50,6 +51,8 @@ def read(folder: Folder) -> dict[str, Content]:
     need_supervision()
     source, data = _description(folder)
     names = _names(source, data)
+    if data.get("nc", len(names)) != len(names):
+        folder.notes.add("numbers of classes that are not those of the names", f"{source}: nc: {data['nc']}")
     reader = _Labels(folder, names, _keypoints(source, data))
     contents: dict[str, Content] = {}
     for split, image in _images(folder, source, data):
@@ -63,10 +66,15 @@ def _yamls(folder: Folder) -> Iterator[str]:
     for name in folder.ending_in(".yaml", ".yml"):
         try:
             content = yaml.safe_load(folder.text(name))
-        except yaml.YAMLError:
+        except yaml.YAMLError as error:
+            folder.notes.add("YAML files that cannot be read", f"{name}: {' '.join(str(error).split())}")
             continue
-        if isinstance(content, dict) and isinstance(content.get("names"), (list, dict)):
+        if not isinstance(content, dict):
+            continue
+        if isinstance(names := content.get("names"), (list, dict)):
             yield name
+        elif content.keys() & {"names", "nc", *_KEYS}:
+            folder.notes.add("YAML files without a list of class names, not read", f"{name}: names: {names}")
 
 
 def _class_lists(folder: Folder) -> list[str]:
@@ -128,7 +136,8 @@ def _images(folder: Folder, source: str, data: dict[str, Any]) -> Iterator[tuple
                 raise UserError(
                     f"{source}: {split}: {one} is not there, from {folder.root / source}"
                     + (f" or path: {data['path']}" if data.get("path") else "")
-                    + f". Correct it, or remove the line{' to have images split off' * (split == 'val')}"
+                    + f". There are images in {_image_folders(folder)}. Correct the line"
+                    + ", or remove it to have images split off" * (split == "val")
                 )
             else:
                 images = list(_listed(folder, place)) if place.is_file() else _inside(folder, place)
@@ -137,6 +146,11 @@ def _images(folder: Folder, source: str, data: dict[str, Any]) -> Iterator[tuple
     for name in folder.images:
         if name not in seen:
             folder.notes.add(f"images that {source} does not name, left out", name)
+
+
+def _image_folders(folder: Folder) -> str:
+    found = Counter(str(PurePosixPath(name).parent) for name in folder.images)
+    return ", ".join(f"{name} ({number})" for name, number in found.most_common(4)) or "no folder"
 
 
 def _place(folder: Folder, source: str, data: dict[str, Any], value: str) -> Path | None:
@@ -231,6 +245,8 @@ class _Labels:
             return " ".join(values[:5])
         if len(values) > 6:
             self.folder.notes.add("polygons and rotated boxes, of which the upright box around is read", where)
+        if any(_is_above_one(value) for value in values[1:5]):
+            self.folder.notes.add("lines with numbers above 1, read as shares of the image as YOLO has them", where)
         if len(values) > 5 and len(values) % 2 == 0:
             self.folder.notes.add("lines with a number too many, such as a score, which is not read", where)
         return line
@@ -238,10 +254,12 @@ class _Labels:
     def check(self, source: str) -> None:
         """Note what was not read; raise an error where nothing was, or a class has no name."""
         if self.unknown:
-            shown = "; ".join(f"{n} in {len(at)} lines, first in {at[0]}" for n, at in sorted(self.unknown.items()))
+            shown = [f"{n} (first in {at[0]}, {len(at)} in all)" for n, at in sorted(self.unknown.items())]
+            more = f" and {len(shown) - EXAMPLES} more" * (len(shown) > EXAMPLES)
             raise UserError(
-                f"label files have classes that {source} does not name: {shown}. It names "
-                f"{', '.join(map(str, self.ids))}: add the names that are missing, in the order of the numbers"
+                f"label files have classes that {source} does not name: {', '.join(shown[:EXAMPLES])}{more}. It names "
+                f"{len(self.ids)}, numbered from {min(self.ids)} to {max(self.ids)}: add the missing names in "
+                "the order of the numbers, or correct the lines"
             )
         if not self.read_files:
             raise UserError(
@@ -253,6 +271,13 @@ class _Labels:
             is_beside = str(PurePosixPath(name).parent) in folders and name not in self.read_files
             if is_beside and _is_label_file(self.folder, name):
                 self.folder.notes.add("label files without an image, left out", name)
+
+
+def _is_above_one(value: str) -> bool:
+    try:
+        return float(value) > 1.01  # rounding gives a little more than 1
+    except ValueError:
+        return False  # of a line that is refused
 
 
 def _label_places(image: str) -> Iterator[str]:
