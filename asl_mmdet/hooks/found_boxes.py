@@ -59,11 +59,12 @@ class FoundBoxesHook(Hook):
             set does not keep its boxes in memory as MMDetection's do, or if the config has no validation pipeline.
     """
 
-    def __init__(self, missing_rate: float | str = AUTO, at: Sequence[float] = (0.25, 0.5, 0.75)) -> None:
+    def __init__(self, missing_rate: float | str = AUTO, at: Sequence[float] = (0.25, 0.5, 0.75), times: float = 1.0) -> None:
         if missing_rate != AUTO and (isinstance(missing_rate, str) or not 0 < missing_rate < 1):
             raise ValueError(f"FoundBoxesHook got missing_rate={missing_rate!r}: use a number in (0, 1), or 'auto'")
         if not at or not all(0 < part < 1 for part in at):
             raise ValueError(f"FoundBoxesHook got at={at!r}: use parts of the training, numbers in (0, 1)")
+        self.times = times
         self.is_auto, self.at = missing_rate == AUTO, tuple(at)
         self.missing_rate = 0.0 if self.is_auto else float(missing_rate)
 
@@ -116,7 +117,7 @@ class FoundBoxesHook(Hook):
             return [torch.zeros(0, 7)] * len(self._datasets)
         found = [self._of_all_processes(runner, *pair) for pair in self._pairs()]
         scores = torch.cat(found)[:, -1].sort(descending=True).values
-        number = min(round(self._annotated * self.missing_rate / (1 - self.missing_rate)), len(scores))
+        number = min(round(self.times * self._annotated * self.missing_rate / (1 - self.missing_rate)), len(scores))
         lowest = scores[number - 1] if number else math.inf
         return [rows[rows[:, -1] >= lowest] for rows in found]
 

@@ -13,12 +13,12 @@ _missing = int("{{$MISSING:50}}")
 _family = "detection" if "{{$HEAD:atss}}" == "shapes" else "detection_small"
 _found = "{{$FOUND:focal_found,auto_found}}"
 
-_with = dict(focal_found={{_base_._focal}}, focal_found_told={{_base_._focal}}, auto_found=f"{_family}_missing_rate_auto")
+_with = dict(focal_found={{_base_._focal}}, focal_found_half_more={{_base_._focal}}, auto_found=f"{_family}_missing_rate_auto")
 losses = {"_delete_": True, **{name: _with[name] for name in _found.split(",")}}
 baseline = _found.split(",")[0]
 _val = f"annotations/val_missing{_missing}.json" if _missing else "annotations/val.json"
-_times = dict(missing_rate=_missing / 100, at=[k / 12 for k in range(1, 12)]) if "told" in _found else {}
+_more = dict(times=1.5) if "half_more" in _found else {}
 options = {
     "val_dataloader.dataset.ann_file": _val,
-    "custom_hooks": [dict(type="FoundBoxesHook", **_times)],
+    "custom_hooks": [dict(type="FoundBoxesHook", **_more)],
 }
