@@ -34,16 +34,17 @@ class FoundBoxesHook(Hook):
 
     Before some epochs the detector predicts the training images, by the pipeline of the validation. Of what
     ``tools/audit_labels.py`` would call a missing box, the best ones become ignored boxes of the training set in
-    memory, as many as objects are missing: for n annotated boxes r / (1 - r) n of them, where r is the share of objects
-    without a box. :class:`~asl_mmdet.hooks.IgnoredBoxesHook`, which comes along, leaves out of the loss what they would
-    own. So it is the second training with ``--as-ignore`` within the first, and no score has to be chosen: scores
-    depend on the loss, and fall where a detector learns what its training images lack. Each time replaces what was
-    found before. An image takes a forward pass.
+    memory. :class:`~asl_mmdet.hooks.IgnoredBoxesHook`, which comes along, leaves out of the loss what they would own.
+    So it is the second training with ``--as-ignore`` within the first. Each time replaces what was found before. An
+    image takes a forward pass.
+
+    Where n boxes are annotated and a share r of the objects has none, ``margin`` r / (1 - r) n boxes are found. No
+    score has to be chosen: scores depend on the loss, and fall while a detector learns what its training images lack. It is
+    more than are missing, since some of the best ones are no objects.
 
     With ``missing_rate='auto'`` the share is estimated on the validation images, which must lack boxes as the training
     images do, by :class:`~asl_mmdet.hooks.MissingShareHook`, which the ``Runner`` gets by itself too. Where nothing is
-    missing, and until an estimate can be trusted, nothing is looked for. :class:`~asl_mmdet.losses.MissingRateLoss`
-    ignores so much less background by its scores: it serves until the boxes are found.
+    missing, and until an estimate can be trusted, nothing is looked for.
 
     Images that are known to be complete are left alone, and so are classes that an image was not labelled for
     (:class:`~asl_mmdet.known_classes.KnownClassesCoco`). Checkpoints have the boxes: ``--resume`` continues with them.
@@ -52,19 +53,25 @@ class FoundBoxesHook(Hook):
     Args:
         missing_rate: r, the share of all objects that has no box, in (0, 1), or 'auto'.
         at: When to look, as parts of the training in (0, 1): before the first epoch that begins there or later.
+        margin: How many boxes to find for each that is missing.
 
     Raises:
         ValueError: If an argument is out of range; when training starts, if the head computes its targets in a way that
-            is not known (:class:`~asl_mmdet.hooks.IgnoredBoxesHook`), if the training does not go by epochs, if a data
-            set does not keep its boxes in memory as MMDetection's do, or if the config has no validation pipeline.
+            is not known (:class:`~asl_mmdet.hooks.IgnoredBoxesHook`), with ``MissingRateLoss``, which ignores as much
+            by itself, if the training does not go by epochs, if a data set does not keep its boxes in memory as
+            MMDetection's do, or if the config has no validation pipeline.
     """
 
-    def __init__(self, missing_rate: float | str = AUTO, at: Sequence[float] = (0.25, 0.5, 0.75), times: float = 1.0) -> None:
+    def __init__(
+        self, missing_rate: float | str = AUTO, at: Sequence[float] = (0.25, 0.5, 0.75), margin: float = 1.5
+    ) -> None:
         if missing_rate != AUTO and (isinstance(missing_rate, str) or not 0 < missing_rate < 1):
             raise ValueError(f"FoundBoxesHook got missing_rate={missing_rate!r}: use a number in (0, 1), or 'auto'")
         if not at or not all(0 < part < 1 for part in at):
             raise ValueError(f"FoundBoxesHook got at={at!r}: use parts of the training, numbers in (0, 1)")
-        self.times = times
+        if margin <= 0:
+            raise ValueError(f"FoundBoxesHook got margin={margin}: use a number above 0")
+        self.margin = margin
         self.is_auto, self.at = missing_rate == AUTO, tuple(at)
         self.missing_rate = 0.0 if self.is_auto else float(missing_rate)
 
@@ -79,6 +86,11 @@ class FoundBoxesHook(Hook):
             raise ValueError(
                 f"FoundBoxesHook looks for boxes between epochs, and {type(loop).__name__} has none: use "
                 "EpochBasedTrainLoop"
+            )
+        if any(isinstance(one, MissingRateLoss) for one in unwrapped_model(runner).modules()):
+            raise ValueError(
+                "FoundBoxesHook ignores what is missing, and so does MissingRateLoss: together they would ignore it "
+                "twice. Use another loss, such as AsymmetricLoss, or drop the hook"
             )
         self._epochs = {math.ceil(part * loop.max_epochs) for part in self.at} - {loop.max_epochs}
         if not self._epochs:
@@ -117,7 +129,7 @@ class FoundBoxesHook(Hook):
             return [torch.zeros(0, 7)] * len(self._datasets)
         found = [self._of_all_processes(runner, *pair) for pair in self._pairs()]
         scores = torch.cat(found)[:, -1].sort(descending=True).values
-        number = min(round(self.times * self._annotated * self.missing_rate / (1 - self.missing_rate)), len(scores))
+        number = min(round(self.margin * self._annotated * self.missing_rate / (1 - self.missing_rate)), len(scores))
         lowest = scores[number - 1] if number else math.inf
         return [rows[rows[:, -1] >= lowest] for rows in found]
 
@@ -153,9 +165,6 @@ class FoundBoxesHook(Hook):
         """Have the records of the data sets hold these boxes, and the workers of the next epoch these records."""
         for dataset, rows in zip(self._datasets, boxes, strict=True):
             _set_ignored(dataset, rows)
-        for loss in unwrapped_model(runner).modules():
-            if isinstance(loss, MissingRateLoss):
-                loss.left_out = sum(map(len, boxes)) / max(self._annotated, 1)
         if getattr(runner.train_dataloader, "persistent_workers", False):  # they have copies of the records
             runner.train_dataloader._iterator = None
 

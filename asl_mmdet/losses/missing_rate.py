@@ -93,7 +93,6 @@ class MissingRateLoss(SteppingLoss):
         self.register_buffer("_sums", torch.zeros(2), persistent=False)
         self.moved = ("ignore_above",)
         self._has_moved = False
-        self.left_out = 0.0  # of the missing objects, for each that is labelled, those that a hook leaves out
 
     @torch.no_grad()
     def sums(self, pred: Tensor, target: Tensor, weight: Tensor | None, is_complete: Tensor | None = None) -> Tensor:
@@ -120,8 +119,8 @@ class MissingRateLoss(SteppingLoss):
 
     def move(self, sums: Tensor) -> None:
         """Raise the threshold where more is ignored than is expected to be missing, else lower it."""
-        ignored, missing = sums[0], sums[1] * self.missing_rate / (1 - self.missing_rate)
-        if not (self._has_moved or sums.is_meta) and ignored > 10 * (missing + 100):
+        ignored, expected = sums[0], sums[1] * self.missing_rate / (1 - self.missing_rate)
+        if not (self._has_moved or sums.is_meta) and ignored > 10 * (expected + 100):
             raise ValueError(
                 f"MissingRateLoss ignores {ignored:.0f} anchors of background in its first iteration, which has "
                 f"{sums[1]:.0f} positive ones: all scores start above ignore_above={self.ignore_above:.2g}, and no "
@@ -129,7 +128,6 @@ class MissingRateLoss(SteppingLoss):
                 "AsymmetricLoss"
             )
         self._has_moved = True
-        expected = (missing - sums[1] * self.left_out).clamp(min=0)
         moved = self.ignore_above + self.step_size * (ignored - expected) / (ignored + expected + 1)
         self.ignore_above.copy_(moved.clamp(self.ignore_above_min, 1))
 

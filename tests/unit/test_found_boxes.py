@@ -88,7 +88,7 @@ def runner_of(data, work_dir, hook=None, **changes):
             train_dataloader=loader,
             train_cfg=dict(by_epoch=True, max_epochs=EPOCHS),
             optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
-            custom_hooks=[hook or dict(type="FoundBoxesHook", missing_rate=0.5)],
+            custom_hooks=[hook or dict(type="FoundBoxesHook", margin=1, missing_rate=0.5)],
             default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=1)),
             log_level="WARNING",
             experiment_name=f"{work_dir}{np.random.default_rng().random()}",
@@ -109,7 +109,7 @@ def boxes_in(epoch, runner):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_is_found_is_ignored_from_the_next_epoch_on(data, tmp_path, workers):
     loader = {"train_dataloader.num_workers": workers, "train_dataloader.persistent_workers": bool(workers)}
-    runner = runner_of(data, tmp_path, dict(type="FoundBoxesHook", missing_rate=0.5, at=[0.5]), **loader)
+    runner = runner_of(data, tmp_path, dict(type="FoundBoxesHook", margin=1, missing_rate=0.5, at=[0.5]), **loader)
     runner.train()
     assert [boxes_in(epoch, runner) for epoch in range(EPOCHS)] == [[[]] * IMAGES] * 2 + [[[MISSING]] * IMAGES] * 2
     assert sorted(runner.model.predicted) == list(range(1, IMAGES + 1))
@@ -128,7 +128,9 @@ def test_boxes_go_through_flips_and_mosaic(data, tmp_path):
     ]
     dataset = dict(type="MultiImageMixDataset", dataset=inner, pipeline=mixing)
     loader = {"train_dataloader": dict(plain, dataset=dict(dataset, _delete_=True))}
-    runner = runner_of(data, tmp_path / "mosaic", dict(type="FoundBoxesHook", missing_rate=0.5, at=[0.5]), **loader)
+    runner = runner_of(
+        data, tmp_path / "mosaic", dict(type="FoundBoxesHook", margin=1, missing_rate=0.5, at=[0.5]), **loader
+    )
     runner.train()
     assert not any(map(len, runner.model.ignored[: 2 * IMAGES]))
     assert all(map(len, runner.model.ignored[2 * IMAGES :]))
@@ -136,7 +138,7 @@ def test_boxes_go_through_flips_and_mosaic(data, tmp_path):
 
 def test_as_many_boxes_are_found_as_objects_are_missing_and_the_last_time_counts(data, tmp_path):
     """One object of each image is labelled: with two thirds missing, two more are found, with a third half of one."""
-    runner = runner_of(data, tmp_path, dict(type="FoundBoxesHook", missing_rate=2 / 3, at=[0.25, 0.75]))
+    runner = runner_of(data, tmp_path, dict(type="FoundBoxesHook", margin=1, missing_rate=2 / 3, at=[0.25, 0.75]))
     runner.train()
     hook = hook_of(runner)
     for epoch in range(1, EPOCHS):
@@ -144,11 +146,13 @@ def test_as_many_boxes_are_found_as_objects_are_missing_and_the_last_time_counts
     assert len(runner.model.predicted) == 2 * IMAGES
     hook.missing_rate = 1 / 3
     assert hook._find(runner)[0][:, 1:5].unique(dim=0).tolist() == [MISSING]
+    hook.margin = 3
+    assert len(hook._find(runner)[0]) == 2 * IMAGES
 
 
 def test_complete_images_and_unknown_classes_are_left_alone(data, tmp_path):
     dataset = {"train_dataloader.dataset.type": "KnownClassesCoco", "train_dataloader.dataset.ann_file": "partly.json"}
-    runner = runner_of(data, tmp_path, dict(type="FoundBoxesHook", missing_rate=0.4), **dataset)
+    runner = runner_of(data, tmp_path, dict(type="FoundBoxesHook", margin=1, missing_rate=0.4), **dataset)
     runner.train()
     assert boxes_in(EPOCHS - 1, runner) == [[]] * 2 + [[MISSING]] * 2
     assert IMAGES not in runner.model.predicted
@@ -157,7 +161,7 @@ def test_complete_images_and_unknown_classes_are_left_alone(data, tmp_path):
 @pytest.mark.parametrize("stop", [2, 3])
 def test_resumed_training_is_as_the_whole_one(data, tmp_path, stop):
     """From the checkpoint before the boxes are looked for, and from one that has them."""
-    hook = dict(type="FoundBoxesHook", missing_rate=0.5, at=[0.5])
+    hook = dict(type="FoundBoxesHook", margin=1, missing_rate=0.5, at=[0.5])
     whole = runner_of(data, tmp_path, hook)
     whole.train()
     file = str(tmp_path / f"epoch_{stop}.pth")
@@ -199,7 +203,9 @@ def test_processes_share_the_images_and_have_the_same_boxes(data, tmp_path, monk
     assert torch.equal(hook._find(runner)[0], found_in(runner))
 
 
-@pytest.mark.parametrize("argument", [dict(at=()), dict(at=(0.5, 1)), dict(missing_rate=0), dict(missing_rate="half")])
+@pytest.mark.parametrize(
+    "argument", [dict(at=()), dict(at=(0.5, 1)), dict(missing_rate=0), dict(missing_rate="half"), dict(margin=0)]
+)
 def test_argument_out_of_range_is_refused(argument):
     with pytest.raises(ValueError, match=f"{next(iter(argument))}="):
         FoundBoxesHook(**argument)
@@ -211,16 +217,11 @@ def test_training_by_iterations_is_refused():
         FoundBoxesHook().before_train(SimpleNamespace(train_loop=loop))
 
 
-def test_missing_rate_loss_expects_what_is_not_found_yet(data, tmp_path):
-    """Four objects are labelled, and of those that are missing the hook leaves out four."""
-    runner = runner_of(data, tmp_path, dict(type="FoundBoxesHook", missing_rate=0.5, at=[0.75]))
-    loss = runner.model.bbox_head.loss_cls = MissingRateLoss(use_sigmoid=True, missing_rate=2 / 3, ignore_above=0.4)
-    loss.move(torch.tensor([15.0, 10.0]))  # twenty are expected
-    assert loss.ignore_above < 0.4
-    loss.ignore_above.fill_(0.4)
-    runner.train()
-    loss.move(torch.tensor([15.0, 10.0]))  # ten of the twenty
-    assert loss.ignore_above > 0.4
+def test_a_loss_that_ignores_as_much_is_refused(data, tmp_path):
+    runner = runner_of(data, tmp_path)
+    runner.model.bbox_head.loss_cls = MissingRateLoss(use_sigmoid=True)
+    with pytest.raises(ValueError, match="would ignore it twice"):
+        runner.train()
 
 
 def test_a_data_set_of_another_kind_and_a_config_without_a_test_pipeline_are_refused(data, tmp_path):
