@@ -39,8 +39,8 @@ class FoundBoxesHook(Hook):
     image takes a forward pass.
 
     Where n boxes are annotated and a share r of the objects has none, ``margin`` r / (1 - r) n boxes are found. No
-    score has to be chosen: scores depend on the loss, and fall while a detector learns what its training images lack. It is
-    more than are missing, since some of the best ones are no objects.
+    score has to be chosen: scores depend on the loss, and fall while a detector learns what its training images lack.
+    It is more than are missing, since some of the best ones are no objects.
 
     With ``missing_rate='auto'`` the share is estimated on the validation images, which must lack boxes as the training
     images do, by :class:`~asl_mmdet.hooks.MissingShareHook`, which the ``Runner`` gets by itself too. Where nothing is
