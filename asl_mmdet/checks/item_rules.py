@@ -41,7 +41,14 @@ def mask_of(entry: Entry) -> Any:
     mask = entry.get("segmentation")
     if isinstance(mask, dict):
         return mask if mask.get("counts") is not None and mask.get("size") is not None else None
-    return [p for p in mask or [] if isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0]
+    polygons = mask if isinstance(mask, list) else []
+    return [p for p in polygons if isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0]
+
+
+def _has_mask(entry: Entry) -> bool:
+    """Whether there is one of any kind; pandas writes NaN where there is none."""
+    mask = entry.get("segmentation")
+    return isinstance(mask, (list, dict)) and bool(mask)
 
 
 def _box(text: str, is_wrong: Callable[..., bool]) -> Callable[..., Iterable[str]]:
@@ -109,7 +116,7 @@ MASK_RULES: list[Rule[Annotation]] = [
         "annotation without a mask, where the config reads masks",
         FAILS,
         "Remove the annotation, or write with_mask=False in LoadAnnotations if you only need boxes.",
-        _where(lambda a: not a.entry.get("segmentation")),
+        _where(lambda a: not _has_mask(a.entry)),
     ),
     Rule(
         "D420",
@@ -117,7 +124,7 @@ MASK_RULES: list[Rule[Annotation]] = [
         "annotation whose mask is neither an RLE nor polygons of three points",
         "Its region is ignored.",
         "Write the polygon, or an RLE with counts and size.",
-        _where(lambda a: bool(a.entry.get("segmentation")) and not mask_of(a.entry)),
+        _where(lambda a: _has_mask(a.entry) and not mask_of(a.entry)),
     ),
 ]
 # The first rule that applies to an annotation takes it: MMDetection does not read it.

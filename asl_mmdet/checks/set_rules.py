@@ -9,7 +9,7 @@ from asl_mmdet.checks.box_form import BoxForm
 from asl_mmdet.checks.class_rules import unused_class
 from asl_mmdet.checks.finding import FAILS, Rule
 from asl_mmdet.coco.annotation_file import KNOWN_CLASSES, AnnotationFile, CocoSet, Entry, has_size
-from asl_mmdet.coco.format import RENUMBER, TO_UTF8, folded, is_id
+from asl_mmdet.coco.format import RENUMBER, TO_UTF8, folded, is_id, told_apart
 from asl_mmdet.coco.known_categories import known_categories
 
 IGNORED = "Write iscrowd=0 for single objects: 1 is for regions of many. CVAT writes 1 for every brush mask."
@@ -40,7 +40,7 @@ def _missing_classes(coco: CocoSet) -> Iterator[str]:
             similar = next((n for n in coco.names.values() if folded(n) == folded(name)), None)
             if coco.kind in KNOWN_CLASSES and not similar:
                 continue  # another data set of the config has it
-            yield f"{name!r}, where the file has {similar!r}" if similar else f"{name!r}"
+            yield ", where the file has ".join(told_apart(name, similar)) if similar else f"{name!r}"
 
 
 def _unlabelled_boxes(coco: CocoSet) -> Iterator[str]:
@@ -110,7 +110,7 @@ FILE_RULES: list[Rule[AnnotationFile]] = [
     Rule(
         "D103",
         "error",
-        "list missing from the annotation file",
+        "list missing from the annotation file, or not one of objects",
         FAILS,
         "A file in COCO format has the lists images, annotations and categories.",
         lambda file: file.missing_lists(),

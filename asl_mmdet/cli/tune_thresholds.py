@@ -17,6 +17,7 @@ from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.share_report import describe_missing_labels, describe_missing_share
 from asl_mmdet.checks import check_labels, preflight
+from asl_mmdet.checks.start_weights import check_classes
 from asl_mmdet.cli.common import (
     check_data,
     end_processes,
@@ -61,6 +62,7 @@ def main(args: argparse.Namespace) -> None:
         fail(f"model.type='WithThresholds' in {args.config}: tune by the config without it")
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     stop_on(preflight.check_checkpoint(args.checkpoint))
+    stop_on(check_classes(args.checkpoint, cfg, "val"))
     check_data(cfg, "test")
     stop_on(check_labels(cfg, "val"))
     out = args.out or Path(cfg.work_dir) / "thresholds"

@@ -22,7 +22,8 @@ def fix_annotations(
 
     - Categories of one name are joined. With ``like`` they are named and ordered as there, and lacking ones are added.
     - Ids that are no whole numbers are given anew, and so are those of annotations where one is 0 or is there twice.
-      References follow, written as text or not.
+      References follow, written as text or not. An annotation of an image or a category that is not listed is left out:
+      a new id could be what it names.
     - With ``folder``, a ``file_name`` that is not there becomes that of the file that it means.
     - ``iscrowd`` and ``ignore`` become 0 or 1, boxes and areas numbers; a missing area is width x height.
 
@@ -52,17 +53,28 @@ def fix_annotations(
     images, image_ids = _images(content["images"], category_ids, changes)
     if folder is not None:
         _find_files(images, folder, changes)
-    annotations = []
+    annotations, unlisted = [], list[str]()
     for i, entry in enumerate(content["annotations"]):
-        new = dict(entry)
-        for key, ids in (("image_id", image_ids), ("category_id", category_ids)):
-            new[key] = ids.get(_key(entry.get(key)), entry.get(key))
+        references = dict(
+            image_id=image_ids.get(_key(entry.get("image_id"))),
+            category_id=category_ids.get(_key(entry.get("category_id"))),
+        )
+        if None in references.values():
+            unlisted.append(f"{entry.get('id')} with {' and '.join(f'{key}={entry.get(key)!r}' for key in references)}")
+            continue
+        new = {**entry, **references}
         _fix_box(new, corners, f"annotations[{i}]")
         _fix_flags(new, f"annotations[{i}]")
         changes.update(f"{key} of annotations" for key in new.keys() - {"id"} if not _is_same(entry, new, key))
         annotations.append(new)
+    if unlisted and not annotations:
+        raise UserError(f"no annotation is of an image and a category that it lists, such as annotation {unlisted[0]}")
     _number(annotations, changes)
     changed = [f"{number} {what}" for what, number in sorted(changes.items()) if number]
+    if unlisted:
+        changed.append(
+            f"{len(unlisted)} annotations of what the file does not list, left out: {'; '.join(unlisted[:3])}"
+        )
     return {**content, "images": images, "annotations": annotations, "categories": categories}, changed
 
 
@@ -84,9 +96,15 @@ def _new_ids(name: str, entries: list[Entry], changes: Counter[str]) -> list[int
     if repeated := [number for number, times in found.items() if times > 1]:
         raise UserError(f"{name} have the id {repeated[0]} more than once: what belongs to which cannot be told")
     if all(is_id(entry.get("id")) for entry in entries):
-        return [int(entry["id"]) for entry in entries]
+        return _whole(name, entries, changes)
     changes[f"ids of {name}"] += len(entries)
     return list(range(1, len(entries) + 1))
+
+
+def _whole(name: str, entries: list[Entry], changes: Counter[str]) -> list[int]:
+    """Ids without the point of 1.0."""
+    changes[f"ids of {name} written with a point"] += sum(isinstance(entry["id"], float) for entry in entries)
+    return [int(entry["id"]) for entry in entries]
 
 
 def _images(images: list[Entry], category_ids: dict[str, int], changes: Counter[str]) -> tuple[list[Entry], Any]:
@@ -176,9 +194,9 @@ def _fix_flags(entry: Entry, where: str) -> None:
 def _number(annotations: list[Entry], changes: Counter[str]) -> None:
     ids = [entry.get("id") for entry in annotations]
     if all(is_id(number) and number != 0 for number in ids) and len(set(ids)) == len(ids):
-        for entry in annotations:
-            entry["id"] = int(entry["id"])
-        return
-    changes["ids of annotations"] += len(annotations)
-    for number, entry in enumerate(annotations, 1):
+        numbers = _whole("annotations", annotations, changes)
+    else:
+        numbers = list(range(1, len(annotations) + 1))
+        changes["ids of annotations"] += len(annotations)
+    for entry, number in zip(annotations, numbers, strict=True):
         entry["id"] = number

@@ -32,6 +32,7 @@ _METHODS = {
 
 
 _STATES = ("state_dict", "model", "model_state_dict")
+_AVERAGED = ("ema_state_dict", "state_dict_ema", "model_ema", "ema")  # taken where a file has only these
 # What wrappers add to the names of a model: at the front, and those of compiled or sharded parts anywhere.
 _WRAPPERS = re.compile(
     r"^(?:module\.)+|(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.(?:module\.)*"
@@ -122,7 +123,7 @@ def _read(path: str, map_location: Any) -> dict[str, Any]:
 def _why_not(path: str, error: Exception) -> str:
     """In words why a file could not be read."""
     with suppress(OSError), open(path, "rb") as file:
-        if instead := stand_in(file.read(200)):
+        if instead := stand_in(file.read(1000)):
             return f"{path} is not a checkpoint: {instead}"
     if not isinstance(error, UnpicklingError):
         return f"{path} is truncated, or not a checkpoint ({type(error).__name__}: {_first_line(error)})"
@@ -158,11 +159,13 @@ def _first_line(error: Exception) -> str:
 def weights_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The weights in a checkpoint, by the names that they have in the model itself.
 
-    They are below ``state_dict``, ``model`` or ``model_state_dict``, or two of them, or are all there is. What
-    DistributedDataParallel, ``torch.compile`` and the like put before or into the names is left out.
+    They are below ``state_dict``, ``model`` or ``model_state_dict``, or two of them, or are all there is; in a file
+    that has only averaged weights, these. What DistributedDataParallel, ``torch.compile`` and the like put before or
+    into the names is left out.
     """
     state: Any = checkpoint
-    while inner := next((found for key in _STATES if isinstance(found := state.get(key), dict)), None):
+    keys = (*_STATES, *_AVERAGED)
+    while inner := next((found for key in keys if isinstance(found := state.get(key), dict)), None):
         state = inner
     named = [(name, value) for name, value in state.items() if isinstance(name, str)]
     weights = OrderedDict((_WRAPPERS.sub("", name), value) for name, value in named)
@@ -236,7 +239,7 @@ def load_weights(model: nn.Module, weights: dict[str, Any]) -> list[str]:
 def load_for_mmengine(path: str, map_location: Any = "cpu") -> dict[str, Any]:
     """:func:`load_checkpoint` in the place of MMEngine's loader of local files (:mod:`asl_mmdet.compat.patches`)."""
     checkpoint = load_checkpoint(path, map_location)
-    has_more = any(key in checkpoint for key in _STATES)
+    has_more = any(key in checkpoint for key in (*_STATES, *_AVERAGED))
     return {**(checkpoint if has_more else {}), "state_dict": weights_of(checkpoint)}
 
 

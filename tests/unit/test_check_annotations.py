@@ -215,6 +215,9 @@ def with_masks(cfg):
         (dict(counts="abc", size=[2, 2]), ""),
         ([], "D412 D413 D419"),
         (None, "D412 D413 D419"),
+        (float("nan"), "D412 D413 D419"),  # as pandas writes where there is none
+        ("", "D412 D413 D419"),
+        ("abc", "D412 D413 D419"),
         ([[1, 1, 9, 1]], "D412 D413 D420"),
         (dict(size=[2, 2]), "D412 D413 D420"),
     ],

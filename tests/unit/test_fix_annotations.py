@@ -103,6 +103,30 @@ def test_an_area_that_says_nothing_is_width_times_height(area, expected):
     assert fix_annotations(content)[0]["annotations"][0]["area"] == expected
 
 
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+def test_ids_that_were_written_with_a_point_are_said(key):
+    content = coco()
+    for entry in content[key]:
+        entry["id"] = float(entry["id"])
+    fixed, changes = fix_annotations(content)
+    assert fixed == coco() and changes == [f"{len(content[key])} ids of {key} written with a point"]
+
+
+@pytest.mark.parametrize("values", [dict(image_id=1), dict(image_id="9"), dict(category_id=7), dict(category_id=None)])
+def test_an_annotation_of_nothing_is_not_given_to_what_has_its_number_now(values):
+    content = coco()
+    for image, number in zip(content["images"], ("a", "b"), strict=True):
+        image["id"] = number
+    for entry in content["annotations"]:
+        entry["image_id"] = "ab"[entry["image_id"] - 1]
+    content["annotations"][0] |= values
+    like = coco()
+    like["categories"] += [dict(id=7, name="car")]
+    fixed, changes = fix_annotations(content, like)
+    assert meaning(fixed) == meaning(coco())[1:]
+    assert changes[-1].startswith("1 annotations of what the file does not list, left out: 1 with image_id=")
+
+
 def test_boxes_of_text_become_numbers_and_corners_sizes():
     content = coco()
     content["annotations"][0]["bbox"] = ["1", "2.5", "4", "6"]
@@ -160,6 +184,11 @@ def changed(key, i, **values):
         (changed("categories", 1, id=3.0), {}, "categories have the id 3 more than once"),
         (changed("annotations", 1, iscrowd="maybe"), {}, r"annotations\[1\].iscrowd='maybe': write 0"),
         (changed("annotations", 1, bbox=["a", 1, 2, 3]), {}, r"annotations\[1\].bbox: 'a' is no number"),
+        (
+            dict(coco(), images=[dict(id="a")]),
+            {},
+            "no annotation is of an image and .* annotation 1 with image_id=1 and",
+        ),
         (coco(), dict(corners=True), None),
         (changed("annotations", 1, bbox=[5, 5, 3, 9]), dict(corners=True), r"annotations\[1\].bbox=.*no corners"),
     ],

@@ -14,7 +14,7 @@ from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.checks import check_labels
 from asl_mmdet.coco.drop_boxes import PROTOCOLS, drop_boxes
-from asl_mmdet.coco.format import is_id
+from asl_mmdet.coco.format import is_id, parse_json
 from asl_mmdet.coco.merge_datasets import merge
 from asl_mmdet.deploy.folder import Ids
 from asl_mmdet.tuning.parts import split_annotations
@@ -162,6 +162,21 @@ def test_other_ids_are_refused_with_the_way_out(key, name, tmp_path):
         assert "is no whole number" in message and f"tools/fix_annotations.py {path} OUT.json" in message
 
 
+def test_a_category_with_several_ids_is_refused_by_the_audit_or_joined(tmp_path):
+    content = coco()
+    content["categories"].append(dict(id=9, name="cat"))
+    with pytest.raises(ValueError, match=r"category 'cat' with the ids 1, 9.*fix_annotations\.py .*train.json"):
+        labels_of(content, tmp_path)
+    cfg = Config.fromfile("configs/shapes/classifier_r18_asl_shapes.py")
+    cfg.train_dataloader.dataset.update(data_root=f"{tmp_path}/", ann_file="train.json")
+    cfg.train_dataloader.dataset.metainfo = dict(classes=("dog", "cat"))
+    content["annotations"][0]["category_id"] = 9
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    labels = Labels(cfg)
+    assert labels.names == {2: "dog", 1: "cat"} and labels.index == {2: 0, 1: 1, 9: 1}
+    assert labels.tags_of(next(iter(labels.images.values()))).tolist() == [1, 1]
+
+
 @pytest.mark.parametrize("key", ["image", "annotation", "category"])
 def test_an_id_that_is_there_twice_is_refused_with_the_way_out(key, tmp_path):
     content, path = coco(**{key: lambda i: 7}), tmp_path / "in.json"
@@ -172,6 +187,16 @@ def test_an_id_that_is_there_twice_is_refused_with_the_way_out(key, tmp_path):
     if key != "annotation":
         with pytest.raises(ValueError, match=r"\[1\]\.id=7 is there twice"):
             Ids(path, ["cat"])
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+def test_a_list_that_is_there_twice_is_refused(key):
+    text = json.dumps(coco())
+    assert parse_json(text.encode()) == coco()
+    assert parse_json(json.dumps(dict(coco(), dropped={key: []})).encode())[key]  # another list of this name
+    for twice in (f'{text[:-1]}, "{key}": []}}', f'{{"{key}" : [], {text[1:]}'):
+        with pytest.raises(ValueError, match=f"the list {key} twice"):
+            parse_json(twice.encode())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])

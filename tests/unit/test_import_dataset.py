@@ -149,8 +149,8 @@ def test_annotations_of_unlisted_ids_are_named_and_do_not_become_those_of_anothe
     train["annotations"] += [{**train["annotations"][0], "id": 91, "image_id": 77}]
     files = {**IMAGES, "train.json": train, "val.json": coco(NAMES[4:], classes=["cat", "dog"])}
     done = imported(tmp_path, files)
-    assert "left out: 2 (train.json: annotation 90 with image_id=1 and category_id=2, " in notes(done)
-    assert "annotation 91 with image_id=77 and category_id=1)" in notes(done)
+    assert "train.json: 2 annotations of what the file does not list, left out: 90 with image_id=1 and" in notes(done)
+    assert "; 91 with image_id=77 and category_id=1)" in notes(done)
     assert Counter(box[0] for found in boxes(tmp_path).values() for box in found) == {"cat": 5}
 
 
