@@ -20,6 +20,8 @@ def stand_in(content: bytes) -> str:
             "it is in the format safetensors: torch.save({'state_dict': safetensors.torch.load_file(...)}, "
             "'weights.pth') writes the other"
         )
+    if not content.strip(b"\0 \r\n"):
+        return "it is empty: copy or export it again"
     start = content[:200].lstrip().lower()
     if start.startswith(b"version https://git-lfs"):
         return "it is a pointer of Git LFS and not the file itself: `git lfs pull` fetches it"

@@ -7,6 +7,7 @@ first import of :mod:`asl_mmdet`. What a command does is in the module of its na
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -67,6 +68,8 @@ def parse(name: str, argv: Sequence[str] | None = None, prog: str | None = None)
 
 def run(name: str, argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Be a command, for the rest of this process."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file may have a name that is no UTF-8
     args = parse(name, argv, prog)
     import asl_mmdet  # noqa: F401  (it says what to install where MMEngine is missing)
 

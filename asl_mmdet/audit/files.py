@@ -49,7 +49,7 @@ def _bbox(box: Corners) -> list[float]:
 
 def write_findings(rows: list[Row], out: Path) -> None:
     """Write ``findings.csv`` and ``findings.json``; the second can be read by ``COCO.loadRes`` where all have boxes."""
-    with (out / "findings.csv").open("w", newline="", encoding="utf-8") as file:
+    with (out / "findings.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
         writer.writerows({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows)

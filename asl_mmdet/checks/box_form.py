@@ -9,9 +9,14 @@ _FEW = 5  # boxes that say nothing by their places
 
 
 class BoxForm:
-    """What speaks for x1, y1, x2, y2 in a set of boxes: their areas, and their places in the images."""
+    """What speaks for x1, y1, x2, y2 in a set of boxes: their areas, and their places in the images.
 
-    def __init__(self) -> None:
+    Args:
+        path: The annotation file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
         self.number = self.sticking_out = self.fitting = 0
         self.proven: list[str] = []  # the boxes whose area is that of the corners
 

@@ -8,6 +8,7 @@ from asl_mmdet.coco.annotation_file import Annotation, Entry, is_number
 from asl_mmdet.coco.format import RENUMBER, is_id
 
 DROPPED = "MMDetection leaves it out without a warning."
+FIX_BOXES = " python tools/fix_annotations.py {} OUT.json reads numbers from texts, and boxes from masks."
 
 
 def _where(is_wrong: Callable[[Annotation], bool]) -> Callable[[Annotation], Iterable[str]]:
@@ -152,7 +153,7 @@ NUMBER_RULES: list[Rule[Annotation]] = [
         "error",
         "box is not 4 finite numbers",
         "Training fails, or its loss becomes NaN.",
-        "Write bbox=[x, y, width, height].",
+        lambda a: "Write bbox=[x, y, width, height]." + FIX_BOXES.format(a.coco.path),
         _where(lambda a: not _has_box(a.entry)),
     ),
     Rule(
@@ -160,7 +161,7 @@ NUMBER_RULES: list[Rule[Annotation]] = [
         "error",
         "annotation without an area",
         FAILS,
-        "Write width x height.",
+        lambda a: "Write width x height." + FIX_BOXES.format(a.coco.path),
         _where(lambda a: not is_number(a.entry.get("area"))),
     ),
 ]

@@ -208,6 +208,18 @@ SET_RULES: list[Rule[CocoSet]] = [
         lambda coco: ["CLASSES"] if "CLASSES" in coco.metainfo and "classes" not in coco.metainfo else (),
     ),
     Rule(
+        "D217",
+        "error",
+        "data_prefix that is a text",
+        FAILS,
+        "Write data_prefix=dict(img=...).",
+        lambda coco: (
+            [f"data_prefix={coco.dataset.data_prefix!r}"]
+            if coco.is_detection and isinstance(coco.dataset.get("data_prefix"), str)
+            else ()
+        ),
+    ),
+    Rule(
         "D207",
         "error",
         "category of a data set without metainfo.classes",
@@ -285,7 +297,9 @@ FORM_RULES: list[Rule[BoxForm]] = [
         "error",
         "box written as corners x1, y1, x2, y2",
         "Other boxes are learned and evaluated than were drawn.",
-        "Write bbox=[x, y, width, height].",
+        lambda form: (
+            f"Write bbox=[x, y, width, height]: python tools/fix_annotations.py {form.path} OUT.json --corners does."
+        ),
         BoxForm.corners,
     ),
 ]

@@ -79,8 +79,8 @@ def main(args: argparse.Namespace) -> None:
             fail(str(error))
     try:
         scored = score(cfg, predictions, args.iou)
-        cross_fitted = cross_fit(scored, settings)
         thresholds, calibration = fit(scored, settings)
+        cross_fitted = cross_fit(scored, settings)
     except UserError as error:
         fail(str(error))
     rows = table(scored, thresholds.of_class, cross_fitted)
@@ -107,6 +107,12 @@ def main(args: argparse.Namespace) -> None:
     lowest = score_thr_of(cfg.model.get("test_cfg"))
     content = ThresholdFile(task_of(cfg).name, scored.classes, thresholds.of_class, calibration, lowest, made)
     write(out, content, scored, cross_fitted, rows)
+    if cross_fitted.empty_folds:
+        tell(
+            f"warning: without the images of {cross_fitted.empty_folds} of {settings.folds} folds there is nothing to "
+            "choose by, so none of their scores is kept, and the cross-fitted figures are too low. Train the model "
+            "longer, or use more images"
+        )
     if at_overall:
         tell(f"no own threshold (no object, or out of reach), the global one stands in: {', '.join(at_overall)}")
     show(args, cfg, out, rows, summary, errors)
@@ -232,7 +238,7 @@ def write(
     from asl_mmdet.thresholds.plots import plot_precision_recall, plot_reliability
 
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "thresholds.csv").open("w", newline="", encoding="utf-8") as file:
+    with (out / "thresholds.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

@@ -4,6 +4,8 @@ import os
 from collections import Counter
 from typing import Any
 
+from pycocotools.mask import frPyObjects, toBbox
+
 from asl_mmdet.coco.annotation_file import is_number
 from asl_mmdet.coco.file_names import FileFinder
 from asl_mmdet.coco.format import check_lists, folded, is_id
@@ -11,7 +13,7 @@ from asl_mmdet.errors import UserError
 
 Content = dict[str, Any]
 Entry = dict[str, Any]
-_FLAGS = {"": 0, "0": 0, "false": 0, "none": 0, "null": 0, "1": 1, "true": 1}
+_FLAGS = {"": 0, "0": 0, "false": 0, "none": 0, "null": 0, "nan": 0, "1": 1, "true": 1}
 OF_CATEGORIES = ("known_categories", "neg_category_ids", "not_exhaustive_category_ids")  # of an image's record
 
 
@@ -25,7 +27,8 @@ def fix_annotations(
       References follow, written as text or not. An annotation of an image or a category that is not listed is left out:
       a new id could be what it names.
     - With ``folder``, a ``file_name`` that is not there becomes that of the file that it means.
-    - ``iscrowd`` and ``ignore`` become 0 or 1, boxes and areas numbers; a missing area is width x height.
+    - ``iscrowd`` and ``ignore`` become 0 or 1, boxes and areas numbers. A missing box is that around the mask, and a
+      missing area is width x height.
 
     Args:
         content: The content of the file; it is not changed.
@@ -51,13 +54,14 @@ def fix_annotations(
     changes: Counter[str] = Counter()
     categories, category_ids = _categories(content["categories"], like and like["categories"], changes)
     images, image_ids = _images(content["images"], category_ids, changes)
+    category_ids, image_ids = _without_zeros(category_ids), _without_zeros(image_ids)
     if folder is not None:
         _find_files(images, folder, changes)
     annotations, unlisted = [], list[str]()
     for i, entry in enumerate(content["annotations"]):
         references = dict(
-            image_id=image_ids.get(_key(entry.get("image_id"))),
-            category_id=category_ids.get(_key(entry.get("category_id"))),
+            image_id=_found(entry.get("image_id"), image_ids),
+            category_id=_found(entry.get("category_id"), category_ids),
         )
         if None in references.values():
             unlisted.append(f"{entry.get('id')} with {' and '.join(f'{key}={entry.get(key)!r}' for key in references)}")
@@ -88,6 +92,18 @@ def _key(value: Any) -> str:
         value = value.strip()
         return value.removesuffix(".0") if value.removesuffix(".0").lstrip("-").isdecimal() else value
     return str(int(value)) if is_id(value) else repr(value)
+
+
+def _found(value: Any, ids: dict[str, int]) -> int | None:
+    """The new id of what a reference names, with leading zeros or without."""
+    key = _key(value)
+    return ids.get(key, ids.get(str(int(key))) if key.isdecimal() else None)
+
+
+def _without_zeros(ids: dict[str, int]) -> dict[str, int]:
+    """The ids by what they were, and also by their numbers where only one entry has that number."""
+    numbers = Counter(str(int(key)) for key in ids if key.isdecimal())
+    return {**{n: i for key, i in ids.items() if numbers[n := key.lstrip("0") or "0"] == 1}, **ids}
 
 
 def _new_ids(name: str, entries: list[Entry], changes: Counter[str]) -> list[int]:
@@ -156,7 +172,7 @@ def _categories(categories: list[Entry], like: Any, changes: Counter[str]) -> tu
 
 
 def _fix_box(entry: Entry, corners: bool, where: str) -> None:
-    box = entry.get("bbox")
+    box = entry.get("bbox") or _around_mask(entry.get("segmentation"))
     if not isinstance(box, list) or len(box) != 4:
         return
     box = [_number_of(value, f"{where}.bbox") for value in box]
@@ -167,6 +183,22 @@ def _fix_box(entry: Entry, corners: bool, where: str) -> None:
         box = [x1, y1, x2 - x1, y2 - y1]
     area = _number_of(entry["area"], f"{where}.area") if entry.get("area") not in (None, "") else 0
     entry["bbox"], entry["area"] = box, area if is_number(area) and area > 0 else box[2] * box[3]
+
+
+def _around_mask(mask: Any) -> list[float] | None:
+    """The box around polygons or an RLE; None where there is neither."""
+    try:
+        if isinstance(mask, dict):
+            counts, size = mask["counts"], mask["size"]
+            rle = frPyObjects(mask, *size) if isinstance(counts, list) else dict(size=size, counts=counts)
+            box = toBbox(rle).tolist()
+        else:
+            points = [polygon for polygon in mask if len(polygon) >= 6]
+            x, y = ([float(value) for polygon in points for value in polygon[start::2]] for start in (0, 1))
+            box = [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return box if min(box[2:]) > 0 else None
 
 
 def _number_of(value: Any, where: str) -> Any:

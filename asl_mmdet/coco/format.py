@@ -52,7 +52,14 @@ def parse_json(content: bytes) -> Any:
     except UserError:  # one of ours
         raise
     except (ValueError, RecursionError) as error:  # of JSON or of the encoding
-        raise UserError(stand_in(content) or str(error)) from error
+        raise UserError(stand_in(content) or _why_not(error)) from error
+
+
+def _why_not(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not in UTF-8, in which JSON is written: save it so ({error})"
+    several = "it is several JSON documents, one behind the other: " if str(error).startswith("Extra data") else ""
+    return several + str(error)
 
 
 def _may_repeat(content: bytes) -> bool:
@@ -113,6 +120,10 @@ def check_lists(name: str, content: Any, keys: Iterable[str] = LISTS) -> None:
         UserError: If one is missing; it starts with the name.
     """
     if missing := missing_lists(content, keys):
+        entries = content.get(missing[0]) if isinstance(content, Mapping) else None
+        for i, entry in enumerate(entries if isinstance(entries, list) else []):
+            if not isinstance(entry, dict):
+                raise UserError(f"{name}: {missing[0]}[{i}] is {entry!s:.40}, and no object: remove it")
         raise UserError(f"{name} has no list {', '.join(missing)}: it must be in COCO format")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from asl_mmdet.coco.annotation_file import is_number
 from asl_mmdet.coco.boxes import Array, corners, overlaps
-from asl_mmdet.coco.format import RENUMBER, check_lists, file_of, folded, is_id, told_apart
+from asl_mmdet.coco.format import RENUMBER, check_lists, check_references, file_of, folded, is_id, told_apart
 from asl_mmdet.coco.known_categories import COMPLETE, is_complete, known_categories
 from asl_mmdet.errors import UserError
 
@@ -124,6 +124,7 @@ def _images(
     """The images of a file, with the new ids of categories and licenses."""
     names = {c["id"]: c["name"] for c in content["categories"]}
     images = _by_id(path, content, "images", "file_name")
+    check_references(content, path)
     annotations: dict[Any, list[Content]] = {number: [] for number in images}
     for i, entry in enumerate(content["annotations"]):
         if not _is_of(entry.get("image_id"), images) or not _is_of(entry.get("category_id"), names):

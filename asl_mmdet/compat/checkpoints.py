@@ -15,7 +15,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.utils import digit_version
-from torch import nn
+from torch import Tensor, nn
 
 from asl_mmdet.compat.restricted_pickle import restricted_pickle
 from asl_mmdet.errors import UserError, stand_in
@@ -129,7 +129,9 @@ def _why_not(path: str, error: Exception) -> str:
         return f"{path} is truncated, or not a checkpoint ({type(error).__name__}: {_first_line(error)})"
     wanted = re.search(r"(?:GLOBAL|global) (\S+)|it asks for (.+)", str(error))
     if wanted is None:
-        return f"{path} is not a checkpoint that torch can read: {_first_line(error)}"
+        # What PyTorch says first is that another option "will likely succeed".
+        said = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
+        return f"{path} is not a checkpoint that torch can read: {said[1] if said else _first_line(error)}"
     return (
         f"{path} is refused: it holds not only weights but also code ({wanted[1] or wanted[2]}), which runs when it is "
         "loaded. If you trust who made it, take the weights out: "
@@ -263,7 +265,13 @@ def has_state_of_run(checkpoint: dict[str, Any]) -> bool:
 def number_fitting(model: nn.Module, weights: dict[str, Any]) -> int:
     """How many tensors of a model are among the weights, by name and shape."""
     own = {name: getattr(value, "shape", None) for name, value in model.state_dict().items()}
-    return sum(name in own and getattr(value, "shape", None) == own[name] for name, value in weights.items())
+    tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    return sum(name in own and value.shape == own[name] for name, value in tensors.items())
+
+
+def not_numbers(weights: dict[str, Any]) -> list[str]:
+    """The names of the weights in which there is a NaN, as a training that diverged leaves them."""
+    return [name for name, value in weights.items() if isinstance(value, Tensor) and value.isnan().any()]
 
 
 def find_resumable(work_dir: str | Path) -> tuple[str | None, list[str]]:

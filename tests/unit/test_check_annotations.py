@@ -226,3 +226,9 @@ def test_masks_are_needed_where_the_config_reads_them(mask, expected, root):
     edit(root, each("annotations", segmentation=mask))
     assert codes(root) == set()
     assert codes(root, cfg=with_masks(config_of(root))) == set(expected.split())
+
+
+def test_data_prefix_of_text_is_an_error_that_says_what_to_write(root):
+    cfg = config_of(root)
+    cfg.train_dataloader.dataset.data_prefix = "train/"
+    assert codes(root, cfg=cfg) == {"D217"}

@@ -180,12 +180,18 @@ def test_the_test_tool_ends_where_labels_stand_for_other_classes(root, tmp_path)
     assert audit.returncode and "D216" in audit.stderr
 
 
-def test_labels_are_compared_without_a_look_at_the_rest(root):
-    edit(root, each("annotations", bbox=None), "val")
-    assert check_labels(config_of(root), "val") == []
+@pytest.mark.parametrize(
+    "values, code", [(dict(bbox=None), "D405"), (dict(area="9"), "D406"), (dict(iscrowd="0"), "D415")]
+)
+def test_what_predictions_cannot_be_compared_with_is_an_error(values, code, root):
+    edit(root, each("annotations", **values), "val")
+    assert {code, "D413"} <= {finding.code for finding in check_labels(config_of(root), "val") if finding.is_error}
+
+
+def test_labels_without_a_training_file_are_not_compared(root):
     (root / "annotations/train.json").unlink()
     edit(root, in_other_order, "val")
-    assert check_labels(config_of(root), "val") == []  # nothing to compare with
+    assert check_labels(config_of(root), "val") == []
     assert {"D211"} <= codes(root, "val")
 
 

@@ -147,13 +147,14 @@ def test_checkpoint_without_weights_lacks_all(content, tmp_path):
         (b"\n<!DOCTYPE html><html>404</html>", "it is a web page"),
         (b"words", "not a checkpoint"),
         (b'\x38\0\0\0\0\0\0\0{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}   ', "in the format safetensors"),
-        (b"", "a.pth is truncated, or not a checkpoint"),
+        (b"", "a.pth is not a checkpoint: it is empty"),
+        (b"PK", "a.pth is"),
     ],
 )
 def test_what_is_there_instead_of_a_checkpoint_is_said(content, said, tmp_path):
     (tmp_path / "a.pth").write_bytes(content)
     (finding,) = preflight.check_checkpoint(str(tmp_path / "a.pth"))
-    assert finding.code == "P204" and said in str(finding)
+    assert finding.code == "P204" and said in str(finding) and "will likely succeed" not in str(finding)
 
 
 class Renamed(nn.Linear):
@@ -167,6 +168,15 @@ class Renamed(nn.Linear):
 
 def test_layout_that_the_model_itself_knows_fits():
     assert load_weights(nn.Sequential(Renamed(3, 2)), {"0.w": torch.ones(2, 3), "0.bias": torch.ones(2)}) == []
+
+
+def test_weights_that_are_not_numbers_are_an_error(tmp_path):
+    state = model_of(1).state_dict()
+    state["head.bias"][1] = float("nan")
+    state["body.1.running_var"][0] = float("inf")  # a mask may have that
+    torch.save(dict(state_dict={f"module.{name}": value for name, value in state.items()}), path := tmp_path / "a.pth")
+    (finding,) = preflight.check_checkpoint(str(path))
+    assert (finding.code, finding.is_error, finding.examples) == ("P209", True, ("head.bias",))
 
 
 @pytest.mark.parametrize(
@@ -215,6 +225,7 @@ def test_weights_alone_are_no_run_to_resume(is_option, lacking, tmp_path):
         (lambda state: {"head.weight": state["head.weight"]}, True),  # as of a model with other classes
         (lambda state: {"head.weight": torch.zeros(9, 4)}, False),
         (renamed(lambda name: f"ema_{name}"), False),
+        (lambda state: {name: value.numpy() for name, value in state.items()}, False),  # PyTorch does not take them
         (lambda state: {}, False),
     ],
 )

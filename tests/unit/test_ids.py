@@ -119,9 +119,9 @@ def labels_of(content, folder):
     return labels_in(folder)
 
 
-def config_of(folder):
+def config_of(folder, file="train.json"):
     cfg = Config.fromfile("configs/shapes/atss_r18_asl_shapes.py")
-    dataset = dict(data_root=f"{folder}/", ann_file="train.json", metainfo=dict(classes=("cat", "dog")))
+    dataset = dict(data_root=f"{folder}/", ann_file=file, metainfo=dict(classes=("cat", "dog")))
     for split in ("train", "val"):
         cfg[f"{split}_dataloader"].dataset.update(dataset)
     return cfg
@@ -157,6 +157,15 @@ def test_other_ids_are_refused_with_the_way_out(key, name, tmp_path):
     if key != "annotation":
         with pytest.raises(ValueError, match=r"needs a whole number as id.*fix_annotations"):
             merge(dict(a=coco(), b=content))
+        content = coco()
+        content["annotations"][0][f"{key}_id"] = BAD[name](0) if name == "none" else BAD[name](1)
+        path.write_text(json.dumps(content))
+        found = {finding.code: str(finding) for finding in check_labels(config_of(tmp_path, "in.json"), "val")}
+        assert f"{key}_id=" in found["D403" if key == "image" else "D404"] and "fix_annotations" in str(found)
+        with pytest.raises(ValueError, match=rf"annotations\[0\]\.{key}_id=.* is no whole number.*fix_annotations"):
+            merge(dict(a=coco(), b=content))
+        content = coco(**{key: BAD[name]})
+        path.write_text(json.dumps(content))
     if key != "category":
         message = message_of("drop_boxes", path, tmp_path / "half.json")
         assert "is no whole number" in message and f"tools/fix_annotations.py {path} OUT.json" in message
