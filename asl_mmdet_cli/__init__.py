@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from asl_mmdet_cli.arguments import HelpFormatter
+from asl_mmdet_cli.arguments import HelpFormatter, usage_of
 from asl_mmdet_cli.messages import learn_rank, without_foreign_line
 
 # The subcommands of `asl-mmdet` and their scripts in tools/, in the order of the work.
@@ -54,6 +54,7 @@ def parser_of(name: str, prog: str | None = None) -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     module.add_arguments(command)
+    command.usage = usage_of(command)
     return command
 
 
