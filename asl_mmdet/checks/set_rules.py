@@ -25,6 +25,12 @@ def _without_id(entries: list[Entry]) -> Iterator[str]:
     return (_short(entry) for entry in entries if not is_id(entry.get("id")))
 
 
+def _without_size(coco: CocoSet) -> Iterator[str]:
+    for entry in coco.images if coco.is_detection else ():
+        if not has_size(entry):
+            yield f"{entry.get('file_name')}: {entry.get('width')!r} x {entry.get('height')!r}"
+
+
 def _short(entry: Entry) -> str:
     text = str(entry)
     return text if len(text) <= 60 else text[:57] + "..."
@@ -166,6 +172,22 @@ LIST_RULES: list[Rule[CocoSet]] = [
         lambda coco: _without_id(coco.images),
     ),
     Rule(
+        "D303",
+        "error",
+        "image without a file_name",
+        FAILS,
+        lambda coco: f"{coco.kind} reads {coco.file_key}. Add it, or remove the entry.",
+        lambda coco: (_short(entry) for entry in coco.images if not coco.file_of(entry)),
+    ),
+    Rule(
+        "D304",
+        "error",
+        "image without a width and a height",
+        FAILS,
+        lambda coco: f"Add them in pixels. python tools/fix_annotations.py {coco.path} OUT.json reads them from texts.",
+        _without_size,
+    ),
+    Rule(
         "D401",
         "error",
         "duplicate annotation id",
@@ -265,24 +287,6 @@ SET_RULES: list[Rule[CocoSet]] = [
         _unlabelled_boxes,
     ),
     Rule(
-        "D303",
-        "error",
-        "image without a file_name",
-        FAILS,
-        lambda coco: f"{coco.kind} reads {coco.file_key}. Add it, or remove the entry.",
-        lambda coco: (_short(entry) for entry in coco.images if not coco.file_of(entry)),
-    ),
-    Rule(
-        "D304",
-        "error",
-        "image without a width and a height",
-        FAILS,
-        "Add them in pixels.",
-        lambda coco: (
-            str(entry.get("file_name")) for entry in coco.images if coco.is_detection and not has_size(entry)
-        ),
-    ),
-    Rule(
         "D305",
         "warning",
         "image listed more than once",
@@ -301,6 +305,14 @@ FORM_RULES: list[Rule[BoxForm]] = [
             f"Write bbox=[x, y, width, height]: python tools/fix_annotations.py {form.path} OUT.json --corners does."
         ),
         BoxForm.corners,
+    ),
+    Rule(
+        "D421",
+        "warning",
+        "box that an image has twice",
+        "It is learned twice, and one of the two counts as never found.",
+        "Remove one of them.",
+        lambda form: form.repeated,
     ),
 ]
 OBJECT_RULES: list[Rule[CocoSet]] = [

@@ -27,8 +27,8 @@ def fix_annotations(
       References follow, written as text or not. An annotation of an image or a category that is not listed is left out:
       a new id could be what it names.
     - With ``folder``, a ``file_name`` that is not there becomes that of the file that it means.
-    - ``iscrowd`` and ``ignore`` become 0 or 1, boxes and areas numbers. A missing box is that around the mask, and a
-      missing area is width x height.
+    - ``iscrowd`` and ``ignore`` become 0 or 1, boxes, areas and sizes numbers. A missing box is that around the mask,
+      and a missing area is width x height.
 
     Args:
         content: The content of the file; it is not changed.
@@ -128,7 +128,9 @@ def _images(images: list[Entry], category_ids: dict[str, int], changes: Counter[
     for image, number in zip(images, _new_ids("images", images, changes), strict=True):
         ids[_key(image.get("id"))] = number
         lists = {key: [_category(one, category_ids) for one in image[key]] for key in OF_CATEGORIES if image.get(key)}
-        fixed.append({**image, "id": number, **lists})
+        sizes = {key: _number_of(image[key], f"{key} of an image") for key in ("width", "height") if key in image}
+        changes["sizes of images"] += any(sizes[key] is not image[key] for key in sizes)
+        fixed.append({**image, "id": number, **lists, **sizes})
     return fixed, ids
 
 

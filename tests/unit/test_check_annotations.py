@@ -228,6 +228,16 @@ def test_masks_are_needed_where_the_config_reads_them(mask, expected, root):
     assert codes(root, cfg=with_masks(config_of(root))) == set(expected.split())
 
 
+def test_a_box_that_is_there_twice_is_pointed_out(root):
+    def change(content):
+        content["annotations"] += [{**content["annotations"][0], "id": 900}, {**content["annotations"][1], "id": 901}]
+        content["annotations"][-1]["category_id"] = 1 + content["annotations"][1]["category_id"] % 3  # of another class
+
+    edit(root, change)
+    (finding,) = found_in(root)
+    assert finding.code == "D421" and len(finding.examples) == 1 and "annotation 900: [" in finding.examples[0]
+
+
 def test_data_prefix_of_text_is_an_error_that_says_what_to_write(root):
     cfg = config_of(root)
     cfg.train_dataloader.dataset.data_prefix = "train/"

@@ -164,6 +164,13 @@ def test_boxes_of_text_become_numbers_and_corners_sizes():
     assert entry["bbox"] == [1, 2.5, 3, 3.5]
 
 
+def test_sizes_of_text_become_numbers():
+    content = coco()
+    content["images"][0].update(width="64", height="48.0")
+    fixed, changes = fix_annotations(content)
+    assert fixed["images"][0] == dict(coco()["images"][0], width=64, height=48) and changes == ["1 sizes of images"]
+
+
 TRIANGLE = [[2, 3, 12, 3, 12, 9]]
 
 
