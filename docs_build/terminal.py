@@ -29,7 +29,7 @@ from asl_mmdet.coco.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]
 LINKED = ("benchmarks", "configs", "experiments", "tools")
-WIDTH = 62  # characters in a line: letters of 9 pixels on a screen of 390
+WIDTH = 64  # characters in a line: letters of 9 pixels on a screen of 390
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.S)  # no request to another site
 
 
