@@ -15,6 +15,13 @@ def stand_in(content: bytes) -> str:
         >>> stand_in(b"version https://git-lfs.github.com/spec/v1")
         'it is a pointer of Git LFS and not the file itself: `git lfs pull` fetches it'
     """
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") < 2**27 and b'"dtype"' in content[:1000]:
+        return (
+            "it is in the format safetensors: torch.save({'state_dict': safetensors.torch.load_file(...)}, "
+            "'weights.pth') writes the other"
+        )
+    if not content.strip(b"\0 \r\n"):
+        return "it is empty: copy or export it again"
     start = content[:200].lstrip().lower()
     if start.startswith(b"version https://git-lfs"):
         return "it is a pointer of Git LFS and not the file itself: `git lfs pull` fetches it"

@@ -7,11 +7,12 @@ first import of :mod:`asl_mmdet`. What a command does is in the module of its na
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from asl_mmdet_cli.arguments import HelpFormatter
+from asl_mmdet_cli.arguments import HelpFormatter, usage_of
 from asl_mmdet_cli.messages import learn_rank, without_foreign_line
 
 # The subcommands of `asl-mmdet` and their scripts in tools/, in the order of the work.
@@ -53,6 +54,7 @@ def parser_of(name: str, prog: str | None = None) -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     module.add_arguments(command)
+    command.usage = usage_of(command)
     return command
 
 
@@ -67,6 +69,8 @@ def parse(name: str, argv: Sequence[str] | None = None, prog: str | None = None)
 
 def run(name: str, argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Be a command, for the rest of this process."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file may have a name that is no UTF-8
     args = parse(name, argv, prog)
     import asl_mmdet  # noqa: F401  (it says what to install where MMEngine is missing)
 

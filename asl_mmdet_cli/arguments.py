@@ -25,6 +25,19 @@ class HelpFormatter(argparse.HelpFormatter):
         shown = " ".join(map(str, default)) if isinstance(default, (list, tuple)) else str(default)
         return f"{action.help} (default: {shown.replace('%', '%%')})"
 
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        return re.sub(r"^(\S+) \[\1 \.\.\.\]$", r"\1 ...", super()._format_args(action, default_metavar))
+
+
+def usage_of(command: argparse.ArgumentParser) -> str:
+    """What has to be given; the help lists the options below it."""
+    forms = {"?": "[{}]", "+": "{} ..."}
+    shown = [action for action in command._actions if action.help != argparse.SUPPRESS]
+    words = [forms.get(str(one.nargs), "{}").format(one.metavar) for one in shown if not one.option_strings]
+    required = [one for one in shown if one.option_strings and (one.help or "").endswith("; required")]
+    words += [f"{one.option_strings[0]} {one.metavar}" for one in required]
+    return " ".join([command.prog, *words, "[options]"])
+
 
 def number(interval: str) -> Callable[[str], float]:
     """The type of a number in an interval, such as '(0, 1]'."""

@@ -2,7 +2,7 @@
 
 A trained model predicts the training images, and what does not fit the labels is written to findings.csv,
 findings.json and a page to review them in a browser. With --folds K it trains K models itself, and each image
-is judged by one that has not seen it. --validation audits the validation images instead.
+is judged by one that has not seen it.
 
 Review the page, save reviewed.json there, and apply what you accepted.
 
@@ -32,13 +32,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options."""
     add_config(command)
     command.add_argument(
-        "checkpoint", nargs="?", metavar="CHECKPOINT", help="checkpoint file; not needed with --folds or --findings"
+        "checkpoint", nargs="?", metavar="CHECKPOINT", help="checkpoint file; with --folds or --findings none"
     )
     command.add_argument(
         "--folds",
         type=whole(2),
         metavar="K",
-        help="train K models, each on K-1 parts of the images, to judge the other part",
+        help="train K models; each judges what it has not seen",
     )
     command.add_argument("--validation", action="store_true", help="audit the validation images instead")
     add_jobs(command, "with --folds: trainings at a time")
@@ -59,13 +59,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--findings",
         type=Path,
         metavar="FILE.json",
-        help="with --apply: use this findings.json, or reviewed.json of the page; predict nothing",
+        help="with --apply: reviewed.json of the page, or findings.json",
     )
     command.add_argument(
         "--apply",
         type=number("[0, 1]"),
         metavar="SCORE",
-        help="write annotations to which the missing labels from this score on are added",
+        help="add the missing labels from this score on",
     )
     command.add_argument(
         "--apply-to",
@@ -74,9 +74,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help=f"for --apply; {ANNOTATIONS} in --out by default",
     )
     command.add_argument("--as-ignore", action="store_true", help="with --apply: add regions to ignore, not boxes")
-    command.add_argument(
-        "--force", action="store_true", help="with --apply: overwrite the annotation file if it exists"
-    )
+    command.add_argument("--force", action="store_true", help="with --apply: overwrite the file if it exists")
     add_cfg_options(command)
 
 

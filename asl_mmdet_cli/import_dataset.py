@@ -41,12 +41,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--group-by",
         type=_group_by,
         metavar="PATTERN",
-        help="keep on one side the images of one folder: 'folder'; or those for which a regular expression finds the "
-        "same groups in their paths, such as '(.*)_[0-9]+' for clip_0001.jpg; copies that Roboflow made of one image "
-        "stay together by default",
+        help="keep on one side the images of one folder: 'folder'; or those in whose paths a regular expression finds "
+        "the same groups, such as '(.*)_[0-9]+' for clip_0001.jpg; Roboflow's copies of one image always are",
     )
     command.add_argument(
-        "--copy", action="store_true", help="copy the images; by default they are hard links, where that is possible"
+        "--copy", action="store_true", help="copy the images, in place of hard links where they are possible"
     )
     command.add_argument("--fast", action="store_true", help="do not open the images to check them")
 

@@ -2,7 +2,7 @@
 
 Predicts the validation images once, and writes thresholds.json, which a model or tools/test.py and tools/predict.py
 take with --thresholds, a table and two plots. The printed precision, recall and F1 are cross-fitted: thresholds are
-chosen on some of the images and measured on the others.
+chosen on some of the images and measured on the others. Choose for one of --beta, --precision and --recall.
 
 Example:
     python tools/tune_thresholds.py CONFIG CHECKPOINT --calibration platt
@@ -26,11 +26,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     goal.add_argument(
         "--precision",
         type=number("(0, 1)"),
-        metavar="PRECISION",
+        metavar="VALUE",
         help="choose for this precision, with the most recall",
     )
     goal.add_argument(
-        "--recall", type=number("(0, 1)"), metavar="RECALL", help="choose for this recall, with the highest threshold"
+        "--recall", type=number("(0, 1)"), metavar="VALUE", help="choose for this recall, with the highest threshold"
     )
     scope = command.add_mutually_exclusive_group()
     scope.add_argument(
@@ -42,10 +42,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=number("[0, inf)"),
         default=10.0,
         metavar="OBJECTS",
-        help="weight of the global threshold in that of a class, in ground-truth objects",
+        help="a class with as many objects counts half; 0 is off",
     )
     command.add_argument("--calibration", choices=[*METHODS, "none"], default="none", help="calibrate the scores first")
-    command.add_argument("--calibration-per-class", action="store_true", help="a calibration of its own for each class")
+    command.add_argument("--calibration-per-class", action="store_true", help="one calibration per class")
     command.add_argument(
         "--iou", type=number("(0, 1]"), default=0.5, metavar="IOU", help="least IoU of a correct detection"
     )
@@ -54,23 +54,21 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=number("[0, 1)"),
         default=0.01,
         metavar="SCORE",
-        help="the detector's score_thr while it predicts",
+        help="the detector's score_thr meanwhile",
     )
     command.add_argument(
         "--predictions",
         type=Path,
         metavar="FILE.pkl",
-        help="take the predictions of the validation set from this file of tools/test.py --out",
+        help="those of tools/test.py --out; predicts nothing",
     )
-    command.add_argument(
-        "--folds", type=whole(2), default=5, metavar="K", help="parts of the images for the cross-fitting"
-    )
+    command.add_argument("--folds", type=whole(2), default=5, metavar="K", help="parts for the cross-fitting")
     command.add_argument("--seed", type=whole(0), default=0, metavar="SEED", help="seed of the parts")
     command.add_argument(
         "--out",
         type=folder_to_write,
         metavar="FOLDER",
-        help="folder to write; <work_dir of the config>/thresholds by default",
+        help="folder to write; <work_dir>/thresholds by default",
     )
     add_cfg_options(command)
 

@@ -4,6 +4,7 @@ A marker is a comment in a page, ``<!-- build: NAME ARGUMENTS -->``, invisible w
 Numbers that are read there too have markers of their own: ``values``.
 """
 
+import posixpath
 import re
 import shlex
 import textwrap
@@ -15,7 +16,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
-from docs_build import charts, notebook, reference, results, sources, values
+from docs_build import charts, notebook, reference, results, sources, terminal, values
 
 ROOT = Path(__file__).parents[1]
 MARKER = re.compile(r"^( *)<!-- build: (.+?) -->$", re.M)
@@ -25,6 +26,7 @@ BUILDERS: dict[str, Callable[..., str]] = {
     "keys": reference.keys,
     "checks": reference.checks,
     "chart": charts.chart,
+    "terminal": terminal.picture,
     "micro": results.micro,
     "loss": results.loss,
     "states": results.states,
@@ -35,6 +37,7 @@ MOVED = {
     "audit": "how_to/audit_labels",
     "deploy": "how_to/deploy",
     "gpu": "how_to/check_gpu",
+    "how_to/mmrotate": "how_to/other_packages",
     "known_classes": "how_to/merge_datasets",
     "loss": "concepts/loss",
     "tune": "how_to/search_loss",
@@ -68,7 +71,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def on_post_build(config: MkDocsConfig) -> None:
     """Have the old addresses of pages lead to the new ones."""
     for old, new in MOVED.items():
-        Path(config.site_dir, f"{old}.html").write_text(REDIRECT.format(new), encoding="utf-8")
+        target = posixpath.relpath(new, posixpath.dirname(old) or ".")
+        Path(config.site_dir, f"{old}.html").write_text(REDIRECT.format(target), encoding="utf-8")
 
 
 def build(marker: str) -> str:

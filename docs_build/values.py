@@ -35,7 +35,7 @@ from pathlib import Path
 import pandas as pd
 
 from asl_mmdet.benchmark.paired import differences, interval
-from asl_mmdet.benchmark.report import Table, signed
+from asl_mmdet.benchmark.report import Table, signed, with_sign
 from docs_build.results import ROOT, rows
 
 FOLDERS = ("benchmarks", "experiments")
@@ -219,7 +219,7 @@ def _difference(runs: pd.DataFrame, metric: str) -> str:
     values = runs[f"{metric}+"].dropna()
     center, half = interval(values.tolist())
     if len(values) < 3:
-        return f"{center:+.1f} ({'one seed' if len(values) == 1 else 'two seeds'})"
+        return f"{with_sign(center, 1)} ({'one seed' if len(values) == 1 else 'two seeds'})"
     text = signed(values, 1)
     number, _, bounds = text.partition(" ")
     return f"**{number}** {bounds}" if abs(center) > half else text

@@ -22,7 +22,7 @@ _NEEDED = ("kind", "score", "image_id", "file_name", "category_id")
 
 def row_of(finding: LabelFinding, image: Image, labels: Labels) -> Row:
     """A finding with ids and names; boxes are [x, y, width, height], and what a kind does not have is left out."""
-    ids, names = {label: category for category, label in labels.index.items()}, labels.classes
+    ids, names = {labels.index[category]: category for category in labels.names}, labels.classes
     row: Row = dict(image_id=image.id, category_id=ids[finding.label], score=round(finding.score, 5))
     if finding.box is not None:
         row["bbox"] = _bbox(finding.box)
@@ -49,7 +49,7 @@ def _bbox(box: Corners) -> list[float]:
 
 def write_findings(rows: list[Row], out: Path) -> None:
     """Write ``findings.csv`` and ``findings.json``; the second can be read by ``COCO.loadRes`` where all have boxes."""
-    with (out / "findings.csv").open("w", newline="", encoding="utf-8") as file:
+    with (out / "findings.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
         writer.writerows({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows)

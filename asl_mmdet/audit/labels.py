@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_number, kind_of
 from asl_mmdet.coco.boxes import Array
-from asl_mmdet.coco.format import RENUMBER, TO_UTF8, check_lists, check_own_ids, is_id
+from asl_mmdet.coco.format import JOIN, TO_UTF8, check_lists, check_own_ids, check_references
 from asl_mmdet.coco.known_categories import known_categories
 from asl_mmdet.config.task import MULTI_LABEL, task_of
 from asl_mmdet.config.tree import find_datasets, shown_type
@@ -65,15 +65,16 @@ class Labels:
         self.content: dict[str, Any] = file.content
         try:
             check_own_ids(self.content, self.path, "categories", "images", "annotations")
+            check_references(self.content, self.path)
         except UserError as error:
             raise UserError(f"{self.path}: {error}") from error
         coco = CocoSet(self.dataset, file, {})
         self.names = _used_in_order(coco, self.is_tags)
         self.classes = list(self.names.values())
-        self.index = {category: i for i, category in enumerate(self.names)}
         if coco.kind == _KNOWN_CLASSES and coco.classes:  # their labels go by name, and the file may lack some
             self.classes = coco.classes
-            self.index = {category: self.classes.index(name) for category, name in self.names.items()}
+        place = {name: i for i, name in enumerate(self.classes)}
+        self.index = {category: place[name] for category, name in coco.used.items()}  # a name may have several ids
         self._of_unknown_class = {i for i, name in coco.names.items() if name == self.dataset.get("unknown_class")}
         self.images = self._images(coco)
         if not self.images:
@@ -81,17 +82,10 @@ class Labels:
 
     def _images(self, coco: CocoSet) -> dict[int, Image]:
         by_image: dict[int, list[dict[str, Any]]] = {number: [] for number in coco.image_paths}
-        needed = ("id", "image_id", "category_id") if self.is_tags else ("id", "image_id", "category_id", "bbox")
         for i, entry in enumerate(coco.annotations):
-            if lacking := [key for key in needed if key not in entry]:
-                raise UserError(f"{self.path}: annotations[{i}] has no {lacking[0]}, which the audit needs")
-            if wrong := [key for key in ("image_id", "category_id") if not is_id(entry[key])]:
-                raise UserError(
-                    f"{self.path}: annotations[{i}].{wrong[0]}={entry[wrong[0]]!r} is no whole number. "
-                    + RENUMBER.format(self.path)
-                )
-            if not self.is_tags and not _is_box(entry["bbox"]):
-                raise UserError(f"{self.path}: annotations[{i}].bbox={entry['bbox']!r} must be [x, y, width, height]")
+            if not self.is_tags and not _is_box(entry.get("bbox")):
+                box = entry.get("bbox")
+                raise UserError(f"{self.path}: annotations[{i}].bbox={box!r} must be [x, y, width, height]")
             if entry["image_id"] in by_image:
                 by_image[entry["image_id"]].append(entry)
         if len(by_image) < len(coco.images):
@@ -161,9 +155,16 @@ def _used_in_order(coco: CocoSet, is_tags: bool) -> dict[int, str]:
     used = coco.used
     if not used:
         raise UserError(f"{coco.path} has none of the classes that metainfo.classes names: {coco.classes}")
-    if is_tags:  # in the order of the config, else of the ids
+    for name, ids in coco.repeated_names.items():
+        raise UserError(
+            f"{coco.path} has the category {name!r} with the ids {', '.join(map(str, ids))}, which shifts the labels "
+            f"behind it. {JOIN.format(coco.path)}"
+        )
+    if is_tags:  # in the order of the config, else of the ids; ids of one name are one class
         order = coco.classes or []
-        return dict(sorted(used.items(), key=lambda item: (order.index(item[1]) if order else 0, item[0])))
+        ranked = sorted(used.items(), key=lambda item: (order.index(item[1]) if order else 0, item[0]))
+        first = {name: number for number, name in reversed(ranked)}
+        return {number: name for number, name in ranked if first[name] == number}
     return {entry["id"]: used[entry["id"]] for entry in coco.categories if entry["id"] in used}  # as MMDetection
 
 

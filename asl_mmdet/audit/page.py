@@ -91,7 +91,7 @@ def write_page(rows: list[Row], labels: Labels, path: Path, number: int, max_byt
         data=_exact(data, audit),
         pictures=pictures,
     )
-    stream.dump(str(path), encoding="utf-8")
+    stream.dump(str(path), encoding="utf-8", errors="backslashreplace")
     return len(findings)
 
 

@@ -142,8 +142,9 @@ def score_metrics(cfg: Config, predictions: list[dict[str, Any]]) -> dict[str, f
         return {}
     found = {}
     try:
-        counts, has = cross_fit(scored, Settings()).counts, scored.truths() > 0
-        found["macro F1"] = 100 * float(f_score(*counts)[has].mean())
+        crossed, has = cross_fit(scored, Settings()), scored.truths() > 0
+        if not crossed.empty_folds:
+            found["macro F1"] = 100 * float(f_score(*crossed.counts)[has].mean())
     except UserError:  # nothing is right, or there are fewer images than parts
         pass
     if len(scored.score):

@@ -43,7 +43,13 @@ def signed(values: pd.Series, digits: int) -> str:
     if mean != mean:
         return ""
     bounds = f" [{mean - half:+.{digits}f}, {mean + half:+.{digits}f}]" if half == half else ""
-    return f"{mean:+.{digits}f}{bounds}"
+    return f"{with_sign(mean, digits)}{bounds}"
+
+
+def with_sign(value: float, digits: int) -> str:
+    """A number with + or -, or zero with neither."""
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]
 
 
 def first(runs: pd.DataFrame, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Boxes that were written as corners where COCO's format has a width and a height."""
+"""What the boxes of a file show only together: corners in the place of sizes, and boxes that are there twice."""
 
 from collections.abc import Iterable
 
@@ -9,17 +9,28 @@ _FEW = 5  # boxes that say nothing by their places
 
 
 class BoxForm:
-    """What speaks for x1, y1, x2, y2 in a set of boxes: their areas, and their places in the images."""
+    """What speaks for x1, y1, x2, y2 in a set of boxes: their areas, and their places in the images; and its repeats.
 
-    def __init__(self) -> None:
+    Args:
+        path: The annotation file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
         self.number = self.sticking_out = self.fitting = 0
         self.proven: list[str] = []  # the boxes whose area is that of the corners
+        self.repeated: list[str] = []
+        self._seen: set[int] = set()  # boxes with their image and class, as one number: a data set has millions
 
     def add(self, annotation: Annotation) -> None:
         """Look at the box of one annotation, which is four numbers."""
         entry, size = annotation.entry, annotation.size
         (x, y, third, fourth), area = entry["bbox"], entry["area"]
         self.number += 1
+        box = hash((entry["image_id"], entry["category_id"], bool(entry.get("iscrowd")), *entry["bbox"]))
+        if box in self._seen:
+            self.repeated.append(f"{annotation.where}: {entry['bbox']} of image {entry['image_id']}")
+        self._seen.add(box)
         fits = third > x >= 0 and fourth > y >= 0
         if size is not None:
             fits = fits and third <= size[0] + 1 and fourth <= size[1] + 1

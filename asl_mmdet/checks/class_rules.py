@@ -6,24 +6,14 @@ from typing import Any, NamedTuple
 
 from asl_mmdet.checks.finding import EXAMPLES, FAILS, Rule
 from asl_mmdet.coco.annotation_file import KNOWN_CLASSES, CocoSet
-from asl_mmdet.coco.format import folded
+from asl_mmdet.coco.format import JOIN, folded, told_apart
 
 FIX_LIKE = "python tools/fix_annotations.py {} OUT.json --like {} writes the file so."
 
 
-def repeated_names(coco: CocoSet) -> dict[str, list[Any]]:
-    """The ids of the categories that are trained and share a name, by the name; where they are not joined by it."""
-    if coco.kind == "CocoMultiLabel" and coco.classes is not None:
-        return {}
-    ids: dict[str, list[Any]] = defaultdict(list)
-    for number, name in coco.used.items():
-        ids[name].append(number)
-    return {name: numbers for name, numbers in ids.items() if len(numbers) > 1}
-
-
 def _ids_of_one_name(coco: CocoSet) -> Iterator[str]:
     numbers = coco.count_of_categories
-    for name, ids in repeated_names(coco).items():
+    for name, ids in coco.repeated_names.items():
         yield f"{name!r}: " + " and ".join(f"id {i} with {numbers[i]} annotations" for i in ids)
 
 
@@ -37,7 +27,7 @@ def _look_alike(coco: CocoSet) -> Iterator[str]:
     alike: dict[str, set[str]] = defaultdict(set)
     for name in coco.used.values():
         alike[folded(name)].add(name)
-    return (" and ".join(map(repr, sorted(names))) for names in alike.values() if len(names) > 1)
+    return (" and ".join(told_apart(*sorted(names))) for names in alike.values() if len(names) > 1)
 
 
 def group_of(coco: CocoSet, number: Any) -> list[str]:
@@ -101,7 +91,7 @@ CLASS_RULES: list[Rule[CocoSet]] = [
         "error",
         "category name with several ids",
         "Each id becomes a label of its own, and the labels behind it are shifted.",
-        lambda coco: f"Leave one: python tools/fix_annotations.py {coco.path} OUT.json joins them.",
+        lambda coco: "Leave one: " + JOIN.format(coco.path),
         _ids_of_one_name,
     ),
     Rule(
@@ -115,7 +105,7 @@ CLASS_RULES: list[Rule[CocoSet]] = [
     Rule(
         "D215",
         "warning",
-        "category names that differ only in case or white space",
+        "category names that differ only in case, white space or how Unicode writes them",
         "They are different classes.",
         "Write them alike and join them, unless that is what you want.",
         _look_alike,

@@ -71,13 +71,13 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
 
 
 def check_labels(cfg: Config, split: str) -> list[Finding]:
-    """Whether the labels of a split stand for the classes that they stand for in training, and it has images with ids.
+    """Whether the labels of a split stand for the classes that they stand for in training, and its boxes can be read.
 
     That is what predictions need to be compared with annotations; it reads two files.
 
     Args:
         cfg: The config.
-        split: 'val' or 'test'.
+        split: 'train', 'val' or 'test'.
     """
     reference, found = _reference(cfg), Findings()
     for _, dataset in _coco_sets(cfg, split):
@@ -87,6 +87,7 @@ def check_labels(cfg: Config, split: str) -> list[Finding]:
             found.apply(CLASS_RULES, coco)
             if reference is not None:
                 found.apply(LABEL_RULES, Compared(coco, reference))
+            _check_annotations(coco, found, False)
     return found.result()
 
 
@@ -132,16 +133,14 @@ def _check_set(coco: CocoSet, findings: Findings, read_images: bool, reads_masks
     findings.apply(CLASS_RULES, coco)
     findings.apply(LIST_RULES, coco)
     findings.apply(SET_RULES, coco)
-    form = BoxForm()
-    _check_annotations(coco, findings, form, reads_masks)
-    findings.apply(FORM_RULES, form)
-    findings.apply(OBJECT_RULES, coco)
+    _check_annotations(coco, findings, reads_masks)
     findings.apply_first(FILTER_RULES, coco)
     _check_images(coco, findings, read_images)
 
 
-def _check_annotations(coco: CocoSet, findings: Findings, form: BoxForm, reads_masks: bool) -> None:
-    """Apply the rules to every annotation, and count those that are usable."""
+def _check_annotations(coco: CocoSet, findings: Findings, reads_masks: bool) -> None:
+    """Apply the rules to every annotation, count those that are usable, and apply the rules about all of them."""
+    form = BoxForm(coco.path)
     flags = [*item_rules.FLAG_RULES, *(item_rules.EVALUATED_RULES if coco.is_evaluated and coco.is_detection else [])]
     for entry in coco.annotations:
         annotation = Annotation(entry, coco)
@@ -154,6 +153,8 @@ def _check_annotations(coco: CocoSet, findings: Findings, form: BoxForm, reads_m
             coco.ignored[entry["category_id"]] += 1
         else:
             coco.objects[entry["category_id"]] += 1
+    findings.apply(FORM_RULES, form)
+    findings.apply(OBJECT_RULES, coco)
 
 
 def _check_box(annotation: Annotation, findings: Findings, form: BoxForm, reads_masks: bool) -> bool:

@@ -83,6 +83,9 @@ def _other_annotations(cfg: Config) -> Iterator[str]:
             path = evaluator.get("ann_file")
             if path and read and _place(path) not in read:
                 yield f"{split}_evaluator.ann_file={path!r}; write {min(files)!r}"
+            elif path and len(read) > 1:
+                where = f"{split}_evaluator.ann_file={path!r}, one of {len(read)} files of {split}_dataloader"
+                yield f"{where}; write type='MultiDatasetsEvaluator' with a metric for each, or evaluate one by one"
 
 
 def _place(path: str) -> str:

@@ -8,6 +8,7 @@ from asl_mmdet.coco.annotation_file import Annotation, Entry, is_number
 from asl_mmdet.coco.format import RENUMBER, is_id
 
 DROPPED = "MMDetection leaves it out without a warning."
+FIX_BOXES = " python tools/fix_annotations.py {} OUT.json reads numbers from texts, and boxes from masks."
 
 
 def _where(is_wrong: Callable[[Annotation], bool]) -> Callable[[Annotation], Iterable[str]]:
@@ -41,7 +42,14 @@ def mask_of(entry: Entry) -> Any:
     mask = entry.get("segmentation")
     if isinstance(mask, dict):
         return mask if mask.get("counts") is not None and mask.get("size") is not None else None
-    return [p for p in mask or [] if isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0]
+    polygons = mask if isinstance(mask, list) else []
+    return [p for p in polygons if isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0]
+
+
+def _has_mask(entry: Entry) -> bool:
+    """Whether there is one of any kind; pandas writes NaN where there is none."""
+    mask = entry.get("segmentation")
+    return isinstance(mask, (list, dict)) and bool(mask)
 
 
 def _box(text: str, is_wrong: Callable[..., bool]) -> Callable[..., Iterable[str]]:
@@ -109,7 +117,7 @@ MASK_RULES: list[Rule[Annotation]] = [
         "annotation without a mask, where the config reads masks",
         FAILS,
         "Remove the annotation, or write with_mask=False in LoadAnnotations if you only need boxes.",
-        _where(lambda a: not a.entry.get("segmentation")),
+        _where(lambda a: not _has_mask(a.entry)),
     ),
     Rule(
         "D420",
@@ -117,7 +125,7 @@ MASK_RULES: list[Rule[Annotation]] = [
         "annotation whose mask is neither an RLE nor polygons of three points",
         "Its region is ignored.",
         "Write the polygon, or an RLE with counts and size.",
-        _where(lambda a: bool(a.entry.get("segmentation")) and not mask_of(a.entry)),
+        _where(lambda a: _has_mask(a.entry) and not mask_of(a.entry)),
     ),
 ]
 # The first rule that applies to an annotation takes it: MMDetection does not read it.
@@ -145,7 +153,7 @@ NUMBER_RULES: list[Rule[Annotation]] = [
         "error",
         "box is not 4 finite numbers",
         "Training fails, or its loss becomes NaN.",
-        "Write bbox=[x, y, width, height].",
+        lambda a: "Write bbox=[x, y, width, height]." + FIX_BOXES.format(a.coco.path),
         _where(lambda a: not _has_box(a.entry)),
     ),
     Rule(
@@ -153,7 +161,7 @@ NUMBER_RULES: list[Rule[Annotation]] = [
         "error",
         "annotation without an area",
         FAILS,
-        "Write width x height.",
+        lambda a: "Write width x height." + FIX_BOXES.format(a.coco.path),
         _where(lambda a: not is_number(a.entry.get("area"))),
     ),
 ]

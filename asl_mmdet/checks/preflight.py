@@ -20,7 +20,9 @@ from asl_mmdet.compat.checkpoints import (
     has_state_of_run,
     load_checkpoint,
     load_weights,
+    not_numbers,
     weights_for,
+    weights_of,
 )
 from asl_mmdet.config.task import loss_nodes
 from asl_mmdet.config.tree import find_blocks, find_datasets, find_typed_blocks, shown_type, type_name
@@ -177,10 +179,12 @@ class CheckpointFile:
         self.problem = ""
         self.misfits: list[str] = []
         self.lacks_state = False
+        self.not_numbers: list[str] = []
         if self.is_local and self.exists:
             try:
                 checkpoint = load_checkpoint(path, keep=True)  # it is read once: MMEngine gets the same
                 self.lacks_state = resumes and not has_state_of_run(checkpoint)
+                self.not_numbers = not_numbers(weights_of(checkpoint))
                 if model is not None:
                     self.misfits = load_weights(model, weights_for(model, path))
             except UserError as error:
@@ -294,6 +298,14 @@ CHECKPOINT_RULES: list[Rule[CheckpointFile]] = [
         "It would keep its random values.",
         lambda file: f"{file.path} is not a checkpoint of this config.",
         lambda file: file.misfits,
+    ),
+    Rule(
+        "P209",
+        "error",
+        "weights that are NaN",
+        "A model with them detects nothing, and its loss is NaN.",
+        "The training that wrote them diverged: use an earlier checkpoint, and a smaller learning rate.",
+        lambda file: file.not_numbers,
     ),
     Rule(
         "P206",

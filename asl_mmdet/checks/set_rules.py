@@ -9,7 +9,7 @@ from asl_mmdet.checks.box_form import BoxForm
 from asl_mmdet.checks.class_rules import unused_class
 from asl_mmdet.checks.finding import FAILS, Rule
 from asl_mmdet.coco.annotation_file import KNOWN_CLASSES, AnnotationFile, CocoSet, Entry, has_size
-from asl_mmdet.coco.format import RENUMBER, TO_UTF8, folded, is_id
+from asl_mmdet.coco.format import RENUMBER, TO_UTF8, folded, is_id, told_apart
 from asl_mmdet.coco.known_categories import known_categories
 
 IGNORED = "Write iscrowd=0 for single objects: 1 is for regions of many. CVAT writes 1 for every brush mask."
@@ -23,6 +23,12 @@ def _repeated(entries: list[Entry]) -> Iterator[str]:
 
 def _without_id(entries: list[Entry]) -> Iterator[str]:
     return (_short(entry) for entry in entries if not is_id(entry.get("id")))
+
+
+def _without_size(coco: CocoSet) -> Iterator[str]:
+    for entry in coco.images if coco.is_detection else ():
+        if not has_size(entry):
+            yield f"{entry.get('file_name')}: {entry.get('width')!r} x {entry.get('height')!r}"
 
 
 def _short(entry: Entry) -> str:
@@ -40,7 +46,7 @@ def _missing_classes(coco: CocoSet) -> Iterator[str]:
             similar = next((n for n in coco.names.values() if folded(n) == folded(name)), None)
             if coco.kind in KNOWN_CLASSES and not similar:
                 continue  # another data set of the config has it
-            yield f"{name!r}, where the file has {similar!r}" if similar else f"{name!r}"
+            yield ", where the file has ".join(told_apart(name, similar)) if similar else f"{name!r}"
 
 
 def _unlabelled_boxes(coco: CocoSet) -> Iterator[str]:
@@ -110,7 +116,7 @@ FILE_RULES: list[Rule[AnnotationFile]] = [
     Rule(
         "D103",
         "error",
-        "list missing from the annotation file",
+        "list missing from the annotation file, or not one of objects",
         FAILS,
         "A file in COCO format has the lists images, annotations and categories.",
         lambda file: file.missing_lists(),
@@ -166,6 +172,22 @@ LIST_RULES: list[Rule[CocoSet]] = [
         lambda coco: _without_id(coco.images),
     ),
     Rule(
+        "D303",
+        "error",
+        "image without a file_name",
+        FAILS,
+        lambda coco: f"{coco.kind} reads {coco.file_key}. Add it, or remove the entry.",
+        lambda coco: (_short(entry) for entry in coco.images if not coco.file_of(entry)),
+    ),
+    Rule(
+        "D304",
+        "error",
+        "image without a width and a height",
+        FAILS,
+        lambda coco: f"Add them in pixels. python tools/fix_annotations.py {coco.path} OUT.json reads them from texts.",
+        _without_size,
+    ),
+    Rule(
         "D401",
         "error",
         "duplicate annotation id",
@@ -206,6 +228,18 @@ SET_RULES: list[Rule[CocoSet]] = [
         "It is not read.",
         "Write metainfo=dict(classes=...).",
         lambda coco: ["CLASSES"] if "CLASSES" in coco.metainfo and "classes" not in coco.metainfo else (),
+    ),
+    Rule(
+        "D217",
+        "error",
+        "data_prefix that is a text",
+        FAILS,
+        "Write data_prefix=dict(img=...).",
+        lambda coco: (
+            [f"data_prefix={coco.dataset.data_prefix!r}"]
+            if coco.is_detection and isinstance(coco.dataset.get("data_prefix"), str)
+            else ()
+        ),
     ),
     Rule(
         "D207",
@@ -253,24 +287,6 @@ SET_RULES: list[Rule[CocoSet]] = [
         _unlabelled_boxes,
     ),
     Rule(
-        "D303",
-        "error",
-        "image without a file_name",
-        FAILS,
-        lambda coco: f"{coco.kind} reads {coco.file_key}. Add it, or remove the entry.",
-        lambda coco: (_short(entry) for entry in coco.images if not coco.file_of(entry)),
-    ),
-    Rule(
-        "D304",
-        "error",
-        "image without a width and a height",
-        FAILS,
-        "Add them in pixels.",
-        lambda coco: (
-            str(entry.get("file_name")) for entry in coco.images if coco.is_detection and not has_size(entry)
-        ),
-    ),
-    Rule(
         "D305",
         "warning",
         "image listed more than once",
@@ -285,8 +301,18 @@ FORM_RULES: list[Rule[BoxForm]] = [
         "error",
         "box written as corners x1, y1, x2, y2",
         "Other boxes are learned and evaluated than were drawn.",
-        "Write bbox=[x, y, width, height].",
+        lambda form: (
+            f"Write bbox=[x, y, width, height]: python tools/fix_annotations.py {form.path} OUT.json --corners does."
+        ),
         BoxForm.corners,
+    ),
+    Rule(
+        "D421",
+        "warning",
+        "box that an image has twice",
+        "It is learned twice, and one of the two counts as never found.",
+        "Remove one of them.",
+        lambda form: form.repeated,
     ),
 ]
 OBJECT_RULES: list[Rule[CocoSet]] = [

@@ -1,13 +1,17 @@
-"""Whether the weights that a training starts from are some of its model."""
+"""Whether weights are of the model, and of the classes, that they are used for."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from mmengine.config import Config
 from torch import nn
 
 from asl_mmdet.checks.finding import Finding, Rule, check
-from asl_mmdet.compat.checkpoints import number_fitting, weights_for
+from asl_mmdet.compat.checkpoints import load_checkpoint, number_fitting, weights_for
+from asl_mmdet.config.tree import find_datasets
 from asl_mmdet.errors import UserError
+
+SHOWN = 5
 
 
 class Weights(NamedTuple):
@@ -32,6 +36,33 @@ class Weights(NamedTuple):
             yield f"{self.path} has {there}, ..., the model {here}, ..."
 
 
+class Classes(NamedTuple):
+    """The classes of a checkpoint and those of a config."""
+
+    path: str
+    there: list[str]
+    here: list[str]
+
+    def differing(self) -> Iterator[str]:
+        """Both, where they are not the same in the same order."""
+        if self.there and self.here and self.there != self.here:
+            yield f"{self.path} has {_shown(self.there)}, the config {_shown(self.here)}"
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + ", ..." * (len(names) > SHOWN)
+
+
+CLASSES_RULES: list[Rule[Classes]] = [
+    Rule(
+        "P208",
+        "warning",
+        "checkpoint of other classes than the config's, or of the same in another order",
+        "Results count the objects of one class for another, unless only names were changed.",
+        "Use the metainfo.classes that it was trained with.",
+        lambda classes: classes.differing(),
+    ),
+]
 WEIGHTS_RULES: list[Rule[Weights]] = [
     Rule(
         "P207",
@@ -42,6 +73,18 @@ WEIGHTS_RULES: list[Rule[Weights]] = [
         lambda weights: weights.of_another_model(),
     ),
 ]
+
+
+def check_classes(path: str, cfg: Config, split: str) -> list[Finding]:
+    """Whether a checkpoint, if it says so, is of the classes that a config names for a split: 'val' or 'test'."""
+    if "://" in path:
+        return []
+    meta = (load_checkpoint(path, keep=True).get("meta") or {}).get("dataset_meta") or {}
+    there = meta.get("classes", meta.get("CLASSES"))
+    found = [data.get("metainfo") or {} for _, data in find_datasets(cfg.get(f"{split}_dataloader"), "")]
+    here = found[0].get("classes") if found else None
+    both = [list(map(str, one)) if isinstance(one, (list, tuple)) else [] for one in (there, here)]
+    return check(CLASSES_RULES, Classes(path, *both))
 
 
 def check_weights(path: str, model: nn.Module) -> list[Finding]:

@@ -25,6 +25,7 @@ from asl_mmdet.errors import UserError
 from asl_mmdet.runs.locks import locked
 
 PREDICTIONS = "predictions.jsonl"
+NO_OBJECT = "D413"  # of a file without a box all are missing
 
 
 def main(args: argparse.Namespace) -> None:
@@ -121,8 +122,7 @@ def _by_checkpoint(cfg: Config, args: argparse.Namespace, out: Path, labels: Lab
     stop_on(preflight.check_checkpoint(args.checkpoint))
     _check_classes(args.checkpoint, labels)
     check_data(cfg, "val" if args.validation else "train")
-    if args.validation:
-        stop_on(check_labels(cfg, "val"))
+    stop_on(check_labels(cfg, "val" if args.validation else "train"), [NO_OBJECT])
     with locked(out):
         file = PredictionFile(out / PREDICTIONS, source_of(cfg, args.checkpoint, labels, args.tta))
         if labels.images.keys() - file.predictions.keys():

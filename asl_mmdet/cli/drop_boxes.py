@@ -6,7 +6,7 @@ from collections import Counter
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco.drop_boxes import drop_boxes
-from asl_mmdet.coco.format import check_ids, check_lists, read_json
+from asl_mmdet.coco.format import LISTS, check_ids, check_lists, check_references, read_json
 from asl_mmdet.errors import UserError
 
 
@@ -17,10 +17,10 @@ def main(args: argparse.Namespace) -> None:
     except (UserError, OSError) as error:
         fail(f"{args.annotations} cannot be read: {error}")
     try:
-        check_lists("it", coco, ("images", "annotations"))
-        if "categories" in coco:
-            check_lists("it", coco)
-        check_ids(coco, str(args.annotations), "images", "annotations")
+        keys = [key for key in LISTS if key != "categories" or (isinstance(coco, dict) and key in coco)]
+        check_lists("it", coco, keys)
+        check_ids(coco, str(args.annotations), *keys)
+        check_references(coco, str(args.annotations))
         result = drop_boxes(coco, args.protocol, args.rate, args.seed)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(result), encoding="utf-8")

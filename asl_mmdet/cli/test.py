@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from asl_mmdet.checks import preflight
+from asl_mmdet.checks.start_weights import check_classes
 from asl_mmdet.cli.common import (
     check_data,
     check_test_set,
@@ -30,6 +31,7 @@ def main(args: argparse.Namespace) -> None:
     """Parse the options, check what can be checked now, and hand over to MMEngine's runner."""
     cfg = load_config(args, "model", "test_dataloader", "test_evaluator", "test_cfg")
     stop_on(preflight.check_checkpoint(args.checkpoint))
+    stop_on(check_classes(args.checkpoint, cfg, "test"), args.ignore)
     check_data(cfg, "test")
     if not args.skip_checks and not args.dump_only and _is_evaluated(cfg):
         check_test_set(cfg, args.ignore)

@@ -17,6 +17,7 @@ from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.share_report import describe_missing_labels, describe_missing_share
 from asl_mmdet.checks import check_labels, preflight
+from asl_mmdet.checks.start_weights import check_classes
 from asl_mmdet.cli.common import (
     check_data,
     end_processes,
@@ -61,6 +62,7 @@ def main(args: argparse.Namespace) -> None:
         fail(f"model.type='WithThresholds' in {args.config}: tune by the config without it")
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     stop_on(preflight.check_checkpoint(args.checkpoint))
+    stop_on(check_classes(args.checkpoint, cfg, "val"))
     check_data(cfg, "test")
     stop_on(check_labels(cfg, "val"))
     out = args.out or Path(cfg.work_dir) / "thresholds"
@@ -77,8 +79,8 @@ def main(args: argparse.Namespace) -> None:
             fail(str(error))
     try:
         scored = score(cfg, predictions, args.iou)
-        cross_fitted = cross_fit(scored, settings)
         thresholds, calibration = fit(scored, settings)
+        cross_fitted = cross_fit(scored, settings)
     except UserError as error:
         fail(str(error))
     rows = table(scored, thresholds.of_class, cross_fitted)
@@ -105,6 +107,12 @@ def main(args: argparse.Namespace) -> None:
     lowest = score_thr_of(cfg.model.get("test_cfg"))
     content = ThresholdFile(task_of(cfg).name, scored.classes, thresholds.of_class, calibration, lowest, made)
     write(out, content, scored, cross_fitted, rows)
+    if cross_fitted.empty_folds:
+        tell(
+            f"warning: without the images of {cross_fitted.empty_folds} of {settings.folds} folds there is nothing to "
+            "choose by, so none of their scores is kept, and the cross-fitted figures are too low. Train the model "
+            "longer, or use more images"
+        )
     if at_overall:
         tell(f"no own threshold (no object, or out of reach), the global one stands in: {', '.join(at_overall)}")
     show(args, cfg, out, rows, summary, errors)
@@ -230,7 +238,7 @@ def write(
     from asl_mmdet.thresholds.plots import plot_precision_recall, plot_reliability
 
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "thresholds.csv").open("w", newline="", encoding="utf-8") as file:
+    with (out / "thresholds.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,6 +135,16 @@ class CocoSet:
         if self.classes is None:
             return self.names
         return {number: name for number, name in self.names.items() if name in self.classes}
+
+    @cached_property
+    def repeated_names(self) -> dict[str, list[Any]]:
+        """The ids of the categories that are trained and share a name, by the name; where they are not joined by it."""
+        if self.kind == "CocoMultiLabel" and self.classes is not None:
+            return {}
+        ids: dict[str, list[Any]] = defaultdict(list)
+        for number, name in self.used.items():
+            ids[name].append(number)
+        return {name: numbers for name, numbers in ids.items() if len(numbers) > 1}
 
     @cached_property
     def image_paths(self) -> dict[Any, str]:

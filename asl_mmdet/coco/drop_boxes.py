@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asl_mmdet.coco.format import check_ids
+from asl_mmdet.coco.format import check_ids, check_references
 from asl_mmdet.errors import UserError
 
 PROTOCOLS = ("uniform", "easy", "hard", "extreme", "keep1", "half_classes", "half_images")
@@ -64,7 +64,8 @@ def drop_boxes(coco: dict[str, Any], protocol: str = "uniform", rate: float = 0.
         raise UserError(f"rate={rate}: use a number in [0, 1]")
     if seed < 0:
         raise UserError(f"seed={seed}: use a whole number from 0")
-    check_ids(coco, "IN.json", "images", "annotations")
+    check_ids(coco, "IN.json", "images", "annotations", *(["categories"] if "categories" in coco else []))
+    check_references(coco, "IN.json")
     if protocol in ("half_classes", "half_images"):
         return _halved(coco, protocol, seed)
     by_image: dict[int, list[dict[str, Any]]] = defaultdict(list)

@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import PurePosixPath
 from urllib.parse import unquote
@@ -54,9 +54,9 @@ class FileFinder:
     @cached_property
     def _files(self) -> set[str]:
         files: set[str] = set()
-        for folder, _, _ in os.walk(self.folder, followlinks=True):
-            below = os.path.relpath(folder, self.folder).replace(os.sep, "/")
-            files.update(name if below == "." else f"{below}/{name}" for name in _files_in(folder))
+        for name, entry in entries_below(self.folder) if os.path.isdir(self.folder) else ():
+            if _is_file(entry):
+                files.add(name)
             if len(files) > _LIMIT:
                 break
         return files
@@ -75,7 +75,41 @@ def _files_in(folder: str) -> set[str]:
     if not os.path.isdir(folder):
         return set()
     with os.scandir(folder) as entries:
-        return {entry.name for entry in entries if entry.is_file()}
+        return {entry.name for entry in entries if _is_file(entry)}
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
+
+
+def entries_below(
+    folder: str | os.PathLike[str], skips: Callable[[str], bool] = lambda name: False
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """What is in a folder and in those below it, linked ones too, but for folders: paths from there, with a slash.
+
+    A link to a folder that it is in is not followed; a folder that may not be read is there like a file.
+
+    Args:
+        folder: The folder.
+        skips: Tells by their names which folders are left out.
+    """
+    return _below(os.fspath(folder), "", (), skips)
+
+
+def _below(
+    folder: str, start: str, above: tuple[str, ...], skips: Callable[[str], bool]
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if not os.path.isdir(entry.path) or not os.access(entry.path, os.R_OK | os.X_OK):
+            yield start + entry.name, entry
+        elif not skips(entry.name):
+            yield from _below(entry.path, f"{start}{entry.name}/", (*above, real), skips)
 
 
 def _candidates(name: str) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,8 @@ import os
 from collections import Counter
 from typing import Any
 
+from pycocotools.mask import frPyObjects, toBbox
+
 from asl_mmdet.coco.annotation_file import is_number
 from asl_mmdet.coco.file_names import FileFinder
 from asl_mmdet.coco.format import check_lists, folded, is_id
@@ -11,7 +13,7 @@ from asl_mmdet.errors import UserError
 
 Content = dict[str, Any]
 Entry = dict[str, Any]
-_FLAGS = {"": 0, "0": 0, "false": 0, "none": 0, "null": 0, "1": 1, "true": 1}
+_FLAGS = {"": 0, "0": 0, "false": 0, "none": 0, "null": 0, "nan": 0, "1": 1, "true": 1}
 OF_CATEGORIES = ("known_categories", "neg_category_ids", "not_exhaustive_category_ids")  # of an image's record
 
 
@@ -22,9 +24,11 @@ def fix_annotations(
 
     - Categories of one name are joined. With ``like`` they are named and ordered as there, and lacking ones are added.
     - Ids that are no whole numbers are given anew, and so are those of annotations where one is 0 or is there twice.
-      References follow, written as text or not.
+      References follow, written as text or not. An annotation of an image or a category that is not listed is left out:
+      a new id could be what it names.
     - With ``folder``, a ``file_name`` that is not there becomes that of the file that it means.
-    - ``iscrowd`` and ``ignore`` become 0 or 1, boxes and areas numbers; a missing area is width x height.
+    - ``iscrowd`` and ``ignore`` become 0 or 1, boxes, areas and sizes numbers. A missing box is that around the mask,
+      and a missing area is width x height.
 
     Args:
         content: The content of the file; it is not changed.
@@ -50,19 +54,31 @@ def fix_annotations(
     changes: Counter[str] = Counter()
     categories, category_ids = _categories(content["categories"], like and like["categories"], changes)
     images, image_ids = _images(content["images"], category_ids, changes)
+    category_ids, image_ids = _without_zeros(category_ids), _without_zeros(image_ids)
     if folder is not None:
         _find_files(images, folder, changes)
-    annotations = []
+    annotations, unlisted = [], list[str]()
     for i, entry in enumerate(content["annotations"]):
-        new = dict(entry)
-        for key, ids in (("image_id", image_ids), ("category_id", category_ids)):
-            new[key] = ids.get(_key(entry.get(key)), entry.get(key))
+        references = dict(
+            image_id=_found(entry.get("image_id"), image_ids),
+            category_id=_found(entry.get("category_id"), category_ids),
+        )
+        if None in references.values():
+            unlisted.append(f"{entry.get('id')} with {' and '.join(f'{key}={entry.get(key)!r}' for key in references)}")
+            continue
+        new = {**entry, **references}
         _fix_box(new, corners, f"annotations[{i}]")
         _fix_flags(new, f"annotations[{i}]")
         changes.update(f"{key} of annotations" for key in new.keys() - {"id"} if not _is_same(entry, new, key))
         annotations.append(new)
+    if unlisted and not annotations:
+        raise UserError(f"no annotation is of an image and a category that it lists, such as annotation {unlisted[0]}")
     _number(annotations, changes)
     changed = [f"{number} {what}" for what, number in sorted(changes.items()) if number]
+    if unlisted:
+        changed.append(
+            f"{len(unlisted)} annotations of what the file does not list, left out: {'; '.join(unlisted[:3])}"
+        )
     return {**content, "images": images, "annotations": annotations, "categories": categories}, changed
 
 
@@ -78,15 +94,33 @@ def _key(value: Any) -> str:
     return str(int(value)) if is_id(value) else repr(value)
 
 
+def _found(value: Any, ids: dict[str, int]) -> int | None:
+    """The new id of what a reference names, with leading zeros or without."""
+    key = _key(value)
+    return ids.get(key, ids.get(str(int(key))) if key.isdecimal() else None)
+
+
+def _without_zeros(ids: dict[str, int]) -> dict[str, int]:
+    """The ids by what they were, and also by their numbers where only one entry has that number."""
+    numbers = Counter(str(int(key)) for key in ids if key.isdecimal())
+    return {**{n: i for key, i in ids.items() if numbers[n := key.lstrip("0") or "0"] == 1}, **ids}
+
+
 def _new_ids(name: str, entries: list[Entry], changes: Counter[str]) -> list[int]:
     """The ids of entries: as they are where all are whole numbers, else from 1."""
     found = Counter(_key(entry.get("id")) for entry in entries)
     if repeated := [number for number, times in found.items() if times > 1]:
         raise UserError(f"{name} have the id {repeated[0]} more than once: what belongs to which cannot be told")
     if all(is_id(entry.get("id")) for entry in entries):
-        return [int(entry["id"]) for entry in entries]
+        return _whole(name, entries, changes)
     changes[f"ids of {name}"] += len(entries)
     return list(range(1, len(entries) + 1))
+
+
+def _whole(name: str, entries: list[Entry], changes: Counter[str]) -> list[int]:
+    """Ids without the point of 1.0."""
+    changes[f"ids of {name} written with a point"] += sum(isinstance(entry["id"], float) for entry in entries)
+    return [int(entry["id"]) for entry in entries]
 
 
 def _images(images: list[Entry], category_ids: dict[str, int], changes: Counter[str]) -> tuple[list[Entry], Any]:
@@ -94,7 +128,9 @@ def _images(images: list[Entry], category_ids: dict[str, int], changes: Counter[
     for image, number in zip(images, _new_ids("images", images, changes), strict=True):
         ids[_key(image.get("id"))] = number
         lists = {key: [_category(one, category_ids) for one in image[key]] for key in OF_CATEGORIES if image.get(key)}
-        fixed.append({**image, "id": number, **lists})
+        sizes = {key: _number_of(image[key], f"{key} of an image") for key in ("width", "height") if key in image}
+        changes["sizes of images"] += any(sizes[key] is not image[key] for key in sizes)
+        fixed.append({**image, "id": number, **lists, **sizes})
     return fixed, ids
 
 
@@ -138,7 +174,7 @@ def _categories(categories: list[Entry], like: Any, changes: Counter[str]) -> tu
 
 
 def _fix_box(entry: Entry, corners: bool, where: str) -> None:
-    box = entry.get("bbox")
+    box = entry.get("bbox") or _around_mask(entry.get("segmentation"))
     if not isinstance(box, list) or len(box) != 4:
         return
     box = [_number_of(value, f"{where}.bbox") for value in box]
@@ -149,6 +185,22 @@ def _fix_box(entry: Entry, corners: bool, where: str) -> None:
         box = [x1, y1, x2 - x1, y2 - y1]
     area = _number_of(entry["area"], f"{where}.area") if entry.get("area") not in (None, "") else 0
     entry["bbox"], entry["area"] = box, area if is_number(area) and area > 0 else box[2] * box[3]
+
+
+def _around_mask(mask: Any) -> list[float] | None:
+    """The box around polygons or an RLE; None where there is neither."""
+    try:
+        if isinstance(mask, dict):
+            counts, size = mask["counts"], mask["size"]
+            rle = frPyObjects(mask, *size) if isinstance(counts, list) else dict(size=size, counts=counts)
+            box = toBbox(rle).tolist()
+        else:
+            points = [polygon for polygon in mask if len(polygon) >= 6]
+            x, y = ([float(value) for polygon in points for value in polygon[start::2]] for start in (0, 1))
+            box = [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return box if min(box[2:]) > 0 else None
 
 
 def _number_of(value: Any, where: str) -> Any:
@@ -176,9 +228,9 @@ def _fix_flags(entry: Entry, where: str) -> None:
 def _number(annotations: list[Entry], changes: Counter[str]) -> None:
     ids = [entry.get("id") for entry in annotations]
     if all(is_id(number) and number != 0 for number in ids) and len(set(ids)) == len(ids):
-        for entry in annotations:
-            entry["id"] = int(entry["id"])
-        return
-    changes["ids of annotations"] += len(annotations)
-    for number, entry in enumerate(annotations, 1):
+        numbers = _whole("annotations", annotations, changes)
+    else:
+        numbers = list(range(1, len(annotations) + 1))
+        changes["ids of annotations"] += len(annotations)
+    for entry, number in zip(annotations, numbers, strict=True):
         entry["id"] = number

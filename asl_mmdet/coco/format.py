@@ -3,6 +3,8 @@
 import codecs
 import json
 import os
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from asl_mmdet.errors import UserError, stand_in
 
 TO_UTF8 = "Save it as UTF-8 without a byte order mark: python tools/fix_annotations.py {} OUT.json does."
 RENUMBER = "python tools/fix_annotations.py {} OUT.json renumbers them."
+JOIN = "python tools/fix_annotations.py {} OUT.json joins them."
+LISTS = ("images", "annotations", "categories")
 LVIS_URL = "http://images.cocodataset.org/"  # what MMDetection takes off an address
 _MARKS = {
     codecs.BOM_UTF8: "UTF-8 with a byte order mark",
@@ -44,9 +48,34 @@ def parse_json(content: bytes) -> Any:
         if content.startswith(start):
             raise UserError(f"it is compressed ({kind}): unpack it first")
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=_without_repeats if _may_repeat(content) else None)
+    except UserError:  # one of ours
+        raise
     except (ValueError, RecursionError) as error:  # of JSON or of the encoding
-        raise UserError(stand_in(content) or str(error)) from error
+        raise UserError(stand_in(content) or _why_not(error)) from error
+
+
+def _why_not(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not in UTF-8, in which JSON is written: save it so ({error})"
+    several = "it is several JSON documents, one behind the other: " if str(error).startswith("Extra data") else ""
+    return several + str(error)
+
+
+def _may_repeat(content: bytes) -> bool:
+    """Whether one of COCO's lists may be there twice; a look that takes no time, before one that does."""
+    return any(len(re.findall(rb'"%b"\s*:' % key.encode(), content)) > 1 for key in LISTS)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, of which JSON's readers would keep only the last of two lists."""
+    found = dict(pairs)
+    if len(found) < len(pairs) and (twice := [key for key in LISTS if [k for k, _ in pairs].count(key) > 1]):
+        raise UserError(
+            f"it has the list {twice[0]} twice, and only the last would be read: write them into files of their own "
+            "and join these with tools/merge_datasets.py"
+        )
+    return found
 
 
 def foreign_encoding(content: bytes) -> str:
@@ -74,9 +103,6 @@ def is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-LISTS = ("images", "annotations", "categories")
-
-
 def missing_lists(content: Any, keys: Iterable[str] = LISTS) -> list[str]:
     """The lists of COCO's format that a content does not have."""
     content = content if isinstance(content, Mapping) else {}
@@ -94,6 +120,10 @@ def check_lists(name: str, content: Any, keys: Iterable[str] = LISTS) -> None:
         UserError: If one is missing; it starts with the name.
     """
     if missing := missing_lists(content, keys):
+        entries = content.get(missing[0]) if isinstance(content, Mapping) else None
+        for i, entry in enumerate(entries if isinstance(entries, list) else []):
+            if not isinstance(entry, dict):
+                raise UserError(f"{name}: {missing[0]}[{i}] is {entry!s:.40}, and no object: remove it")
         raise UserError(f"{name} has no list {', '.join(missing)}: it must be in COCO format")
 
 
@@ -107,6 +137,20 @@ def check_ids(content: Mapping[str, Any], path: str, *keys: str) -> None:
         for i, entry in enumerate(content[key]):
             if not is_id(entry.get("id")):
                 raise UserError(f"{key}[{i}].id={entry.get('id')!r} is no whole number. {RENUMBER.format(path)}")
+
+
+def check_references(content: Mapping[str, Any], path: str) -> None:
+    """Check what annotations name as their image and their category, whether the file lists it or not.
+
+    Raises:
+        UserError: If it cannot be an id. It names the annotation and the way out.
+    """
+    for i, entry in enumerate(content["annotations"]):
+        for key in ("image_id", "category_id"):
+            if not is_id(entry.get(key)):
+                raise UserError(
+                    f"annotations[{i}].{key}={entry.get(key)!r} is no whole number. {RENUMBER.format(path)}"
+                )
 
 
 def check_own_ids(content: Mapping[str, Any], path: str, *keys: str) -> None:
@@ -126,5 +170,17 @@ def check_own_ids(content: Mapping[str, Any], path: str, *keys: str) -> None:
 
 
 def folded(name: Any) -> str:
-    """A name without the differences that people do not see: of case and of white space."""
-    return " ".join(str(name).casefold().split())
+    """A name without the differences that people do not see: of case, of white space, and of how Unicode writes it."""
+    return " ".join(_printed(name).casefold().split())
+
+
+def _printed(name: Any) -> str:
+    """A name as it is printed: one way to write an accent, and no characters without a width."""
+    text = unicodedata.normalize("NFKC", str(name))
+    return "".join(character for character in text if unicodedata.category(character) != "Cf")
+
+
+def told_apart(*names: str) -> list[str]:
+    """Names in quotes; where some are printed alike, with what they are made of instead of the letters."""
+    quote = ascii if len({_printed(name) for name in names}) < len(names) else repr
+    return [quote(name) for name in names]

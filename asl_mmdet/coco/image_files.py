@@ -106,12 +106,14 @@ class ImageFile:
     def _ends_early(self, end: int) -> bool:
         """Whether a JPEG has fewer blocks than its size asks for, as one that was cut and given an end again.
 
-        The last blocks are then flat, and more bits in front of the end change them.
+        The last blocks are then flat, and more bits in front of the end change them. Pillow looks, since OpenCV prints
+        of a whole image that its data are corrupt then.
         """
         if self.pixels is None or np.ptp(self.pixels[-4:, -4:].reshape(-1, *self.pixels.shape[2:]), axis=0).any():
             return False
-        pixels = self.loading.decode(self.content[:end] + _MORE + self.content[end:])
-        return pixels is not None and not np.array_equal(pixels, self.pixels)
+        decode = Loading(backend="pillow").decode
+        before, after = decode(self.content), decode(self.content[:end] + _MORE + self.content[end:])
+        return before is not None and after is not None and not np.array_equal(before, after)
 
     @cached_property
     def orientation(self) -> int:

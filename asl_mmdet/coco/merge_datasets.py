@@ -10,7 +10,7 @@ import numpy as np
 
 from asl_mmdet.coco.annotation_file import is_number
 from asl_mmdet.coco.boxes import Array, corners, overlaps
-from asl_mmdet.coco.format import RENUMBER, check_lists, file_of, is_id
+from asl_mmdet.coco.format import RENUMBER, check_lists, check_references, file_of, folded, is_id, told_apart
 from asl_mmdet.coco.known_categories import COMPLETE, is_complete, known_categories
 from asl_mmdet.errors import UserError
 
@@ -124,6 +124,7 @@ def _images(
     """The images of a file, with the new ids of categories and licenses."""
     names = {c["id"]: c["name"] for c in content["categories"]}
     images = _by_id(path, content, "images", "file_name")
+    check_references(content, path)
     annotations: dict[Any, list[Content]] = {number: [] for number in images}
     for i, entry in enumerate(content["annotations"]):
         if not _is_of(entry.get("image_id"), images) or not _is_of(entry.get("category_id"), names):
@@ -254,9 +255,10 @@ def _categories(files: Mapping[str, Content]) -> dict[str, int]:
         if repeated := [name for name, times in Counter(names).items() if times > 1]:
             raise UserError(f"{path} has the category {repeated[0]!r} more than once: join them first")
         for name in names:
-            first, where = spelt.setdefault(" ".join(name.lower().split()), (name, path))
+            first, where = spelt.setdefault(folded(name), (name, path))
             if first != name:
-                raise UserError(f"{path} has the category {name!r}, and {where} has {first!r}: write them alike")
+                mine, theirs = told_apart(name, first)
+                raise UserError(f"{path} has the category {mine}, and {where} has {theirs}: write them alike")
             ids.setdefault(name, len(ids) + 1)
     return ids
 

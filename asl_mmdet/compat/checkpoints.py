@@ -15,7 +15,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.utils import digit_version
-from torch import nn
+from torch import Tensor, nn
 
 from asl_mmdet.compat.restricted_pickle import restricted_pickle
 from asl_mmdet.errors import UserError, stand_in
@@ -32,6 +32,7 @@ _METHODS = {
 
 
 _STATES = ("state_dict", "model", "model_state_dict")
+_AVERAGED = ("ema_state_dict", "state_dict_ema", "model_ema", "ema")  # taken where a file has only these
 # What wrappers add to the names of a model: at the front, and those of compiled or sharded parts anywhere.
 _WRAPPERS = re.compile(
     r"^(?:module\.)+|(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.(?:module\.)*"
@@ -122,13 +123,15 @@ def _read(path: str, map_location: Any) -> dict[str, Any]:
 def _why_not(path: str, error: Exception) -> str:
     """In words why a file could not be read."""
     with suppress(OSError), open(path, "rb") as file:
-        if instead := stand_in(file.read(200)):
+        if instead := stand_in(file.read(1000)):
             return f"{path} is not a checkpoint: {instead}"
     if not isinstance(error, UnpicklingError):
         return f"{path} is truncated, or not a checkpoint ({type(error).__name__}: {_first_line(error)})"
     wanted = re.search(r"(?:GLOBAL|global) (\S+)|it asks for (.+)", str(error))
     if wanted is None:
-        return f"{path} is not a checkpoint that torch can read: {_first_line(error)}"
+        # What PyTorch says first is that another option "will likely succeed".
+        said = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
+        return f"{path} is not a checkpoint that torch can read: {said[1] if said else _first_line(error)}"
     return (
         f"{path} is refused: it holds not only weights but also code ({wanted[1] or wanted[2]}), which runs when it is "
         "loaded. If you trust who made it, take the weights out: "
@@ -158,11 +161,13 @@ def _first_line(error: Exception) -> str:
 def weights_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The weights in a checkpoint, by the names that they have in the model itself.
 
-    They are below ``state_dict``, ``model`` or ``model_state_dict``, or two of them, or are all there is. What
-    DistributedDataParallel, ``torch.compile`` and the like put before or into the names is left out.
+    They are below ``state_dict``, ``model`` or ``model_state_dict``, or two of them, or are all there is; in a file
+    that has only averaged weights, these. What DistributedDataParallel, ``torch.compile`` and the like put before or
+    into the names is left out.
     """
     state: Any = checkpoint
-    while inner := next((found for key in _STATES if isinstance(found := state.get(key), dict)), None):
+    keys = (*_STATES, *_AVERAGED)
+    while inner := next((found for key in keys if isinstance(found := state.get(key), dict)), None):
         state = inner
     named = [(name, value) for name, value in state.items() if isinstance(name, str)]
     weights = OrderedDict((_WRAPPERS.sub("", name), value) for name, value in named)
@@ -236,7 +241,7 @@ def load_weights(model: nn.Module, weights: dict[str, Any]) -> list[str]:
 def load_for_mmengine(path: str, map_location: Any = "cpu") -> dict[str, Any]:
     """:func:`load_checkpoint` in the place of MMEngine's loader of local files (:mod:`asl_mmdet.compat.patches`)."""
     checkpoint = load_checkpoint(path, map_location)
-    has_more = any(key in checkpoint for key in _STATES)
+    has_more = any(key in checkpoint for key in (*_STATES, *_AVERAGED))
     return {**(checkpoint if has_more else {}), "state_dict": weights_of(checkpoint)}
 
 
@@ -260,7 +265,13 @@ def has_state_of_run(checkpoint: dict[str, Any]) -> bool:
 def number_fitting(model: nn.Module, weights: dict[str, Any]) -> int:
     """How many tensors of a model are among the weights, by name and shape."""
     own = {name: getattr(value, "shape", None) for name, value in model.state_dict().items()}
-    return sum(name in own and getattr(value, "shape", None) == own[name] for name, value in weights.items())
+    tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    return sum(name in own and value.shape == own[name] for name, value in tensors.items())
+
+
+def not_numbers(weights: dict[str, Any]) -> list[str]:
+    """The names of the weights in which there is a NaN, as a training that diverged leaves them."""
+    return [name for name, value in weights.items() if isinstance(value, Tensor) and value.isnan().any()]
 
 
 def find_resumable(work_dir: str | Path) -> tuple[str | None, list[str]]:

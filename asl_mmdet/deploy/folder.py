@@ -1,6 +1,5 @@
 """Predictions for the images of a folder, as COCO's JSON."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from mmengine.registry import DefaultScope
 from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
 
+from asl_mmdet.coco.file_names import entries_below
 from asl_mmdet.coco.format import check_lists, check_own_ids, file_of, read_json
 from asl_mmdet.coco.image_files import DARK, SUFFIXES, ImageFile, Loading, opens_with_pillow
 from asl_mmdet.config.tree import type_name
@@ -52,7 +52,7 @@ def find_images(folder: str | Path) -> Found:
     if not root.is_dir():
         raise UserError(f"FOLDER {folder}: there is no such folder")
     found = Found([], [], [])
-    for name in sorted(_files_below(root, root, ())):
+    for name in sorted(name for name, _ in entries_below(root)):
         path = Path(name)
         if any(part.startswith(".") or part in SYSTEM_FOLDERS for part in path.parts):
             found.hidden.append(name)
@@ -61,18 +61,6 @@ def find_images(folder: str | Path) -> Found:
     if not found.images:
         raise UserError(f"FOLDER {folder}: there is no image in it ({', '.join(SUFFIXES)})")
     return found
-
-
-def _files_below(folder: Path, root: Path, above: tuple[str, ...]) -> Iterator[str]:
-    """The files by their paths from the root; a link to a folder that it is in is not followed."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    for path in folder.iterdir():
-        if path.is_dir():
-            yield from _files_below(path, root, (*above, real))
-        else:
-            yield path.relative_to(root).as_posix()
 
 
 @dataclass(frozen=True)

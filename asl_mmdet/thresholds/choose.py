@@ -191,12 +191,14 @@ class CrossFitted:
         overall_counts: The same for the global threshold.
         score: The calibrated scores, (N,), each by a calibration that its image had no part in.
         is_kept: Which of them the thresholds keep, (N,).
+        empty_folds: Folds whose other images have nothing to choose by, such as no right score: none of theirs is kept.
     """
 
     counts: Array
     overall_counts: Array
     score: Array
     is_kept: Array
+    empty_folds: int = 0
 
 
 @dataclass(frozen=True)
@@ -251,18 +253,25 @@ def cross_fit(scored: MatchedPredictions, settings: Settings) -> CrossFitted:
     """Choose on all folds but one, count on that one, for each of them; an image is in one fold as a whole.
 
     Raises:
-        UserError: As :func:`fit`; and if there are fewer images than folds.
+        UserError: As :func:`fit`, if that is so for every fold; and if there are fewer images than folds.
     """
     if scored.num_images < settings.folds:
         raise UserError(f"folds={settings.folds} is more than the {scored.num_images} images: use fewer folds")
     fold = np.random.default_rng(settings.seed).permutation(scored.num_images) % settings.folds
     total, overall_total = np.zeros((2, 3, len(scored.classes)), int)
-    score, is_kept = np.zeros(len(scored.score)), np.zeros(len(scored.score), bool)
+    score, is_kept, empty_folds = np.zeros(len(scored.score)), np.zeros(len(scored.score), bool), 0
     for held_out in range(settings.folds):
-        thresholds, calibration = fit(scored.of_images(fold != held_out), settings)
-        part = calibrated(scored.of_images(fold == held_out), calibration)
-        total += counts(part, thresholds.of_class)
-        overall_total += counts(part, thresholds.overall)
+        part = scored.of_images(fold == held_out)
+        try:
+            thresholds, calibration = fit(scored.of_images(fold != held_out), settings)
+            part, of_class, overall = calibrated(part, calibration), thresholds.of_class, thresholds.overall
+        except UserError:
+            empty_folds += 1
+            if empty_folds == settings.folds:
+                raise
+            of_class, overall = np.full(len(scored.classes), np.inf), np.inf
+        total += counts(part, of_class)
+        overall_total += counts(part, overall)
         mine = fold[scored.image] == held_out
-        score[mine], is_kept[mine] = part.score, part.score >= thresholds.of_class[part.label]
-    return CrossFitted(total, overall_total, score, is_kept)
+        score[mine], is_kept[mine] = part.score, part.score >= of_class[part.label]
+    return CrossFitted(total, overall_total, score, is_kept, empty_folds)

@@ -29,10 +29,16 @@ PICTURES: dict[str, Callable[[], tuple[Figure, list[str]]]] = {
     "workflow": diagrams.workflow,
     "which_loss": diagrams.which_loss,
     "known_classes": diagrams.known_classes,
+    "unknown_class": diagrams.unknown_class,
+    "anchors": diagrams.anchors,
+    "machines": diagrams.machines,
+    "packages": diagrams.packages,
+    "resume": diagrams.resume,
     "ignored": curves.ignored,
     "threshold": curves.threshold,
     "class_weights": bars.class_weights,
     "search": curves.search,
+    "small": bars.small,
     "speed": bars.speed,
 }
 

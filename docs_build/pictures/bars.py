@@ -1,4 +1,4 @@
-"""Bars: the time and the memory of the loss, and the weights of classes."""
+"""Bars: the time and the memory of the loss, what small detectors reach, and the weights of classes."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from asl_mmdet.losses.class_weight import frequency_weights
 from docs_build.results import BENCHMARKS, rows
+from docs_build.values import SETS
 
 LOSSES = {
     "ours, eager": "AsymmetricLoss",
@@ -13,6 +14,8 @@ LOSSES = {
     "BCE with logits": "PyTorch's BCE",
     "mmdet FocalLoss": "MMDetection's\nfocal loss",
 }
+SMALL = {"chess": 217, "bccd": 205, "aquarium": 479}  # training images
+BATCH = 4  # of configs/small
 BLUE, PALE, GREEN = "#0a62c4", "#93c5fd", "#15803d"
 
 
@@ -40,6 +43,27 @@ def speed() -> tuple[Figure, list[str]]:
         for key, label in LOSSES.items()
     ]
     return figure, [line.replace("\n", " ") for line in lines]
+
+
+def small() -> tuple[Figure, list[str]]:
+    """AP of the detectors of configs/small on three sets, and the minutes that their training takes."""
+    figure = Figure(figsize=(6.0, 3.2), layout="constrained")
+    axes = figure.subplots()
+    lines, names = [], []
+    for i, (name, images) in enumerate(SMALL.items()):
+        runs = rows().where(experiment=f"{name}_complete_384", loss="focal_tuned").runs
+        minutes = (runs["seconds_per_iteration"] * runs["epochs"] * images / BATCH).mean() / 60
+        names.append(f"{SETS[name]}\n{images} images\n{minutes:.0f} minutes")
+        for metric, color, shift in (("AP50", PALE, -0.2), ("AP", BLUE, 0.2)):
+            bars = axes.barh(i + shift, runs[metric].mean(), height=0.4, color=color, label=metric if i == 0 else None)
+            axes.bar_label(bars, fmt="{:.0f}", padding=3)
+        lines.append(f"{SETS[name]}, {images} images, {minutes:.0f} minutes: AP {runs['AP'].mean():.1f}")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 100), xlabel="percent, on the validation images")
+    axes.tick_params(axis="y", length=0)
+    figure.legend(ncols=2, loc="outside upper right", frameon=False)
+    return figure, lines
 
 
 def class_weights() -> tuple[Figure, list[str]]:

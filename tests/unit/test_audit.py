@@ -419,7 +419,7 @@ def test_tool_refuses_a_checkpoint_of_other_classes_and_an_annotation_without_a_
     (tmp_path / "wrong.json").write_text(json.dumps(coco))
     wrong = f"train_dataloader.dataset.ann_file={tmp_path}/wrong.json"
     message = message_of("audit_labels", CONFIG, checkpoint, "--out", out, *options, wrong)
-    assert "annotations[3] has no bbox" in message
+    assert "annotations[3].bbox=None must be [x, y, width, height]" in message
     assert not out.exists()
 
 

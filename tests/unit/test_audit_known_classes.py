@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from commands import ROOT, call
 from mmengine.config import Config
 
 import asl_mmdet.known_classes  # noqa: F401  (registers the data set)
@@ -13,7 +14,9 @@ from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.missing_share import places_of
 from asl_mmdet.audit.share_report import describe_missing_share
 from asl_mmdet.cli.audit_labels import findings_of
+from asl_mmdet.coco.drop_boxes import drop_boxes
 from asl_mmdet.coco.known_categories import known_categories
+from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.errors import UserError
 
 NAMES = {3: "dog", 5: "cat", 8: "thing"}
@@ -125,3 +128,34 @@ def test_applied_finding_of_another_class_does_not_make_that_class_known(tmp_pat
     again = apply_findings(content, rows, 0.5)
     assert again["images"] == content["images"]
     assert "not_exhaustive_category_ids" not in labels.content["images"][0]
+
+
+def test_tool_audits_merged_data_by_what_each_image_was_labelled_for(tmp_path):
+    import torch
+    from mmdet.registry import MODELS
+    from mmdet.utils import register_all_modules
+
+    data = make_shapes(tmp_path / "shapes", num_train=4, num_val=1)
+    file = data / "annotations/train.json"
+    content = drop_boxes(json.loads(file.read_text()), "half_classes", seed=0)
+    file.write_text(json.dumps(content))
+    config = tmp_path / "merged.py"
+    config.write_text(
+        f"_base_ = {str(ROOT / 'configs/shapes/atss_r18_asl_shapes.py')!r}\n"
+        "custom_imports = dict(imports=['asl_mmdet.known_classes'], allow_failed_imports=False)\n"
+        f"train_dataloader = dict(dataset=dict(type='KnownClassesCoco', data_root={f'{data}/'!r}))\n"
+        "test_dataloader = dict(num_workers=0, persistent_workers=False)\n"
+        "model = dict(test_cfg=dict(score_thr=0.0))\n"
+        "custom_hooks = [dict(type='KnownClassesHook')]\n"
+    )
+    register_all_modules()
+    model = MODELS.build(Config.fromfile(config).model)
+    model.init_weights()
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / "random.pth")
+    done = call("audit_labels", config, tmp_path / "random.pth", "--out", tmp_path / "audit", "--score-thr", "0")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "audit/findings.json").read_text())
+    known = {image["id"]: set(image["known_categories"]) for image in content["images"]}
+    found = {image: {r["category_id"] for r in rows if r["image_id"] == image} for image in known}
+    assert all(found[image] and found[image] <= known[image] for image in known)
+    assert not (tmp_path / "audit/lock.json").exists()

@@ -215,6 +215,9 @@ def with_masks(cfg):
         (dict(counts="abc", size=[2, 2]), ""),
         ([], "D412 D413 D419"),
         (None, "D412 D413 D419"),
+        (float("nan"), "D412 D413 D419"),  # as pandas writes where there is none
+        ("", "D412 D413 D419"),
+        ("abc", "D412 D413 D419"),
         ([[1, 1, 9, 1]], "D412 D413 D420"),
         (dict(size=[2, 2]), "D412 D413 D420"),
     ],
@@ -223,3 +226,19 @@ def test_masks_are_needed_where_the_config_reads_them(mask, expected, root):
     edit(root, each("annotations", segmentation=mask))
     assert codes(root) == set()
     assert codes(root, cfg=with_masks(config_of(root))) == set(expected.split())
+
+
+def test_a_box_that_is_there_twice_is_pointed_out(root):
+    def change(content):
+        content["annotations"] += [{**content["annotations"][0], "id": 900}, {**content["annotations"][1], "id": 901}]
+        content["annotations"][-1]["category_id"] = 1 + content["annotations"][1]["category_id"] % 3  # of another class
+
+    edit(root, change)
+    (finding,) = found_in(root)
+    assert finding.code == "D421" and len(finding.examples) == 1 and "annotation 900: [" in finding.examples[0]
+
+
+def test_data_prefix_of_text_is_an_error_that_says_what_to_write(root):
+    cfg = config_of(root)
+    cfg.train_dataloader.dataset.data_prefix = "train/"
+    assert codes(root, cfg=cfg) == {"D217"}

@@ -40,6 +40,19 @@ def test_one_file_may_be_written_in_two_ways(data, evaluator, tmp_path, monkeypa
     assert finding.code == "C103" and f"write '{roots[data]}annotations/val.json'" in str(finding)
 
 
+@pytest.mark.parametrize("kind", [dict(ann_file="data/a.json"), dict(ann_file="data/b.json")])
+def test_an_evaluator_of_one_of_several_files_is_found(kind):
+    parts = [dict(type="CocoDataset", data_root="data/", ann_file=f"{name}.json") for name in "ab"]
+    cfg = Config(dict(val_dataloader=dict(dataset=dict(type="ConcatDataset", datasets=parts))))
+    assert codes(cfg) == []
+    cfg.val_evaluator = dict(type="CocoMetric", **kind)
+    (finding,) = check_config(cfg)
+    assert finding.code == "C103" and "one of 2 files" in str(finding) and "MultiDatasetsEvaluator" in str(finding)
+    metrics = [dict(type="CocoMetric", ann_file=f"data/{name}.json") for name in "ab"]
+    cfg.val_evaluator = dict(type="MultiDatasetsEvaluator", metrics=metrics, dataset_prefixes=["a", "b"])
+    assert codes(cfg) == []
+
+
 def config_of(folder, block, base="configs/small/atss_mnv2_focal.py"):
     path = folder / "mine.py"
     path.write_text(f'_base_ = "{ROOT / base}"\nmodel = dict(bbox_head=dict(loss_cls=dict({block})))\n')

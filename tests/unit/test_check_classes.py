@@ -1,5 +1,6 @@
 """What labels stand for, in one file and in several."""
 
+import json
 import re
 import shutil
 
@@ -12,6 +13,7 @@ from mmdet.utils import register_all_modules
 import asl_mmdet.known_classes  # noqa: F401
 from asl_mmdet.checks import check_datasets, check_labels
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet
+from asl_mmdet.coco.merge_datasets import merge
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -116,12 +118,32 @@ def test_a_category_without_a_name_is_an_error(name, root):
     assert "D214" in codes(root)
 
 
-@pytest.mark.parametrize("name", ["Circle", " circle", "circle ", "CIRCLE"])
+@pytest.mark.parametrize(
+    "name", ["Circle", " circle", "circle ", "CIRCLE", "circle\u200b", "cir\u00adcle", "\uff43ircle"]
+)
 def test_names_that_look_alike_are_pointed_out(name, root):
     edit(root, lambda content: content["categories"].append(dict(id=9, name=name)))
     cfg = config_of(root, (*NAMES, name))
     finding = next(finding for finding in found_in(root, cfg=cfg) if finding.code == "D215")
-    assert repr(name) in str(finding) and not finding.is_error
+    assert (repr(name) in str(finding) or ascii(name) in str(finding)) and not finding.is_error
+
+
+@pytest.mark.parametrize(
+    "mine, theirs", [("caf\u00e9", "cafe\u0301"), ("cafe\u0301", "caf\u00e9"), ("circle", "\ufeffcircle")]
+)
+def test_a_class_that_unicode_writes_in_another_way_is_shown_so(mine, theirs, root, tmp_path):
+    edit(root, lambda content: content["categories"][0].update(name=theirs))
+    cfg = config_of(root, (mine, *NAMES[1:]))
+    finding = next(finding for finding in found_in(root, cfg=cfg) if finding.code == "D209")
+    assert f"({mine!a}, where the file has {theirs!a})" in str(finding)
+    edit(root, lambda content: content["categories"][0].update(name=mine), "val")
+    assert "D216" in codes(root, "val", cfg)
+    paths = [root / f"annotations/{split}.json" for split in ("val", "train")]
+    with pytest.raises(ValueError, match="write them alike"):
+        merge({str(path): json.loads(path.read_bytes()) for path in paths})
+    assert call("fix_annotations", paths[0], tmp_path / "val.json", "--like", paths[1]).returncode == 0
+    shutil.move(tmp_path / "val.json", paths[0])
+    assert "D216" not in codes(root, "val", cfg)
 
 
 def test_the_group_of_a_roboflow_export_is_called_so(root):
@@ -158,12 +180,18 @@ def test_the_test_tool_ends_where_labels_stand_for_other_classes(root, tmp_path)
     assert audit.returncode and "D216" in audit.stderr
 
 
-def test_labels_are_compared_without_a_look_at_the_rest(root):
-    edit(root, each("annotations", bbox=None), "val")
-    assert check_labels(config_of(root), "val") == []
+@pytest.mark.parametrize(
+    "values, code", [(dict(bbox=None), "D405"), (dict(area="9"), "D406"), (dict(iscrowd="0"), "D415")]
+)
+def test_what_predictions_cannot_be_compared_with_is_an_error(values, code, root):
+    edit(root, each("annotations", **values), "val")
+    assert {code, "D413"} <= {finding.code for finding in check_labels(config_of(root), "val") if finding.is_error}
+
+
+def test_labels_without_a_training_file_are_not_compared(root):
     (root / "annotations/train.json").unlink()
     edit(root, in_other_order, "val")
-    assert check_labels(config_of(root), "val") == []  # nothing to compare with
+    assert check_labels(config_of(root), "val") == []
     assert {"D211"} <= codes(root, "val")
 
 

@@ -11,7 +11,7 @@ from mmengine.runner.checkpoint import load_checkpoint as load_by_mmengine
 from torch import nn
 
 from asl_mmdet.checks import preflight
-from asl_mmdet.checks.start_weights import check_weights
+from asl_mmdet.checks.start_weights import check_classes, check_weights
 from asl_mmdet.compat import checkpoints, patches
 from asl_mmdet.compat.checkpoints import load_checkpoint, load_weights, named_as, weights_of
 
@@ -43,6 +43,10 @@ PLACES = {
     "model": lambda state: dict(model=state, epoch=1),
     "model_state_dict": lambda state: dict(model_state_dict=state, optimizer_state_dict={}),
     "two places": lambda state: dict(model=dict(state_dict=state, step=3), epoch=1),
+    "averaged": lambda state: dict(
+        ema_state_dict=dict(steps=torch.zeros(1), **{f"module.{k}": v for k, v in state.items()})
+    ),
+    "averaged by timm": lambda state: dict(state_dict_ema=state, epoch=1),
     "alone": lambda state: state,
     "beside numbers": lambda state: {**state, 1: torch.zeros(1)},
 }
@@ -142,13 +146,15 @@ def test_checkpoint_without_weights_lacks_all(content, tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "`git lfs pull` fetches it"),
         (b"\n<!DOCTYPE html><html>404</html>", "it is a web page"),
         (b"words", "not a checkpoint"),
-        (b"", "a.pth is truncated, or not a checkpoint"),
+        (b'\x38\0\0\0\0\0\0\0{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}   ', "in the format safetensors"),
+        (b"", "a.pth is not a checkpoint: it is empty"),
+        (b"PK", "a.pth is"),
     ],
 )
 def test_what_is_there_instead_of_a_checkpoint_is_said(content, said, tmp_path):
     (tmp_path / "a.pth").write_bytes(content)
     (finding,) = preflight.check_checkpoint(str(tmp_path / "a.pth"))
-    assert finding.code == "P204" and said in str(finding)
+    assert finding.code == "P204" and said in str(finding) and "will likely succeed" not in str(finding)
 
 
 class Renamed(nn.Linear):
@@ -162,6 +168,36 @@ class Renamed(nn.Linear):
 
 def test_layout_that_the_model_itself_knows_fits():
     assert load_weights(nn.Sequential(Renamed(3, 2)), {"0.w": torch.ones(2, 3), "0.bias": torch.ones(2)}) == []
+
+
+def test_weights_that_are_not_numbers_are_an_error(tmp_path):
+    state = model_of(1).state_dict()
+    state["head.bias"][1] = float("nan")
+    state["body.1.running_var"][0] = float("inf")  # a mask may have that
+    torch.save(dict(state_dict={f"module.{name}": value for name, value in state.items()}), path := tmp_path / "a.pth")
+    (finding,) = preflight.check_checkpoint(str(path))
+    assert (finding.code, finding.is_error, finding.examples) == ("P209", True, ("head.bias",))
+
+
+@pytest.mark.parametrize(
+    "here, is_same", [(("cat", "dog"), True), (["cat", "dog"], True), (("dog", "cat"), False), (("cat", "dot"), False)]
+)
+@pytest.mark.parametrize("key", ["classes", "CLASSES"])
+def test_checkpoint_of_other_classes_is_pointed_out(key, here, is_same, tmp_path):
+    path = str(tmp_path / "a.pth")
+    torch.save(dict(meta=dict(dataset_meta={key: ("cat", "dog")}), state_dict={}), path)
+    cfg = Config(dict(test_dataloader=dict(dataset=dict(data_root="d/", metainfo=dict(classes=here)))))
+    found = check_classes(path, cfg, "test")
+    assert [finding.code for finding in found] == ["P208"] * (not is_same)
+    assert all(f"a.pth has cat, dog, the config {', '.join(here)}" in str(finding) for finding in found)
+    assert check_classes(path, cfg, "val") == []  # which the config does not have
+
+
+@pytest.mark.parametrize("meta", [None, {}, dict(dataset_meta=None), dict(CLASSES=("cat",))])
+def test_checkpoint_that_names_no_classes_is_not_compared(meta, tmp_path):
+    torch.save(dict(meta=meta, state_dict={}), path := str(tmp_path / "a.pth"))
+    dataset = dict(data_root="d/", metainfo=dict(classes=("dog",)))
+    assert check_classes(path, Config(dict(test_dataloader=dict(dataset=dataset))), "test") == []
 
 
 RUN = dict(message_hub={}, meta=dict(epoch=1, iter=8), state_dict={})
@@ -189,6 +225,7 @@ def test_weights_alone_are_no_run_to_resume(is_option, lacking, tmp_path):
         (lambda state: {"head.weight": state["head.weight"]}, True),  # as of a model with other classes
         (lambda state: {"head.weight": torch.zeros(9, 4)}, False),
         (renamed(lambda name: f"ema_{name}"), False),
+        (lambda state: {name: value.numpy() for name, value in state.items()}, False),  # PyTorch does not take them
         (lambda state: {}, False),
     ],
 )

@@ -1,5 +1,6 @@
 """The command lines: they answer at once, say the same by script and by ``asl-mmdet``, and share their words."""
 
+import argparse
 import inspect
 import json
 import re
@@ -262,6 +263,23 @@ def test_files_are_written_to_out_and_overwritten_with_force(tool):
     # A run and its log: MMDetection's two, and what starts such a process itself.
     assert "--work-dir" not in options or tool in ("train", "test")
     assert "--launcher" not in options or tool in ("train", "test", "benchmark")
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_help_is_one_screen_with_what_is_required_an_explanation_and_the_defaults(tool, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    parser = parser_of(tool)
+    text = parser.format_help()
+    usage, _, explanation, *_ = text.split("\n\n")
+    assert len(text.splitlines()) <= 40
+    assert re.fullmatch(rf"usage: python tools/{tool}\.py [^\n]*\[options\]", usage)
+    assert not explanation.startswith("Example") and len(explanation.split()) >= 6
+    for action in options_of(tool):
+        name = action.option_strings[0]
+        assert (name in usage) == (action.help or "").endswith("; required"), name
+        if action.nargs != 0 and action.default not in (None, "", []) and action.help != argparse.SUPPRESS:
+            value = " ".join(map(str, action.default)) if isinstance(action.default, list) else action.default
+            assert f"(default: {value})" in " ".join(text.split()), name
 
 
 @pytest.mark.parametrize("tool", TOOLS)

@@ -1,6 +1,7 @@
 """Dropping boxes: what each protocol leaves, the same from the same seed, and the tool."""
 
 import json
+import re
 from collections import Counter
 from copy import deepcopy
 
@@ -105,6 +106,16 @@ def test_which_box_goes_is_random(coco):
 def test_wrong_arguments_are_refused(coco, arguments, message):
     with pytest.raises(ValueError, match=message):
         drop_boxes(coco, **arguments)
+
+
+@pytest.mark.parametrize("value", ["3", 2.5, None, True, [1]])
+@pytest.mark.parametrize("key", ["image_id", "category_id", "id"])
+def test_what_would_be_dropped_by_no_rule_is_refused(key, value, coco, tmp_path):
+    coco["categories" if key == "id" else "annotations"][0][key] = value
+    (tmp_path / "train.json").write_text(json.dumps(coco))
+    done = call("drop_boxes", tmp_path / "train.json", "--out", tmp_path / "half.json")
+    assert done.returncode == 1 and not (tmp_path / "half.json").exists()
+    assert re.search(rf"\[0\]\.{key}=.* is no whole number. python tools/fix_annotations.py .*train.json", done.stderr)
 
 
 def test_tool_writes_the_file_once_and_says_what_is_left(coco, tmp_path):

@@ -1,6 +1,7 @@
 """Names beyond ASCII, on a machine whose locale is not UTF-8."""
 
 import ast
+import io
 import json
 import os
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from asl_mmdet.audit.files import write_findings
 from asl_mmdet.checks import preflight
+from asl_mmdet_cli import run
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("größe", "猫", "plate")
@@ -99,3 +102,16 @@ def test_file_that_pycocotools_would_read_by_the_locale_is_found(encoding, found
     assert codes == ["P105"] * found
     (tmp_path / "raw.json").write_text(json.dumps(dict(name=NAMES)), encoding="utf-8")  # escaped
     assert preflight.check_data(cfg, ["train"]) == []
+
+
+def test_what_is_no_text_is_printed_and_written_as_its_bytes(tmp_path, monkeypatch):
+    name = os.fsdecode(b"gr\xf6\xdfe.jpg")  # a file from another system has it
+    coco = dict(images=[dict(id=1, file_name=name)], annotations=[], categories=[dict(id=1, name=name)])
+    (tmp_path / "in.json").write_text(json.dumps(coco), encoding="utf-8")
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", out)
+    run("drop_boxes", [str(tmp_path / "in.json"), str(tmp_path / "out.json")])
+    out.flush()
+    assert ascii(name)[1:-1].encode() in out.buffer.getvalue()
+    write_findings([dict(kind="missing", file_name=name)], tmp_path)
+    assert ascii(name)[1:-1] in (tmp_path / "findings.csv").read_text(encoding="utf-8")

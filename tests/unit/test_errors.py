@@ -53,6 +53,11 @@ def test_what_a_user_can_mend_is_a_message(checkpoint):
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "`git lfs pull` fetches it"),
         (b"\n<!DOCTYPE html><html>404</html>", "it is a web page"),
         (b"[" * 100_000, "recursion"),
+        (b"", "it is empty"),
+        (b"\0" * 64, "it is empty"),
+        (b'{"a": 1}\n{"a": 2}', "it is several JSON documents, one behind the other: Extra data: line 2"),
+        ('{"name": "Größe"}'.encode("latin-1"), "it is not in UTF-8"),
+        (b'{"a": 1,}', "property name"),
     ],
 )
 def test_what_is_there_instead_of_json_is_said(content, said, tmp_path):
@@ -85,7 +90,8 @@ def test_a_file_without_cocos_lists_is_named_as_one(content, tmp_path):
             function()
         except UserError as error:
             said.append(str(error))
-    assert len(said) >= 5 and all("has no list" in text for text in said)  # predictions need no annotations
+    # Predictions need no annotations.
+    assert len(said) >= 5 and all("has no list" in text or "[0] is 1, and no object" in text for text in said)
     assert check_labels(config_of(path), "val")[0].code == "D103"
 
 

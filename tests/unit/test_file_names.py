@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from asl_mmdet.coco.file_names import FileFinder
+from asl_mmdet.coco.file_names import FileFinder, entries_below
 
 
 @pytest.fixture
@@ -45,6 +45,22 @@ def test_the_smallest_change_that_finds_a_file_is_said(name, found, change, fold
 @pytest.mark.parametrize("name", ["same.jpg", "x/same.jpg", "none.jpg", "", "..", "\\"])
 def test_no_file_is_taken_by_chance(name, folder):
     assert FileFinder(str(folder)).find(name) is None
+
+
+def test_links_that_go_round_end(folder):
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    (folder / "nowhere.jpg").symlink_to("none.jpg")
+    (folder / "sub/up").symlink_to(folder)
+    (folder / "sub/other").symlink_to(folder / "other")
+    (folder / "other/sub").symlink_to(folder / "sub")
+    found = [name for name, _ in entries_below(folder, lambda name: name == "up")]
+    assert {"loop.jpg", "nowhere.jpg", "one.jpg", "sub/two.jpg", "sub/other/same.jpg", "other/sub/two.jpg"} <= set(
+        found
+    )
+    assert len(found) == len(set(found)) < 20 and not any("up" in name for name in found)
+    finder = FileFinder(str(folder))
+    assert finder.find("Four.jpg") is None and not finder.has(str(folder / "loop.jpg"))
+    assert finder.has(str(folder / "sub/other/same.jpg"))
 
 
 def test_a_folder_that_is_not_there_has_no_file(tmp_path):

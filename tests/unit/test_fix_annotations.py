@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 from commands import call, message_of
+from pycocotools.mask import encode
 
 from asl_mmdet.coco.fix_annotations import fix_annotations
 
@@ -84,7 +86,19 @@ def test_sound_ids_of_annotations_are_kept(ids):
 
 @pytest.mark.parametrize(
     "value, expected",
-    [(None, 0), ("", 0), (False, 0), (True, 1), ("0", 0), ("1", 1), ("False", 0), (0.0, 0), (1.0, 1), (3, 1)],
+    [
+        (None, 0),
+        ("", 0),
+        (float("nan"), 0),
+        (False, 0),
+        (True, 1),
+        ("0", 0),
+        ("1", 1),
+        ("False", 0),
+        (0.0, 0),
+        (1.0, 1),
+        (3, 1),
+    ],
 )
 @pytest.mark.parametrize("key", ["iscrowd", "ignore"])
 def test_flags_become_0_or_1(key, value, expected):
@@ -103,6 +117,43 @@ def test_an_area_that_says_nothing_is_width_times_height(area, expected):
     assert fix_annotations(content)[0]["annotations"][0]["area"] == expected
 
 
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+def test_ids_that_were_written_with_a_point_are_said(key):
+    content = coco()
+    for entry in content[key]:
+        entry["id"] = float(entry["id"])
+    fixed, changes = fix_annotations(content)
+    assert fixed == coco() and changes == [f"{len(content[key])} ids of {key} written with a point"]
+
+
+@pytest.mark.parametrize("number, reference", [(lambda i: f"00{i}", int), (int, lambda i: f"00{i}")])
+def test_leading_zeros_do_not_count_where_one_entry_has_the_number(number, reference):
+    content = coco()
+    for entry in content["images"]:
+        entry["id"] = number(entry["id"])
+    for entry in content["annotations"]:
+        entry["image_id"] = reference(entry["image_id"])
+    assert meaning(fix_annotations(content)[0]) == meaning(coco())
+    if reference is int:
+        content["images"].append(dict(id="01", file_name="c.jpg"))
+        assert {name for name, *_ in meaning(fix_annotations(content)[0])} == {"b.jpg"}  # 1 can be two of them
+
+
+@pytest.mark.parametrize("values", [dict(image_id=1), dict(image_id="9"), dict(category_id=7), dict(category_id=None)])
+def test_an_annotation_of_nothing_is_not_given_to_what_has_its_number_now(values):
+    content = coco()
+    for image, number in zip(content["images"], ("a", "b"), strict=True):
+        image["id"] = number
+    for entry in content["annotations"]:
+        entry["image_id"] = "ab"[entry["image_id"] - 1]
+    content["annotations"][0] |= values
+    like = coco()
+    like["categories"] += [dict(id=7, name="car")]
+    fixed, changes = fix_annotations(content, like)
+    assert meaning(fixed) == meaning(coco())[1:]
+    assert changes[-1].startswith("1 annotations of what the file does not list, left out: 1 with image_id=")
+
+
 def test_boxes_of_text_become_numbers_and_corners_sizes():
     content = coco()
     content["annotations"][0]["bbox"] = ["1", "2.5", "4", "6"]
@@ -111,6 +162,44 @@ def test_boxes_of_text_become_numbers_and_corners_sizes():
     assert entry["bbox"] == [1, 2.5, 4, 6] and entry["area"] == 12
     (entry,) = fix_annotations(content, corners=True)[0]["annotations"]
     assert entry["bbox"] == [1, 2.5, 3, 3.5]
+
+
+def test_sizes_of_text_become_numbers():
+    content = coco()
+    content["images"][0].update(width="64", height="48.0")
+    fixed, changes = fix_annotations(content)
+    assert fixed["images"][0] == dict(coco()["images"][0], width=64, height=48) and changes == ["1 sizes of images"]
+
+
+TRIANGLE = [[2, 3, 12, 3, 12, 9]]
+
+
+@pytest.mark.parametrize(
+    "mask, expected",
+    [
+        (TRIANGLE, [2, 3, 10, 6]),
+        ([*TRIANGLE, [20, 1, 22, 1, 22, 4]], [2, 1, 20, 8]),
+        (dict(size=[8, 5], counts=[10, 3, 5, 3, 19]), [1, 2, 2, 3]),  # columns 1 and 2, rows 2 to 4
+        (encode(np.asfortranarray(np.eye(4, dtype=np.uint8))), [0, 0, 4, 4]),
+        ([], None),
+        (None, None),
+        (float("nan"), None),
+        ([[1, 2]], None),
+        (dict(size=[8, 5]), None),
+    ],
+)
+@pytest.mark.parametrize("box", ["missing", None, []])
+def test_a_box_that_is_missing_is_that_around_the_mask(box, mask, expected):
+    content = coco(segmentation=mask)
+    for entry in content["annotations"]:
+        entry.pop("area")
+        if box == "missing":
+            entry.pop("bbox")
+        else:
+            entry["bbox"] = box
+    entry = fix_annotations(content)[0]["annotations"][0]
+    assert entry.get("bbox") == (expected if expected else None if box == "missing" else box)
+    assert expected is None or entry["area"] == expected[2] * expected[3]
 
 
 def test_categories_of_one_name_are_joined():
@@ -160,6 +249,11 @@ def changed(key, i, **values):
         (changed("categories", 1, id=3.0), {}, "categories have the id 3 more than once"),
         (changed("annotations", 1, iscrowd="maybe"), {}, r"annotations\[1\].iscrowd='maybe': write 0"),
         (changed("annotations", 1, bbox=["a", 1, 2, 3]), {}, r"annotations\[1\].bbox: 'a' is no number"),
+        (
+            dict(coco(), images=[dict(id="a")]),
+            {},
+            "no annotation is of an image and .* annotation 1 with image_id=1 and",
+        ),
         (coco(), dict(corners=True), None),
         (changed("annotations", 1, bbox=[5, 5, 3, 9]), dict(corners=True), r"annotations\[1\].bbox=.*no corners"),
     ],

@@ -14,7 +14,7 @@ from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.checks import check_labels
 from asl_mmdet.coco.drop_boxes import PROTOCOLS, drop_boxes
-from asl_mmdet.coco.format import is_id
+from asl_mmdet.coco.format import is_id, parse_json
 from asl_mmdet.coco.merge_datasets import merge
 from asl_mmdet.deploy.folder import Ids
 from asl_mmdet.tuning.parts import split_annotations
@@ -119,9 +119,9 @@ def labels_of(content, folder):
     return labels_in(folder)
 
 
-def config_of(folder):
+def config_of(folder, file="train.json"):
     cfg = Config.fromfile("configs/shapes/atss_r18_asl_shapes.py")
-    dataset = dict(data_root=f"{folder}/", ann_file="train.json", metainfo=dict(classes=("cat", "dog")))
+    dataset = dict(data_root=f"{folder}/", ann_file=file, metainfo=dict(classes=("cat", "dog")))
     for split in ("train", "val"):
         cfg[f"{split}_dataloader"].dataset.update(dataset)
     return cfg
@@ -157,9 +157,33 @@ def test_other_ids_are_refused_with_the_way_out(key, name, tmp_path):
     if key != "annotation":
         with pytest.raises(ValueError, match=r"needs a whole number as id.*fix_annotations"):
             merge(dict(a=coco(), b=content))
+        content = coco()
+        content["annotations"][0][f"{key}_id"] = BAD[name](0) if name == "none" else BAD[name](1)
+        path.write_text(json.dumps(content))
+        found = {finding.code: str(finding) for finding in check_labels(config_of(tmp_path, "in.json"), "val")}
+        assert f"{key}_id=" in found["D403" if key == "image" else "D404"] and "fix_annotations" in str(found)
+        with pytest.raises(ValueError, match=rf"annotations\[0\]\.{key}_id=.* is no whole number.*fix_annotations"):
+            merge(dict(a=coco(), b=content))
+        content = coco(**{key: BAD[name]})
+        path.write_text(json.dumps(content))
     if key != "category":
         message = message_of("drop_boxes", path, tmp_path / "half.json")
         assert "is no whole number" in message and f"tools/fix_annotations.py {path} OUT.json" in message
+
+
+def test_a_category_with_several_ids_is_refused_by_the_audit_or_joined(tmp_path):
+    content = coco()
+    content["categories"].append(dict(id=9, name="cat"))
+    with pytest.raises(ValueError, match=r"category 'cat' with the ids 1, 9.*fix_annotations\.py .*train.json"):
+        labels_of(content, tmp_path)
+    cfg = Config.fromfile("configs/shapes/classifier_r18_asl_shapes.py")
+    cfg.train_dataloader.dataset.update(data_root=f"{tmp_path}/", ann_file="train.json")
+    cfg.train_dataloader.dataset.metainfo = dict(classes=("dog", "cat"))
+    content["annotations"][0]["category_id"] = 9
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    labels = Labels(cfg)
+    assert labels.names == {2: "dog", 1: "cat"} and labels.index == {2: 0, 1: 1, 9: 1}
+    assert labels.tags_of(next(iter(labels.images.values()))).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("key", ["image", "annotation", "category"])
@@ -172,6 +196,16 @@ def test_an_id_that_is_there_twice_is_refused_with_the_way_out(key, tmp_path):
     if key != "annotation":
         with pytest.raises(ValueError, match=r"\[1\]\.id=7 is there twice"):
             Ids(path, ["cat"])
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+def test_a_list_that_is_there_twice_is_refused(key):
+    text = json.dumps(coco())
+    assert parse_json(text.encode()) == coco()
+    assert parse_json(json.dumps(dict(coco(), dropped={key: []})).encode())[key]  # another list of this name
+    for twice in (f'{text[:-1]}, "{key}": []}}', f'{{"{key}" : [], {text[1:]}'):
+        with pytest.raises(ValueError, match=f"the list {key} twice"):
+            parse_json(twice.encode())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])

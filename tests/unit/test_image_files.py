@@ -56,6 +56,11 @@ def test_whole_jpeg_is_whole_and_a_cut_one_is_not(options, image, tmp_path):
         assert file_of(thumbnail[: len(thumbnail) - len(content) + len(cut)], tmp_path).is_truncated
 
 
+def test_a_whole_image_is_looked_at_without_a_word(tmp_path, capfd):
+    assert not file_of(encoded(FLAT), tmp_path).is_truncated
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("options", [o for name, o in JPEG.items() if name != "progressive"])
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
 def test_jpeg_that_was_cut_and_given_an_end_is_truncated(part, options, tmp_path):

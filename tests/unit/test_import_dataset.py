@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from importlib.util import find_spec
 
+import mmcv
 import pytest
 from foreign_folders import BOX, FOREIGN, IMAGES, NAMES, SIZE, STEMS, YOLO_BOX, coco, notes, write, yolo
 from PIL import Image
@@ -149,8 +150,8 @@ def test_annotations_of_unlisted_ids_are_named_and_do_not_become_those_of_anothe
     train["annotations"] += [{**train["annotations"][0], "id": 91, "image_id": 77}]
     files = {**IMAGES, "train.json": train, "val.json": coco(NAMES[4:], classes=["cat", "dog"])}
     done = imported(tmp_path, files)
-    assert "left out: 2 (train.json: annotation 90 with image_id=1 and category_id=2, " in notes(done)
-    assert "annotation 91 with image_id=77 and category_id=1)" in notes(done)
+    assert "train.json: 2 annotations of what the file does not list, left out: 90 with image_id=1 and" in notes(done)
+    assert "; 91 with image_id=77 and category_id=1)" in notes(done)
     assert Counter(box[0] for found in boxes(tmp_path).values() for box in found) == {"cat": 5}
 
 
@@ -224,6 +225,22 @@ def test_same_names_in_two_folders_keep_their_folders(tmp_path):
     assert [found[split]["images"][0]["file_name"] for split in found] == ["train/a.jpg", "val/a.jpg"]
     assert (tmp_path / "out/images/train/a.jpg").read_bytes() == (tmp_path / "src/x/train/a.jpg").read_bytes()
     assert (tmp_path / "out/images/val/a.jpg").read_bytes() == (tmp_path / "src/x/val/a.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_missing_sizes_are_those_of_the_images_as_they_are_read(suffix, tmp_path):
+    names = [f"a.{suffix}", "b.jpg"]
+    content = coco(names)
+    for image in content["images"]:
+        image.update(width=None, height=None)
+    write(tmp_path / "src", {**dict.fromkeys(names), "all.json": content})
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", SIZE).save(tmp_path / "src" / names[0], exif=exif)
+    import_dataset(tmp_path / "src", tmp_path / "out", val_share=0.5)
+    height, width = mmcv.imread(tmp_path / "src" / names[0]).shape[:2]  # OpenCV turns some formats, by its version
+    found = {im["file_name"]: (im["width"], im["height"]) for c in contents(tmp_path).values() for im in c["images"]}
+    assert found[names[0]] == (width, height)
 
 
 def test_missing_sizes_are_read_from_the_images_as_they_are_turned(tmp_path):

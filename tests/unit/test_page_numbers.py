@@ -21,6 +21,7 @@ FOLDERS = (
 PAGES = sorted([*(page for folder in FOLDERS for page in folder.glob("*.md")), ROOT / "README.md"])
 CONFIGS = sorted((ROOT / "configs").rglob("*.py"))
 METRIC = re.compile(r"\b(?:AP|AR|mAP|F1|ECE|OF1)(?:\d\d\d?)?\b|\b(?:ms|points?|images/s|seconds?|MB|times)\b|%")
+MINUTES = re.compile(r"\b\d+ (?:minutes|hours)\b|^\|.*\bminutes\b.*(?:\n\|.*)*", re.M)
 DECIMAL = re.compile(r"(?<![\w.`])[+-]?\d{1,3}\.\d+(?![.\w])")  # not the number of a paper
 AP_BELOW_1 = re.compile(r"\bm?AP\d* (?:of |is )?0\.\d|\b0\.\d+ m?AP\b")
 
@@ -43,6 +44,15 @@ def typed(text):
     return [number for block in blocks_of(text) if METRIC.search(block) for number in DECIMAL.findall(block)]
 
 
+def timed(text):
+    """The whole numbers of minutes and hours, in sentences and in columns of tables."""
+    found = MINUTES.findall(prose_of(text))
+    tables = [[row.strip("|").split("|") for row in one.splitlines()] for one in found if one.startswith("|")]
+    columns = [zip(*rows, strict=True) for rows in tables]
+    cells = [cell.strip() for table in columns for name, _, *column in table if "minutes" in name for cell in column]
+    return [one for one in found if not one.startswith("|")] + [cell for cell in cells if re.search(r"\d", cell)]
+
+
 def name_of(path):
     return path.relative_to(ROOT).as_posix()
 
@@ -51,6 +61,17 @@ def name_of(path):
 def test_a_measurement_on_a_page_comes_from_a_row(page):
     """Write it as <!-- rows: ... --> (docs_build/values.py); a parameter, such as `gamma=0.5`, as code."""
     assert typed(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "results"], ids=name_of)
+def test_how_long_a_training_took_comes_from_a_row(page):
+    assert timed(page.read_text(encoding="utf-8")) == []
+
+
+def test_what_counts_as_a_typed_time():
+    table = "| set | minutes | AP |\n|---|---|---|\n| chess | 5 | <!-- rows: mean bccd -->1.3<!-- /rows --> |"
+    assert timed(table) == ["5"]
+    assert timed("It takes 5 to 14 minutes.\n\n| a | minutes |\n|---|---|\n| b |  |") == ["14 minutes"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from docs_build import pictures
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+HOW_TO = sorted((ROOT / "docs" / "how_to").glob("*.md"))
 
 
 @pytest.mark.parametrize("name", pictures.PICTURES)
@@ -35,7 +36,7 @@ def test_a_picture_is_drawn_the_same_twice(tmp_path):
 
 def test_the_chart_of_gains_has_a_dot_at_each_number_that_it_names():
     figure, text = pictures.draw("gain")
-    named = [float(number) for number in re.findall(r"(?::|gamma) ([+-][\d.]+)", text)]
+    named = [float(number) for number in re.findall(r"(?::|gamma) ([+-]?\d+\.\d)", text)]
     (axes,) = figure.axes
     dots = [
         float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() in "oD" and len(line.get_xdata()) == 1
@@ -64,7 +65,13 @@ def test_a_picture_is_wide_enough_to_be_read_on_a_phone(name):
     assert float(width.removesuffix("pt")) <= 6.1 * 72  # its letters of 10.5 pt are at least 8 px there
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "how_to").glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+def test_a_how_to_has_a_picture(page):
+    shown = r"!\[[^]]{30,}\]\(\.\./\S+\.(?:svg|png|jpg)\)|<!-- build: (?:terminal \w+|chart) \"[^\"]{30,}\".* -->"
+    assert re.search(shown, page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
 def test_a_how_to_has_at_most_600_words_without_its_tables(page):
     lines = [line for line in page.read_text(encoding="utf-8").splitlines() if not line.startswith("|")]
     assert len(" ".join(lines).split()) <= 600

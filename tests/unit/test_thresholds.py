@@ -130,6 +130,24 @@ def test_an_image_is_in_one_fold_as_a_whole():
         cross_fit(many, Settings(folds=11))
 
 
+@pytest.mark.parametrize("method", [None, "platt"])
+def test_a_fold_without_the_only_right_scores_keeps_nothing_and_is_counted(method):
+    image, score = np.repeat(np.arange(10), 4), np.linspace(0.01, 0.99, 40)
+    is_tp = image == 9
+    few = scored(np.zeros(40, int), score, is_tp, image=image, num_images=10)
+    crossed = cross_fit(few, Settings(folds=5, calibration=method))
+    assert crossed.empty_folds == 1 and crossed.counts[2].tolist() == [is_tp.sum()]
+    assert not crossed.is_kept[image == 9].any() and crossed.is_kept.any() and crossed.counts[0].tolist() == [0]
+    assert (crossed.score[image == 9] == score[image == 9]).all()
+    assert (
+        cross_fit(scored(np.zeros(40, int), score, score > 0.5, image=image, num_images=10), Settings()).empty_folds
+        == 0
+    )
+    none = scored(np.zeros(40, int), score, np.zeros(40, bool), image=image, num_images=10)
+    with pytest.raises(ValueError, match="scores is right"):
+        cross_fit(none, Settings(folds=5))
+
+
 def test_platt_recovers_the_sigmoid_that_scores_were_drawn_by():
     many = drawn(40_000, 1, slope=1.7, offset=-0.8)
     found = fit_platt(many.score, many.is_tp)

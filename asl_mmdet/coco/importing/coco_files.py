@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from asl_mmdet.coco.fix_annotations import fix_annotations
-from asl_mmdet.coco.format import file_of, is_id
+from asl_mmdet.coco.format import file_of
 from asl_mmdet.coco.importing.folder import Content, Folder, split_of
 from asl_mmdet.errors import UserError
 
@@ -62,7 +62,7 @@ def read(folder: Folder) -> dict[str, Content]:
             raise UserError(f"{name}: {error}") from error
         for change in changes:
             folder.notes.add("mended", f"{name}: {change}")
-        contents[split] = _with_files(folder, name, _consistent(folder, name, mended), split)
+        contents[split] = _with_files(folder, name, mended, split)
     listed = {image["file_name"] for content in contents.values() for image in content["images"]}
     for image in folder.images:
         if image not in listed:
@@ -81,20 +81,6 @@ def _refuse_own_form(folder: Folder) -> None:
         images = [image for content in files.values() for image in content["images"]]
         if all(folder.path(f"images/{file_of(image)}").is_file() for image in images):
             raise UserError(f"{folder.root} is in this form already: COCO_FOLDER={shlex.quote(str(folder.root))}")
-
-
-def _consistent(folder: Folder, name: str, content: Content) -> Content:
-    """A content without annotations of what it does not list: a new id could be theirs."""
-    kept = []
-    ids = {key: {entry["id"] for entry in content[key]} for key in ("images", "categories")}
-    for entry in content["annotations"]:
-        image, category = entry.get("image_id"), entry.get("category_id")
-        if is_id(image) and image in ids["images"] and is_id(category) and category in ids["categories"]:
-            kept.append(entry)
-        else:
-            place = f"{name}: annotation {entry['id']} with image_id={image!r} and category_id={category!r}"
-            folder.notes.add("annotations of an image or category that the file does not list, left out", place)
-    return {**content, "annotations": kept}
 
 
 def _with_files(folder: Folder, name: str, content: Content, split: str) -> Content:

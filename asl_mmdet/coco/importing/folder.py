@@ -12,9 +12,9 @@ from typing import Any
 
 from PIL import Image
 
-from asl_mmdet.coco.file_names import FileFinder
+from asl_mmdet.coco.file_names import FileFinder, entries_below
 from asl_mmdet.coco.format import missing_lists, read_json
-from asl_mmdet.coco.image_files import ORIENTATION, SUFFIXES, without_pixel_limit
+from asl_mmdet.coco.image_files import ORIENTATION, SUFFIXES, ImageFile, without_pixel_limit
 from asl_mmdet.errors import UserError
 
 Content = dict[str, Any]
@@ -55,12 +55,8 @@ class Folder:
     @cached_property
     def files(self) -> list[str]:
         """All files, sorted, without hidden ones and those that macOS adds to archives."""
-        found = []
-        for folder, folders, names in os.walk(self.root, followlinks=True):
-            folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-            below = Path(folder).relative_to(self.root)
-            found += [(below / name).as_posix() for name in names if not name.startswith(".")]
-        return sorted(found)
+        entries = entries_below(self.root, lambda name: name.startswith((".", "__MACOSX")))
+        return sorted(name for name, entry in entries if not entry.name.startswith("."))
 
     def ending_in(self, *suffixes: str) -> list[str]:
         """The files with one of the suffixes, in any case."""
@@ -116,8 +112,10 @@ class Folder:
         """Width and height of an image as MMDetection reads it, turned by its EXIF tag; None if it is no image."""
         try:
             with without_pixel_limit(), Image.open(self.path(name)) as image:
-                width, height = image.size
-                return (height, width) if image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8) else (width, height)
+                pixels = None
+                if image.getexif().get(ORIENTATION, 1) in range(2, 9):  # OpenCV turns some formats, by its version
+                    pixels = ImageFile(str(self.path(name))).pixels
+                return image.size if pixels is None else (pixels.shape[1], pixels.shape[0])
         except Exception:  # of Pillow, for a file that is broken or in a format that it does not know
             self.notes.add("images that cannot be read, left out", name)
             return None
