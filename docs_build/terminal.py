@@ -124,7 +124,7 @@ def exported_from_yolo(folder: Path) -> None:
     (out / "labels").mkdir(parents=True)
     (made / "train").rename(out / "images")
     names = ", ".join(one["name"] for one in coco["categories"])
-    (out / "data.yaml").write_text(f"path: .\ntrain: images\nnames: [{names}]\n")
+    (out / "data.yaml").write_text(f"path: .\ntrain: images\nnames: [{names}]\n", encoding="utf-8")
     for image in coco["images"]:
         size = np.array([image["width"], image["height"]] * 2)
         boxes = [one for one in coco["annotations"] if one["image_id"] == image["id"]]
