@@ -16,7 +16,7 @@ from mmdet.testing import demo_mm_inputs
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
-from processes import stop_servers
+from processes import Started, stop_servers
 from torch import nn
 
 from asl_mmdet.cli.common import end_processes
@@ -115,15 +115,32 @@ def free_port():
         return str(sock.getsockname()[1])
 
 
-def launch(script, *args):
+def launch(script, *args, path=Path(sys.executable).parent):
     """The command of a launch script on two processes, and its variables."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "MASTER_PORT": free_port(), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}", "MASTER_PORT": free_port(), "OMP_NUM_THREADS": "1"}
     return dict(args=["bash", str(ROOT / "tools" / script), *map(str, args)], cwd=ROOT, env=env, text=True)
 
 
-def test_launch_scripts_train_die_resume_and_evaluate(tmp_path):
-    """Two processes: the death of one ends the run, which resumes; another script evaluates its checkpoint."""
+def start(script, *args, rank, of, port):
+    """What ``torchrun`` starts, but forked."""
+    env = dict(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=of, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, OMP_NUM_THREADS=1)
+    return Started(script, *args, "--launcher", "pytorch", **{name: str(value) for name, value in env.items()})
+
+
+def test_launch_script_of_the_evaluation_starts_it_as_that_of_the_training_does(tmp_path):
+    (tmp_path / "torchrun").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "torchrun").chmod(0o755)
+    train, test = (
+        subprocess.run(**launch(script, *args, "--x", path=tmp_path), capture_output=True, check=True).stdout.split()
+        for script, *args in (("dist_train.sh", "CONFIG", 2), ("dist_test.sh", "CONFIG", "CHECKPOINT", 2))
+    )
+    assert [word for word in train[:5] if "port" not in word] == [word for word in test[:5] if "port" not in word]
+    assert train[5:] == [f"{ROOT}/tools/train.py", "CONFIG", "--launcher", "pytorch", "--x"]
+    assert test[5:] == [f"{ROOT}/tools/test.py", "CONFIG", "CHECKPOINT", "--launcher", "pytorch", "--x"]
+
+
+def test_launch_script_trains_and_dies_and_the_run_is_resumed_and_evaluated(tmp_path):
+    """Two processes: the death of one ends the run, which resumes; its checkpoint is evaluated."""
     stop_servers()  # beside these processes there is no memory for them
     data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
     roots = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
@@ -146,13 +163,14 @@ def test_launch_scripts_train_die_resume_and_evaluate(tmp_path):
         assert process.wait(timeout=60) != 0
     assert time.time() - killed < 60
     assert "SIGKILL" in (tmp_path / "errors").read_text() or "exitcode: -9" in (tmp_path / "errors").read_text()
-    resume = launch("dist_train.sh", *train, "--resume", *options)
-    done = subprocess.run(**resume, capture_output=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    again, port = [config, "--work-dir", work_dir, "--resume", *options], free_port()
+    started = [start("tools/train.py", *again, rank=rank, of=2, port=port) for rank in (0, 1)]
+    done, other = (process.finish() for process in started)
+    assert done.returncode == other.returncode == 0, done.stderr[-3000:] + other.stderr[-3000:]
     assert "resuming from" in done.stderr and (work_dir / "epoch_2.pth").exists()
     assert "Epoch(val) [2][1/1]" in done.stdout and "GPU number: 2" in done.stdout
-    test = launch("dist_test.sh", config, work_dir / "epoch_2.pth", "1", "--work-dir", work_dir, *options)
-    done = subprocess.run(**test, capture_output=True, check=False, timeout=300)
+    test = [config, work_dir / "epoch_2.pth", "--work-dir", work_dir, *options]
+    done = start("tools/test.py", *test, rank=0, of=1, port=free_port()).finish()
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Epoch(test) [1/1]" in done.stdout
     assert "Distributed launcher: pytorch" in done.stdout
