@@ -38,22 +38,29 @@ def test_loss_and_gradient_equal_the_paper(margin, kind, detach):
             torch.testing.assert_close(grad, expected_grad, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("impl", ["eager", "accelerator", pytest.param("compile", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", ["hard", "soft", "index"])
-@pytest.mark.parametrize("margin", [0.0, 0.05])
-@pytest.mark.parametrize(
-    "threshold",
-    [0.3, torch.tensor(0.3), torch.tensor([0.3] * 5), torch.full((40, 1), 0.3)],
-    ids=["", "tensor", "class", "row"],
-)
+THRESHOLDS = {
+    "number": 0.3,
+    "tensor": torch.tensor(0.3),
+    "class": torch.tensor([0.3] * 5),
+    "row": torch.full((40, 1), 0.3),
+}
+IGNORED = [
+    *itertools.product(THRESHOLDS, (0.0, 0.05), ("hard", "soft", "index"), ("eager", ON_ACCELERATOR)),
+    *(  # each takes seconds
+        pytest.param(*case, "compile", marks=pytest.mark.slow)
+        for case in (("number", 0.05, "hard"), ("tensor", 0.0, "index"), ("class", 0.05, "index"), ("row", 0.0, "soft"))
+    ),
+]
+
+
+@pytest.mark.parametrize("threshold, margin, kind, impl", IGNORED)
 def test_ignored_negatives_cost_nothing(threshold, margin, kind, impl):
     z, target, weight = logits(40, 5), labels(kind, (40, 5)), logits(40, seed=3).abs()
     y = one_hot(target, 5) if kind == "index" else target
     kwargs = dict(gamma_pos=0.5, gamma_neg=2.0, clip=margin, alpha=0.3, ignore_above=0.3)
     has_object = target < 5 if kind == "index" else None
     expected = reference.asymmetric_loss(z, y, has_object=has_object, **kwargs)
-    impl = ON_ACCELERATOR if impl == "accelerator" else impl
-    kwargs.update(reduction="none", impl=impl, ignore_above=threshold)
+    kwargs.update(reduction="none", impl=impl, ignore_above=THRESHOLDS[threshold])
     torch.testing.assert_close(loss_and_grad(z, target, **kwargs), expected, rtol=1e-10, atol=1e-10)
     found = loss_and_grad(z, target, weight=weight, **kwargs)
     torch.testing.assert_close(found, tuple(v * weight[:, None] for v in expected), rtol=1e-10, atol=1e-10)
@@ -66,10 +73,12 @@ def test_ignored_negatives_cost_nothing(threshold, margin, kind, impl):
 
 
 @pytest.mark.parametrize(
-    "impl",
-    [Eager(chunk=35, select=True), Eager(chunk=35, select=False), pytest.param("compile", marks=pytest.mark.slow)],
+    "kind, impl",
+    [
+        *itertools.product(("hard", "soft", "index"), (Eager(chunk=35, select=True), Eager(chunk=35, select=False))),
+        pytest.param("index", "compile", marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("kind", ["hard", "soft", "index"])
 def test_every_row_may_have_its_own_threshold(kind, impl):
     z, target, threshold = logits(40, 5), labels(kind, (40, 5)), torch.rand(40, 1).clamp(min=0.05)
     threshold[::3] = 1.0
