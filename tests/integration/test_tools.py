@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import cv2
@@ -362,25 +361,3 @@ default_hooks = dict(logger=dict(interval=1))
     assert len(losses) == 4
     assert all(0 < value < 10 for value in losses)
     assert "Epoch(val) [1][8/8]" in done.stdout
-
-
-def test_wheel_has_configs_and_tools_and_requires_no_distribution(tmp_path):
-    done = new_python("-m", "pip", "wheel", ROOT, "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path)
-    assert done.returncode == 0, done.stderr
-    with zipfile.ZipFile(next(tmp_path.glob("asl_mmdet-*.whl"))) as wheel:
-        names = wheel.namelist()
-        metadata, scripts = (
-            wheel.read(next(name for name in names if name.endswith(end))).decode()
-            for end in ("METADATA", "entry_points.txt")
-        )
-    assert "asl-mmdet = asl_mmdet_cli:main" in scripts and "asl_mmdet_cli/train.py" in names
-    for path in (
-        "configs/atss_r50_asl.py",
-        "configs/_base_/shapes_detection.py",
-        "tools/train.py",
-        "tools/dist_test.sh",
-    ):
-        assert f"asl_mmdet/.mim/{path}" in names
-    requirements = re.findall("^Requires-Dist: (.*)$", metadata, re.MULTILINE)
-    assert any("onedl-mmdetection" in requirement for requirement in requirements)
-    assert all("extra ==" in requirement for requirement in requirements)
