@@ -35,7 +35,7 @@ def new_python(*args, **env):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make_shapes(tmp_path_factory.mktemp("data") / "shapes", num_train=24, num_val=16)
+    return make_shapes(tmp_path_factory.mktemp("data") / "shapes", num_train=24, num_val=8)
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +90,6 @@ def test_training_logs_finite_falling_losses_and_coco_metrics(run):
     assert {"coco/bbox_mAP", "coco/bbox_mAP_50", "coco/bbox_mAP_75", "coco/bbox_mAP_s"} <= metrics(run).keys()
 
 
-def test_wrong_config_path_is_explained():
-    assert "no config configs/nothing.py" in message_of("train", "configs/nothing.py")
-
-
 def test_config_that_cannot_be_read_is_explained(tmp_path):
     (tmp_path / "broken.py").write_text("_base_ = './not_there.py'\n")
     message = message_of("train", tmp_path / "broken.py")
@@ -115,7 +111,6 @@ def test_wrong_checkpoint_path_is_explained(run):
     message = message_of("test", CONFIG, run / "epoch_9.pth")
     assert "epoch_9.pth" in message
     assert "epoch_3.pth" in message  # what is there instead
-    assert "nothing.pth" in message_of("train", CONFIG, "--resume", "nothing.pth")
 
 
 def test_file_that_is_no_checkpoint_is_explained(options, tmp_path):
@@ -169,7 +164,7 @@ def evaluated(run, options, tmp_path_factory):
 
 def test_checkpoint_evaluates_as_after_training(run, evaluated):
     assert (evaluated / "predictions.pkl").is_file()
-    assert len(list((evaluated / "pictures").glob("*.jpg"))) == 16
+    assert len(list((evaluated / "pictures").glob("*.jpg"))) == 8
     assert json.loads(next(evaluated.glob("*/*.json")).read_text())["coco/bbox_mAP"] == metrics(run)["coco/bbox_mAP"]
 
 
@@ -179,7 +174,7 @@ def test_checkpoint_evaluates_with_augmentation(run, options, tmp_path):
     done = python("tools/test.py", CONFIG, run / "epoch_3.pth", *flags, *options)
     assert done.returncode == 0, done.stderr
     assert out.is_file()
-    assert len(list(pictures.glob("*.jpg"))) == 16
+    assert len(list(pictures.glob("*.jpg"))) == 8
     assert "coco/bbox_mAP" in json.loads(next(tmp_path.glob("*/*.json")).read_text())
 
 
@@ -218,10 +213,6 @@ def test_report_shows_the_run(run, evaluated, data, tmp_path):
     done = call("report", config, run, "--images", "1")
     assert done.returncode == 0, done.stderr
     assert cv2.imread(str(run / "pictures.jpg")).shape == (256 + 22, 4 * (256 + 4), 3)
-    for number in ("0", "-1"):
-        assert f"--images: use a whole number from 1, not {number}" in message_of(
-            "report", config, run, "--images", number
-        )
 
 
 @pytest.fixture(scope="module")
@@ -266,8 +257,8 @@ def test_classifier_evaluates_as_after_training(classifier, tmp_path, flags):
     command = ["tools/test.py", work_dir / "classifier.py", work_dir / "run" / "epoch_2.pth", "--out", out, *flags]
     done = python(*command, "--work-dir", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(load(out)) == 16
-    assert "--tta" in flags or len(list(pictures.iterdir())) == 16
+    assert len(load(out)) == 8
+    assert "--tta" in flags or len(list(pictures.iterdir())) == 8
     found = json.loads(next(tmp_path.glob("*/*.json")).read_text())
     found = {name: value for name, value in found.items() if name.startswith("multi-label/")}
     trained = tag_metrics(work_dir / "run")
@@ -288,7 +279,7 @@ for image, sample in zip(images, inferencer(images, batch_size=4, return_datasam
 """)
     done = python(tmp_path / "predict.py")
     assert done.returncode == 0, done.stderr
-    assert len(re.findall(r"^TAGS .*/val/0000\d\d.jpg \[(?:'\w+ \w+'|(?:, ))*\]$", done.stdout, re.MULTILINE)) == 16
+    assert len(re.findall(r"^TAGS .*/val/0000\d\d.jpg \[(?:'\w+ \w+'|(?:, ))*\]$", done.stdout, re.MULTILINE)) == 8
 
 
 @pytest.mark.slow

@@ -206,12 +206,6 @@ def test_overview_has_a_line_for_each_command_and_imports_nothing_else():
         assert command in wrong.stderr
 
 
-def test_installed_command_is_the_overview():
-    assert re.search(
-        r'^\[project.scripts\]\nasl-mmdet = "asl_mmdet_cli:main"$', (ROOT / "pyproject.toml").read_text(), re.M
-    )
-
-
 def test_training_by_either_way_keeps_its_memory_and_other_commands_do_not(monkeypatch):
     done = []
     monkeypatch.setattr("asl_mmdet.compat.allocator.keep_memory", lambda: done.append("keeps"))
