@@ -219,7 +219,7 @@ def test_training_by_either_way_keeps_its_memory_and_other_commands_do_not(monke
 
 
 def test_only_the_line_about_onedl_is_dropped(capsys):
-    """The commands run so; that no other place prints the line is seen in the training of test_tools.py."""
+    """The commands run so; that no other place prints the line is seen in the training of test_aborted_launch.py."""
     with without_foreign_line():
         for name in ("OneDL", "mine"):
             logging.print_log(f"Could not import {name}")
