@@ -24,7 +24,7 @@ MMDET_TOOLS = Path(mmdet.__file__).parent / ".mim" / "tools"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make_shapes(tmp_path_factory.mktemp("data") / "shapes", num_train=24, num_val=8)
+    return make_shapes(tmp_path_factory.mktemp("data") / "shapes", num_train=12, num_val=8)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def options(data):
     """A short run on a little of the shapes data."""
     root = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
     ann_file = [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
-    short = ["train_cfg.max_epochs=3", "train_dataloader.batch_size=8", "default_hooks.logger.interval=1"]
+    short = ["train_cfg.max_epochs=3", "train_dataloader.batch_size=4", "default_hooks.logger.interval=1"]
     return ["--cfg-options", *root, *ann_file, *short]
 
 
