@@ -124,7 +124,7 @@ def exported_from_yolo(folder: Path) -> None:
     (out / "labels").mkdir(parents=True)
     (made / "train").rename(out / "images")
     names = ", ".join(one["name"] for one in coco["categories"])
-    (out / "data.yaml").write_text(f"path: .\ntrain: images\nnames: [{names}]\n")
+    (out / "data.yaml").write_text(f"path: .\ntrain: images\nnames: [{names}]\n", encoding="utf-8")
     for image in coco["images"]:
         size = np.array([image["width"], image["height"]] * 2)
         boxes = [one for one in coco["annotations"] if one["image_id"] == image["id"]]
@@ -132,20 +132,20 @@ def exported_from_yolo(folder: Path) -> None:
         lines = [
             f"{one['category_id'] - 1} {' '.join(map(str, place))}" for one, place in zip(boxes, places, strict=True)
         ]
-        (out / "labels" / image["file_name"]).with_suffix(".txt").write_text("\n".join(lines))
-    (out / "labels" / "000002.txt").write_text("0 0.5 0.5 0.2\n")
+        (out / "labels" / image["file_name"]).with_suffix(".txt").write_text("\n".join(lines), encoding="utf-8")
+    (out / "labels" / "000002.txt").write_text("0 0.5 0.5 0.2\n", encoding="utf-8")
     (out / "images" / "000001.jpg").unlink()
 
 
 def spoilt(folder: Path) -> None:
     """Shapes whose files have some of the usual defects, and a config with another one."""
     annotations = shapes(folder) / "annotations"
-    train, val = (json.loads((annotations / f"{split}.json").read_text()) for split in ("train", "val"))
+    train, val = (json.loads((annotations / f"{split}.json").read_text(encoding="utf-8")) for split in ("train", "val"))
     train["annotations"][0]["bbox"][2] = 0
     train["images"][3]["file_name"] = train["images"][3]["file_name"].upper()
     val["categories"].reverse()
     for split, coco in (("train", train), ("val", val)):
-        (annotations / f"{split}.json").write_text(json.dumps(coco))
+        (annotations / f"{split}.json").write_text(json.dumps(coco), encoding="utf-8")
 
 
 def untrained(folder: Path) -> None:

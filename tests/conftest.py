@@ -1,5 +1,4 @@
 import ctypes
-import functools
 import gc
 import importlib.util
 import os
@@ -11,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
+from processes import quick_configs
 
 settings.register_profile("default", max_examples=300)
 settings.register_profile("long", max_examples=20_000)
@@ -36,10 +36,7 @@ def pytest_configure(config):
     import asl_mmdet  # noqa: F401  (before mmdet.models, which needs mmcv.ops)
 
     if importlib.util.find_spec("mmengine"):  # without it there is torch alone
-        from mmengine.config import utils
-
-        # A config with a base of MMDetection's has MMEngine read a hundred YAML files; they do not change meanwhile.
-        utils._get_cfg_metainfo = functools.cache(utils._get_cfg_metainfo)
+        quick_configs()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -93,12 +90,22 @@ def _no_visualizer_of_before():
             kind._instance_dict.clear()
 
 
+def _resident():
+    """The memory of this process in bytes, 0 where the system does not tell it so."""
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.exists() else 0
+
+
+_kept = 700_000_000
+
+
 @pytest.fixture(autouse=True)
 def _return_memory():
     """Give what a large model took back to the system: two workers run beside trainings."""
+    global _kept
     yield
     _freeze_imports()
-    pages = Path("/proc/self/statm")
-    if pages.exists() and int(pages.read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") > 900_000_000:
+    if _resident() > _kept + 200_000_000:  # not after every test: the next one pays for it
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)
+        _kept = _resident()

@@ -19,6 +19,14 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["asl_mmdet.cli.train", "asl_mmdet.cli.test", "mmdet.models", "asl_mmdet.multilabel"])
 
 
+def quick_configs():
+    """MMEngine formats a config four times a run, and for each base of MMDetection's it reads a hundred YAML files."""
+    from mmengine.config import Config, utils
+
+    Config.__init__.__defaults__ = (*Config.__init__.__defaults__[:-1], False)  # format_python_code
+    utils.load = functools.cache(utils.load)
+
+
 def stop_servers():
     """End the processes that others are forked from; the next one starts them anew."""
     multiprocessing.forkserver._forkserver._stop()
@@ -40,6 +48,7 @@ def _run(args, cwd, env, out, err):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, number)
         os.close(file)
+    quick_configs()
     sys.argv = args
     sys.path[:0] = [str(Path(args[0]).resolve().parent), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
     runpy.run_path(args[0], run_name="__main__")

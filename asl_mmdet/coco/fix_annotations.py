@@ -102,8 +102,8 @@ def _found(value: Any, ids: dict[str, int]) -> int | None:
 
 def _without_zeros(ids: dict[str, int]) -> dict[str, int]:
     """The ids by what they were, and also by their numbers where only one entry has that number."""
-    numbers = Counter(str(int(key)) for key in ids if key.isdecimal())
-    return {**{n: i for key, i in ids.items() if numbers[n := key.lstrip("0") or "0"] == 1}, **ids}
+    numbers = Counter(int(key) for key in ids if key.isdecimal())
+    return {str(int(key)): new for key, new in ids.items() if key.isdecimal() and numbers[int(key)] == 1} | ids
 
 
 def _new_ids(name: str, entries: list[Entry], changes: Counter[str]) -> list[int]:
@@ -128,7 +128,9 @@ def _images(images: list[Entry], category_ids: dict[str, int], changes: Counter[
     for image, number in zip(images, _new_ids("images", images, changes), strict=True):
         ids[_key(image.get("id"))] = number
         lists = {key: [_category(one, category_ids) for one in image[key]] for key in OF_CATEGORIES if image.get(key)}
-        sizes = {key: _number_of(image[key], f"{key} of an image") for key in ("width", "height") if key in image}
+        sizes: Entry = {
+            key: _number_of(image[key], f"{key} of an image") for key in ("width", "height") if key in image
+        }
         changes["sizes of images"] += any(sizes[key] is not image[key] for key in sizes)
         fixed.append({**image, "id": number, **lists, **sizes})
     return fixed, ids

@@ -10,6 +10,7 @@ import torch
 from asl_mmdet.coco.boxes import Array, overlaps
 from asl_mmdet.errors import UserError
 
+KNOWN_CLASSES = "known_classes"  # of an image of KnownClassesCoco: the labels that it was labelled for
 APPLIED = "thresholds_applied"  # a meta key of the data samples that thresholds have cut
 
 
@@ -106,6 +107,9 @@ def match_boxes(boxes: Array, scores: Array, truth: Array, is_ignored: Array, io
 def match_detections(dataset: Any, predictions: Sequence[dict[str, Any]], iou_thr: float = 0.5) -> MatchedPredictions:
     """Match what ``tools/test.py --out`` wrote to the objects of a data set, class by class.
 
+    What ``KnownClassesCoco`` says of an image counts, as for its metric: classes that it was not labelled for are left
+    out, and a detection on a box of an unknown class is neither right nor wrong.
+
     Args:
         dataset: A data set of MMDetection, whose ``get_data_info`` gives ``img_id`` and ``instances``.
         predictions: One record an image, in any order.
@@ -121,8 +125,10 @@ def match_detections(dataset: Any, predictions: Sequence[dict[str, Any]], iou_th
     truth: list[tuple[int, int]] = []
     for index, info in enumerate(infos):
         boxes, labels, ignored = _truth_of(info)
-        truth += [(index, int(label)) for label in labels[~ignored]]
-        rows.extend(_match_image(index, boxes, labels, ignored, by_id[info["img_id"]], len(classes), iou_thr))
+        known = info.get(KNOWN_CLASSES, range(len(classes)))
+        truth += [(index, int(label)) for label in labels[~ignored] if label in known]
+        found = _match_image(index, boxes, labels, ignored, by_id[info["img_id"]], len(classes), iou_thr)
+        rows.extend(found[label] for label in found if label in known)
     empty = (np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0))
     image, label, score, iou, any_iou = (np.concatenate(parts) for parts in zip(empty, *rows, strict=True))
     truth_image, truth_label = np.array(truth, int).reshape(-1, 2).T
@@ -144,7 +150,8 @@ def _match_image(
     prediction: dict[str, Any],
     num_classes: int,
     iou_thr: float,
-) -> list[tuple[Array, ...]]:
+) -> dict[int, tuple[Array, ...]]:
+    """Of each class that is detected: the image, the label, the scores, and their overlaps with objects."""
     found = prediction["pred_instances"]
     boxes, scores, labels = (torch.as_tensor(found[key]).numpy() for key in ("bboxes", "scores", "labels"))
     if len(labels) and labels.max() >= num_classes:
@@ -152,15 +159,17 @@ def _match_image(
             f"the predictions have the label {labels.max()}, and the data set has {num_classes} classes: they are of a "
             "model for other classes"
         )
-    rows: list[tuple[Array, ...]] = []
-    for label in np.unique(labels):
+    rows: dict[int, tuple[Array, ...]] = {}
+    of_unknown_class = truth[(truth_labels == num_classes) & ~is_ignored]
+    for label in np.unique(labels).tolist():
         mine, theirs = labels == label, truth_labels == label
         arguments = (boxes[mine], scores[mine], truth[theirs], is_ignored[theirs])
         iou, counts = match_boxes(*arguments, iou_thr)
+        counts &= (iou > 0) | (overlaps(boxes[mine], of_unknown_class).max(1, initial=0) < iou_thr)
         any_iou, _ = match_boxes(*arguments, 0.0)
         number = int(counts.sum())
         score = scores[mine][counts].astype(np.float64)
-        rows.append((np.full(number, index), np.full(number, label), score, iou[counts], any_iou[counts]))
+        rows[label] = (np.full(number, index), np.full(number, label), score, iou[counts], any_iou[counts])
     return rows
 
 

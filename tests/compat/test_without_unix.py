@@ -18,7 +18,9 @@ for module, name in ((os, "killpg"), (os, "getpgid"), (signal, "SIGHUP"), (signa
 
 MODULES = """
 import importlib, pkgutil
-import asl_mmdet
+sys.modules["pyarrow"] = None  # only OpenImages needs it, and not when it is imported
+import asl_mmdet.multilabel
+del sys.modules["pyarrow"]
 for module in pkgutil.walk_packages(asl_mmdet.__path__, "asl_mmdet."):
     importlib.import_module(module.name)
 from pathlib import Path

@@ -60,49 +60,14 @@ def test_two_processes_equal_one_with_the_joined_batch(tmp_path):
     assert all((first != last).all() for first, last in zip(one[:6], one[-6:], strict=True))  # all of them moved
 
 
-def test_killed_and_resumed_adaptive_run_equals_undisturbed(tmp_path):
-    """Of a classifier; a detector's is in test_tools.py."""
+def whole_and_cut(tmp_path, config, **more):
+    """The folders of an undisturbed run and of one that is killed and resumed, and what the first printed."""
     data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
-    loaders = ("train_dataloader", "val_dataloader", "test_dataloader")
-    lines = [
-        f"_base_ = '{ROOT}/configs/shapes/classifier_r18_adaptive_shapes.py'",
-        *(f"{n} = dict(dataset=dict(data_root='{data}/'))" for n in loaders),
-    ]
-    (tmp_path / "config.py").write_text("\n".join(lines))
-    options = ["train_dataloader.batch_size=4", "train_cfg.max_epochs=3", "default_hooks.logger.interval=1"]
-
-    def train(folder, *flags):
-        work_dir = ["--work-dir", tmp_path / folder]
-        return Started("tools/train.py", tmp_path / "config.py", *work_dir, *flags, "--cfg-options", *options)
-
-    assert train("whole").finish().returncode == 0
-    cut = train("cut")
-    cut.wait_for(r"Epoch\(train\) +\[2\]\[2/4\]")
-    cut.process.kill()
-    cut.finish()
-    assert not (tmp_path / "cut" / "epoch_2.pth").exists()
-    time.sleep(1)  # the new log folder is named by the second
-    assert train("cut", "--resume").finish().returncode == 0
-    whole, cut = (torch.load(tmp_path / f / "epoch_3.pth", weights_only=False)["state_dict"] for f in ("whole", "cut"))
-    gammas = [name for name in whole if name.endswith("gamma_neg")]
-    assert len(gammas) == 1
-    assert whole[gammas[0]] not in (1.0, 2.0)  # where they start
-    assert all(torch.equal(whole[name], cut[name]) for name in whole)
-    last = [max((tmp_path / f).glob("*/vis_data/scalars.json")).read_text().splitlines()[-2] for f in ("whole", "cut")]
-    ours, theirs = ({k: v for k, v in json.loads(row).items() if "time" not in k and "memory" not in k} for row in last)
-    assert ours == theirs
-    assert {"gamma_neg", "gap", "pt_pos", "pt_neg", "prob_gap"} <= ours.keys()
-
-
-def test_killed_and_resumed_run_keeps_the_estimates_of_the_missing_share(tmp_path):
-    data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
-    lines = [f"_base_ = '{ROOT}/configs/shapes/atss_r18_asl_shapes.py'"]
-    lines += [f"{n} = dict(dataset=dict(data_root='{data}/'))" for n in ("train_dataloader", "val_dataloader")]
-    lines += [f"val_evaluator = dict(ann_file='{data}/annotations/val.json')"]
-    lines += ["test_dataloader = val_dataloader", "test_evaluator = val_evaluator"]
-    lines += ["model = dict(bbox_head=dict(loss_cls=dict(type='MissingRateLoss', missing_rate='auto')))"]
-    lines += ["custom_hooks = [dict(type='EMAHook')]"]
-    (tmp_path / "config.py").write_text("\n".join(lines))
+    lines = {f"{split}_dataloader": f"dict(dataset=dict(data_root='{data}/'))" for split in ("train", "val", "test")}
+    if "classifier" not in config:
+        lines |= {f"{split}_evaluator": f"dict(ann_file='{data}/annotations/val.json')" for split in ("val", "test")}
+    text = "".join(f"{key} = {value}\n" for key, value in (lines | more).items())
+    (tmp_path / "config.py").write_text(f"_base_ = '{ROOT}/configs/shapes/{config}_shapes.py'\n{text}")
     options = ["train_dataloader.batch_size=4", "train_cfg.max_epochs=3", "default_hooks.logger.interval=1"]
 
     def train(folder, *flags):
@@ -111,15 +76,39 @@ def test_killed_and_resumed_run_keeps_the_estimates_of_the_missing_share(tmp_pat
 
     done = train("whole").finish()
     assert done.returncode == 0, done.stderr
-    assert "missing_rate='auto': the share could not be told" in done.stdout.splitlines()[-1]
     cut = train("cut")
     cut.wait_for(r"Epoch\(train\) +\[2\]\[2/4\]")
     cut.process.kill()
     cut.finish()
+    assert not (tmp_path / "cut" / "epoch_2.pth").exists()
     time.sleep(1)  # the new log folder is named by the second
     assert train("cut", "--resume").finish().returncode == 0
-    whole, cut = (json.loads((tmp_path / f / "missing_share.json").read_text()) for f in ("whole", "cut"))
+    return tmp_path / "whole", tmp_path / "cut", done.stdout
+
+
+def weights_of(folder):
+    return torch.load(folder / "epoch_3.pth", weights_only=False)["state_dict"]
+
+
+def test_killed_and_resumed_adaptive_run_equals_undisturbed(tmp_path):
+    """Of a classifier; a detector's is in test_tools.py."""
+    folders = whole_and_cut(tmp_path, "classifier_r18_adaptive")[:2]
+    whole, cut = map(weights_of, folders)
+    (gamma,) = (value for name, value in whole.items() if name.endswith("gamma_neg"))
+    assert gamma not in (1.0, 2.0)  # where it starts
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    last = [max(folder.glob("*/vis_data/scalars.json")).read_text().splitlines()[-2] for folder in folders]
+    ours, theirs = ({k: v for k, v in json.loads(row).items() if "time" not in k and "memory" not in k} for row in last)
+    assert ours == theirs
+    assert {"gamma_neg", "gap", "pt_pos", "pt_neg", "prob_gap"} <= ours.keys()
+
+
+def test_killed_and_resumed_run_keeps_the_estimates_of_the_missing_share(tmp_path):
+    loss = "dict(bbox_head=dict(loss_cls=dict(type='MissingRateLoss', missing_rate='auto')))"
+    *folders, printed = whole_and_cut(tmp_path, "atss_r18_asl", model=loss, custom_hooks="[dict(type='EMAHook')]")
+    assert "missing_rate='auto': the share could not be told" in printed.splitlines()[-1]
+    whole, cut = (json.loads((folder / "missing_share.json").read_text()) for folder in folders)
     assert [one["iter"] for one in whole] == [1, 3, 6, 9]
     assert whole == cut
-    weights = torch.load(tmp_path / "cut" / "epoch_3.pth", weights_only=False)["state_dict"]
+    weights = weights_of(folders[1])
     assert weights["bbox_head.loss_cls.missing_rate"] == 0 and weights["bbox_head.loss_cls.ignore_above"] == 1

@@ -8,7 +8,8 @@ from mmengine.device import get_device
 from processes import python_with_torch
 
 FAULTS = """
-import os, resource
+import os, resource, sys
+sys.modules.update(mmcv=None, mmdet=None)  # not needed for it, and slow to import
 os.environ.update({env})
 from asl_mmdet.compat.allocator import keep_memory
 kept = keep_memory()

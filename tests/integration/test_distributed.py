@@ -1,26 +1,17 @@
-"""Two processes (gloo, on the CPU) against one with the joined batch, and the scripts that launch them."""
+"""Two processes (gloo, on the CPU) against one with the joined batch."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from commands import NO_WORKERS
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
-from processes import stop_servers
 from torch import nn
 
 from asl_mmdet.cli.common import end_processes
-from asl_mmdet.coco.shapes import make_shapes
 
 pytest.importorskip("mmpretrain")
 
@@ -107,53 +98,3 @@ def test_gradients_and_gamma_equal_those_of_the_joined_batch(results, batch):
     assert largest > 0
     for key, grad in one["grad"].items():
         torch.testing.assert_close(first["grad"][key], grad, rtol=1e-3, atol=1e-4 * largest)
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return str(sock.getsockname()[1])
-
-
-def launch(script, *args):
-    """The command of a launch script on two processes, and its variables."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "MASTER_PORT": free_port(), "OMP_NUM_THREADS": "1"}
-    return dict(args=["bash", str(ROOT / "tools" / script), *map(str, args)], cwd=ROOT, env=env, text=True)
-
-
-def test_launch_scripts_train_die_resume_and_evaluate(tmp_path):
-    """Two processes: the death of one ends the run, which resumes; another script evaluates its checkpoint."""
-    stop_servers()  # beside these processes there is no memory for them
-    data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
-    roots = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
-    files = [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
-    options = ["--cfg-options", *roots, *files, "train_cfg.max_epochs=2", "default_hooks.logger.interval=1"]
-    options += ["train_dataloader.batch_size=4", *(f"{key}={value}" for key, value in NO_WORKERS.items())]
-    config, work_dir = CONFIGS["atss_r18_adaptive"], tmp_path / "work"
-    train = [config, "2", "--work-dir", work_dir]
-    with (tmp_path / "errors").open("w") as errors:
-        process = subprocess.Popen(**launch("dist_train.sh", *train, *options), stdout=subprocess.PIPE, stderr=errors)
-        for line in process.stdout:
-            if "Epoch(train) [2][1/" in line or "Epoch(train)   [2][1/" in line:
-                break
-        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        children = [int(pid) for pid in listed.read_text(encoding="utf-8").split()]
-        assert len(children) >= 2
-        os.kill(children[-1], signal.SIGKILL)
-        killed = time.time()
-        process.stdout.read()
-        assert process.wait(timeout=60) != 0
-    assert time.time() - killed < 60
-    assert "SIGKILL" in (tmp_path / "errors").read_text() or "exitcode: -9" in (tmp_path / "errors").read_text()
-    resume = launch("dist_train.sh", *train, "--resume", *options)
-    done = subprocess.run(**resume, capture_output=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "resuming from" in done.stderr and (work_dir / "epoch_2.pth").exists()
-    assert "Epoch(val) [2][1/1]" in done.stdout and "GPU number: 2" in done.stdout
-    test = launch("dist_test.sh", config, work_dir / "epoch_2.pth", "1", "--work-dir", work_dir, *options)
-    done = subprocess.run(**test, capture_output=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "Epoch(test) [1/1]" in done.stdout
-    assert "Distributed launcher: pytorch" in done.stdout
-    assert "GPU number: 1" in done.stdout  # the number of processes, as MMEngine calls it

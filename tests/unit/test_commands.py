@@ -109,28 +109,20 @@ REFUSED = {
 }
 CALLS = """
 import contextlib, io, json, runpy, sys
-before, argv, said = set(sys.modules), json.loads(sys.argv[1]), []
-for sys.argv in argv:
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
-        code = None
-        try:
-            runpy.run_path(sys.argv[0], run_name="__main__")
-        except SystemExit as stop:
-            code = stop.code
-    said.append([code if isinstance(code, int) else 1, out.getvalue() + str(code)])
+before, said = set(sys.modules), {}
+for tool, argv in json.loads(sys.argv[1]).items():
+    said[tool] = []
+    for sys.argv in argv:
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+            code = None
+            try:
+                runpy.run_path(sys.argv[0], run_name="__main__")
+            except SystemExit as stop:
+                code = stop.code
+        said[tool].append([code if isinstance(code, int) else 1, out.getvalue() + str(code)])
 names = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(json.dumps([said, sorted(names - set(sys.stdlib_module_names))]))
 """
-
-
-def answers(tool, argv, folder):
-    """Exit code and text of calls of a script in a new interpreter, and the packages that it imported for them."""
-    calls = [[str(ROOT / "tools" / f"{tool}.py"), *one] for one in argv]
-    done = subprocess.run(
-        [sys.executable, "-c", CALLS, json.dumps(calls)], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def options_of(tool):
@@ -148,22 +140,39 @@ def without_inputs(tool):
     return argv
 
 
-@pytest.mark.parametrize("tool", TOOLS)
-def test_help_and_refusals_import_the_standard_library_alone(tool, tmp_path):
-    (tmp_path / "file.json").write_text("{}")
-    (tmp_path / "folder.json").mkdir()
+def refused_by(tool):
+    """Command lines and what is said to them."""
     words = {"CONFIG": CONFIG, "FILE": "file.json", "FOLDER": "folder.json", "FOLDER.json": "folder.json"}
     refused = [([words.get(word, word) for word in text.split()], message) for text, message in REFUSED[tool]]
     if tool != "make_shapes":  # it reads nothing
         refused.append((without_inputs(tool), "nowhere"))
-    refused.append((["--nothing"], "error:"))
-    said, imported = answers(tool, [["--help"], *(argv for argv, _ in refused)], tmp_path)
+    return [*refused, (["--nothing"], "error:")]
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """Exit code and text of all calls of the scripts in one new interpreter, which imports nothing else for them."""
+    folder = tmp_path_factory.mktemp("said")
+    (folder / "file.json").write_text("{}")
+    (folder / "folder.json").mkdir()
+    calls = {tool: [["--help"], *(argv for argv, _ in refused_by(tool))] for tool in TOOLS}
+    calls = {tool: [[str(ROOT / f"tools/{tool}.py"), *one] for one in argv] for tool, argv in calls.items()}
+    command = [sys.executable, "-c", CALLS, json.dumps(calls)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said, imported = json.loads(done.stdout)
     assert imported == ["asl_mmdet_cli"]
-    assert said[0][0] == 0 and f"python tools/{tool}.py" in said[0][1] and "Example:" in said[0][1]
-    for (argv, message), (code, text) in zip(refused, said[1:], strict=True):
+    assert sorted(path.name for path in folder.iterdir()) == ["file.json", "folder.json"]
+    return said
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_help_and_refusals_import_the_standard_library_alone(tool, said):
+    (code, text), *others = said[tool]
+    assert code == 0 and f"python tools/{tool}.py" in text and "Example:" in text
+    for (argv, message), (code, text) in zip(refused_by(tool), others, strict=True):
         assert code != 0 and message in text, (argv, text)
         assert "error:" in text and "Traceback" not in text
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file.json", "folder.json"]
 
 
 def test_every_script_is_a_subcommand_and_has_its_two_modules():
@@ -197,12 +206,6 @@ def test_overview_has_a_line_for_each_command_and_imports_nothing_else():
         assert command in wrong.stderr
 
 
-def test_installed_command_is_the_overview():
-    assert re.search(
-        r'^\[project.scripts\]\nasl-mmdet = "asl_mmdet_cli:main"$', (ROOT / "pyproject.toml").read_text(), re.M
-    )
-
-
 def test_training_by_either_way_keeps_its_memory_and_other_commands_do_not(monkeypatch):
     done = []
     monkeypatch.setattr("asl_mmdet.compat.allocator.keep_memory", lambda: done.append("keeps"))
@@ -216,7 +219,7 @@ def test_training_by_either_way_keeps_its_memory_and_other_commands_do_not(monke
 
 
 def test_only_the_line_about_onedl_is_dropped(capsys):
-    """The commands run so; that no other place prints the line is seen in the training of test_tools.py."""
+    """The commands run so; that no other place prints the line is seen in the training of test_aborted_launch.py."""
     with without_foreign_line():
         for name in ("OneDL", "mine"):
             logging.print_log(f"Could not import {name}")

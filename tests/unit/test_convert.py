@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,14 @@ from asl_mmdet_cli import parse
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "asl_tresnet.json").read_text())
 FEATURES = {"tresnet_m": 2048, "tresnet_l": 2432, "tresnet_xl": 2656, "tresnet_v2_l": 2048}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _models_are_made_once():
+    """To recognise one takes up to four of them, which nothing changes."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tool, "timm", SimpleNamespace(create_model=functools.cache(timm.create_model)))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +85,7 @@ def test_converted_model_has_the_authors_logits(ours):
 @pytest.mark.parametrize("name", ["tresnet_m", "tresnet_l", "tresnet_xl"])
 def test_reverse_has_the_authors_keys_and_shapes(name):
     with torch.device("meta"):
-        model = timm.create_model(name, num_classes=5)
+        model = tool.timm.create_model(name, num_classes=5)
     shapes = {key: tuple(value.shape) for key, value in tool.from_mmpretrain(model.state_dict()).items()}
     width = FEATURES[name] // 32
     expected = {
@@ -100,7 +109,7 @@ def test_reverse_has_the_authors_keys_and_shapes(name):
 @pytest.mark.parametrize("name", FEATURES)
 def test_every_model_is_recognised_in_both_directions(name):
     with torch.device("meta"):
-        state = timm.create_model(name, num_classes=7).state_dict()
+        state = tool.timm.create_model(name, num_classes=7).state_dict()
     found, model = tool.recognise(state)
     assert (found, model.num_classes, model.num_features) == (name, 7, FEATURES[name])
     back = tool.to_mmpretrain(tool.from_mmpretrain(state))

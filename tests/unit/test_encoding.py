@@ -1,46 +1,29 @@
 """Names beyond ASCII, on a machine whose locale is not UTF-8."""
 
 import ast
+import contextlib
+import importlib
 import io
 import json
+import locale
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
+import asl_mmdet.cli
 from asl_mmdet.audit.files import write_findings
+from asl_mmdet.benchmark import environment
 from asl_mmdet.checks import preflight
+from asl_mmdet.runs.key import read_key, write_key
+from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet_cli import run
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("größe", "猫", "plate")
-RUN = """
-import json, sys
-from pathlib import Path
-assert open("raw.json").encoding.lower().replace("-", "") != "utf8"
-import numpy as np
-from asl_mmdet.audit.files import write_findings
-from asl_mmdet.benchmark import environment
-from asl_mmdet.runs.key import write_key, read_key
-from asl_mmdet.thresholds import ThresholdFile
-from asl_mmdet_cli import run
-
-names = ("gr\\xf6\\xdfe", "\\u732b", "plate")
-run("drop_boxes", ["raw.json", "--out", "half.json", "--rate", "0.5"])
-ThresholdFile("detection", names, np.full(3, 0.5)).write("thresholds.json")
-assert ThresholdFile.read("thresholds.json").classes == names
-write_findings([dict(kind="missing", category=names[1], bbox=[1, 2, 3, 4])], Path())
-write_key(Path(), dict(classes=names))
-assert read_key(Path()) == dict(classes=list(names))
-environment()
-try:
-    run("check_dataset", ["config.py", "--fast", "--splits", "train"])
-except SystemExit as end:
-    print("ended with", end.code)
-"""
 
 
 def _opens_text(call):
@@ -77,20 +60,42 @@ def raw_file(path):
     path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def test_files_are_utf_8_whatever_the_locale(tmp_path):
-    raw_file(tmp_path / "raw.json")
+@contextlib.contextmanager
+def ascii_machine():
+    """The locale and the terminal of a machine that has no other letters; what is written there."""
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C")
+    try:
+        with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal):
+            importlib.reload(asl_mmdet.cli)  # which looks at the streams
+            yield terminal
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
+
+
+@pytest.mark.skipif(sys.flags.utf8_mode, reason="Python ignores the locale")
+def test_files_are_utf_8_whatever_the_locale(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw_file(Path("raw.json"))
     dataset = dict(type="CocoDataset", ann_file="raw.json", metainfo=dict(classes=NAMES), pipeline=[])
     cfg = Config(dict(model=dict(type="RetinaNet"), train_dataloader=dict(batch_size=1, dataset=dataset)))
-    (tmp_path / "config.py").write_text(cfg.pretty_text, encoding="utf-8")
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "PYTHONIOENCODING"))}
-    env |= dict(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONPATH=str(ROOT))
-    done = subprocess.run([sys.executable, "-c", RUN], cwd=tmp_path, env=env, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")
-    out = done.stdout.decode("ascii")  # what the terminal has no letters for is escaped
-    assert "gr\\xf6\\xdfe: " in out
-    assert "P105" in out + done.stderr.decode()
-    assert json.loads((tmp_path / "half.json").read_text(encoding="utf-8"))["categories"][1]["name"] == NAMES[1]
-    assert NAMES[1] in (tmp_path / "findings.csv").read_text(encoding="utf-8")
+    Path("config.py").write_text(cfg.pretty_text, encoding="utf-8")
+    with ascii_machine() as terminal:
+        assert io.TextIOWrapper(io.BytesIO()).encoding.lower().replace("-", "") != "utf8"  # noqa: PLW1514
+        run("drop_boxes", ["raw.json", "--out", "half.json", "--rate", "0.5"])
+        ThresholdFile("detection", NAMES, np.full(3, 0.5)).write("thresholds.json")
+        assert ThresholdFile.read("thresholds.json").classes == NAMES
+        write_findings([dict(kind="missing", category=NAMES[1], bbox=[1, 2, 3, 4])], Path())
+        write_key(Path(), dict(classes=NAMES))
+        assert read_key(Path()) == dict(classes=list(NAMES))
+        environment()
+        with pytest.raises(SystemExit):
+            run("check_dataset", ["config.py", "--fast", "--splits", "train"])
+    printed = terminal.buffer.getvalue().decode("ascii")
+    assert "gr\\xf6\\xdfe: " in printed and "P105" in printed  # letters that it lacks are escaped
+    assert json.loads(Path("half.json").read_text(encoding="utf-8"))["categories"][1]["name"] == NAMES[1]
+    assert NAMES[1] in Path("findings.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("encoding, found", [("UTF-8", False), ("utf8", False), ("cp1252", True), ("ascii", True)])

@@ -334,7 +334,7 @@ def test_names_may_be_numbered_with_gaps(tmp_path):
 @pytest.mark.parametrize(
     "text, reason",
     [
-        ("train: images\nnc: 2\n", "data.yaml: names: None"),
+        ("train: images\nnc: 2\n", "data.yaml: no names"),
         ("train: images\nnames: classes.names\n", "data.yaml: names: classes.names"),
         ("train: images\n  val: [\n", "YAML files that cannot be read: 1 (data.yaml: "),
     ],

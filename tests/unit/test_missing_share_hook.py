@@ -35,6 +35,7 @@ class Images:
     def __init__(self, number, rate):
         self.complete = 0  # so many of them
         self.unknown = ()  # the places of objects whose class nobody knows
+        self.known = None  # the classes that the images were labelled for
         self.kept = np.random.default_rng(0).random((number, PER_IMAGE)) >= rate
 
     def __len__(self):
@@ -44,7 +45,8 @@ class Images:
         places = np.flatnonzero(self.kept[index])
         labels = [len(CLASSES) if place in self.unknown else place % 2 for place in places]
         instances = [dict(bbox=box(place), bbox_label=label) for place, label in zip(places, labels, strict=True)]
-        return dict(img_id=100 + index, instances=instances, complete=index < self.complete)
+        known = {} if self.known is None else dict(known_classes=self.known)
+        return dict(img_id=100 + index, instances=instances, complete=index < self.complete, **known)
 
     @property
     def share(self):
@@ -217,6 +219,13 @@ def test_boxes_of_an_unknown_class_are_not_missing(tmp_path):
     runner.val_dataloader.dataset.unknown = (0, 3)
     shares = train(runner, MissingShareHook(), 20)
     assert shares[-1] == pytest.approx(runner.val_dataloader.dataset.share, abs=0.05)
+
+
+def test_objects_of_classes_that_an_image_was_not_labelled_for_are_left_out(tmp_path):
+    runner = runner_of(tmp_path)
+    dataset = runner.val_dataloader.dataset
+    dataset.known, dataset.kept[:, 1::2] = (CLASSES.index("cat"),), False  # no dog has a box
+    assert train(runner, MissingShareHook(), 20)[-1] == pytest.approx(1 - dataset.kept[:, ::2].mean(), abs=0.05)
 
 
 def test_complete_images_are_left_out(tmp_path):

@@ -2,10 +2,7 @@
 
 import csv
 import re
-import shutil
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -262,17 +259,3 @@ def test_rows_plans_and_scripts_stay_small():
     assert len(files) <= 80
     assert sum(file.stat().st_size for file in files) <= 1.5e6
     assert {file.suffix for file in files} == {".py", ".csv", ".md"}  # no reports, no pictures
-
-
-@needs_experiments
-def test_the_source_distribution_has_the_rows_and_leaves_the_experiments_out(tmp_path):
-    copy = tmp_path / "copy"
-    ignored = shutil.ignore_patterns("__pycache__", ".*", "data", "work_dirs", "build", "dist", "*.egg-info", "*.jpg")
-    shutil.copytree(ROOT, copy, ignore=ignored)
-    code = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=copy, check=True, capture_output=True)
-    (archive,) = tmp_path.glob("*.tar.gz")
-    shutil.unpack_archive(archive, tmp_path / "out")
-    names = {path.relative_to(tmp_path / "out").as_posix().partition("/")[2] for path in (tmp_path / "out").rglob("*")}
-    assert {"benchmarks/runs.csv", "benchmarks/plans/coco_folder.py", "tests/unit/test_rows.py"} <= names
-    assert not any(name.startswith("experiments") for name in names)

@@ -249,6 +249,24 @@ def evaluate(dataset, predictions, change=lambda score, label: score):
     return evaluation
 
 
+def test_classes_that_an_image_was_not_labelled_for_and_boxes_of_an_unknown_class_are_left_out():
+    here, there, inside = [0, 0, 10, 10], [40, 0, 50, 10], [41, 0, 44, 10]
+    instances = [dict(bbox=here, bbox_label=0), dict(bbox=there, bbox_label=2)]
+    found = dict(
+        bboxes=np.array([here, there, inside, here, there], float),
+        scores=np.linspace(0.9, 0.5, 5),
+        labels=np.array([0, 0, 0, 1, 1]),
+    )
+    predictions = [dict(img_id=1, pred_instances=found)]
+    matched = match_detections(Set([dict(img_id=1, instances=instances, known_classes=(0,))]), predictions)
+    assert matched.score.tolist() == [0.9, 0.7] and matched.is_tp.tolist() == [True, False]  # a small one in it counts
+    assert matched.truths().tolist() == [1, 0]
+    both = match_detections(Set([dict(img_id=1, instances=instances[1:])]), predictions)
+    assert both.score.tolist() == [0.9, 0.7, 0.6] and not both.is_tp.any()
+    part = Set([dict(img_id=1, instances=[dict(bbox=here, bbox_label=1)], known_classes=(0,))])
+    assert match_detections(part, predictions).truths().tolist() == [0, 0]  # only some of these have a box
+
+
 def test_matching_equals_pycocotools(detections):
     ours = match_detections(*detections)
     right = wrong = 0

@@ -74,7 +74,8 @@ def _yamls(folder: Folder) -> Iterator[str]:
         if isinstance(names := content.get("names"), (list, dict)):
             yield name
         elif content.keys() & {"names", "nc", *_KEYS}:
-            folder.notes.add("YAML files without a list of class names, not read", f"{name}: names: {names}")
+            shown = f"names: {names}" if "names" in content else "no names"
+            folder.notes.add("YAML files without a list of class names, not read", f"{name}: {shown}")
 
 
 def _class_lists(folder: Folder) -> list[str]:
