@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from experiments.rivals.progress import current_epoch
+from experiments.rivals.schedule import current_epoch
 
 SCHEMES = ("LL-R", "LL-Ct", "LL-Cp")
 

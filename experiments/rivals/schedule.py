@@ -4,10 +4,15 @@ from typing import Any
 
 import torch
 from mmdet.registry import MODELS
+from mmengine.logging import MessageHub
 from torch import Tensor
 
 from asl_mmdet.losses import AsymmetricLoss
-from experiments.rivals.progress import current_epoch
+
+
+def current_epoch() -> int:
+    """The running epoch, from 0, as MMEngine's RuntimeInfoHook notes it; 0 outside of a runner."""
+    return int(MessageHub.get_current_instance().get_info("epoch", 0))
 
 
 @MODELS.register_module()

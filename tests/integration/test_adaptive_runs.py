@@ -62,13 +62,13 @@ def test_two_processes_equal_one_with_the_joined_batch(tmp_path):
 
 def whole_and_cut(tmp_path, config, **more):
     """The folders of an undisturbed run and of one that is killed and resumed, and what the first printed."""
-    data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
+    data = make_shapes(tmp_path / "shapes", num_train=8, num_val=4)
     lines = {f"{split}_dataloader": f"dict(dataset=dict(data_root='{data}/'))" for split in ("train", "val", "test")}
     if "classifier" not in config:
         lines |= {f"{split}_evaluator": f"dict(ann_file='{data}/annotations/val.json')" for split in ("val", "test")}
     text = "".join(f"{key} = {value}\n" for key, value in (lines | more).items())
     (tmp_path / "config.py").write_text(f"_base_ = '{ROOT}/configs/shapes/{config}_shapes.py'\n{text}")
-    options = ["train_dataloader.batch_size=4", "train_cfg.max_epochs=3", "default_hooks.logger.interval=1"]
+    options = ["train_dataloader.batch_size=2", "train_cfg.max_epochs=3", "default_hooks.logger.interval=1"]
 
     def train(folder, *flags):
         work_dir = ["--work-dir", tmp_path / folder]
