@@ -1,6 +1,8 @@
 """The losses of experiments/rivals against the equations of their papers, an element at a time in Python's float64."""
 
+import importlib.util
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -27,6 +29,14 @@ from experiments.rivals import SPLC, Hill, LargeLoss, QualityTargets, ScheduledA
 from experiments.rivals.classification import SampleAwareClsHead
 from experiments.rivals.detection import FocalIoUATSSHead, focal_iou_weight
 from experiments.rivals.teacher import TeacherBoxesHook
+
+_spec = importlib.util.spec_from_file_location("conftest_of_tests", Path(__file__).parents[1] / "tests" / "conftest.py")
+assert _spec and _spec.loader
+_of_tests = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_of_tests)
+_return_memory, _scope_of_file, _scope_of_test = (  # the fixtures of tests/ here too
+    getattr(_of_tests, name) for name in ("_return_memory", "_scope_of_file", "_scope_of_test")
+)
 
 SHAPE = (6, 5)
 

@@ -1,6 +1,6 @@
 """The ceiling of missing_share.py: focal loss, where what the dropped boxes own costs nothing (experiments/oracle.py).
 
-Feeds no page yet: its runs are not finished.
+Feeds docs/results/missing_labels.md.
 
     PYTHONPATH=. MISSING=50 COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py \
         experiments/plans/oracle.py --out work_dirs/benchmark/chess_missing50

@@ -1,4 +1,4 @@
-"""The ceiling of folder_multilabel.py: the same losses, where dropped labels cost nothing (experiments/oracle.md).
+"""The ceiling of folder_multilabel.py: the same losses, where dropped labels cost nothing (docs/concepts/oracle.md).
 
 Feeds docs/results/multi_label.md.
 

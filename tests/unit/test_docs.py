@@ -9,7 +9,7 @@ from asl_mmdet_cli import COMMANDS, parser_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
-OTHERS = [ROOT / name for name in ("CONTRIBUTING.md", "experiments/oracle.md")]
+OTHERS = [ROOT / name for name in ("CONTRIBUTING.md",)]
 OTHERS += sorted(page for folder in ("benchmarks", "configs", "tests") for page in (ROOT / folder).rglob("README.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:asl_mmdet(?:_cli)?|benchmarks|configs|docs(?:_build)?|experiments|tests|tools)/[\w./-]+)`")
