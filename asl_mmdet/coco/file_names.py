@@ -1,5 +1,6 @@
 """Which file of a folder an annotation file means by a name that is not there."""
 
+import operator
 import os
 import re
 import unicodedata
@@ -54,7 +55,8 @@ class FileFinder:
     @cached_property
     def _files(self) -> set[str]:
         files: set[str] = set()
-        for name, entry in entries_below(self.folder) if os.path.isdir(self.folder) else ():
+        is_hidden = operator.methodcaller("startswith", ".")  # such as a virtual environment of a checkout
+        for name, entry in entries_below(self.folder, is_hidden) if os.path.isdir(self.folder) else ():
             if _is_file(entry):
                 files.add(name)
             if len(files) > _LIMIT:

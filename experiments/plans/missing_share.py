@@ -10,9 +10,9 @@ Feeds docs/results/missing_labels.md.
 
 One share a call, since the loss is told it: MISSING is 0, 30, 50, 70 or 90, in percent, and names the annotation file.
 HEAD is atss, fcos or retinanet of configs/small, or shapes: then the detector is that of configs/shapes, with its own
-focal loss and the presets for training from random weights. SEEDS=10,11 and LOSSES choose some of the runs. With 0 %
-missing the told preset is the one that ignores nothing. ``auto`` is told nothing: it estimates the share on the
-validation images, which lack as many boxes. All are judged on all boxes; oracle.py has the ceiling.
+focal loss and the presets for training from random weights. SEEDS=10,11 and LOSSES=focal,told,auto choose some of the
+runs. With 0 % missing the told preset is the one that ignores nothing. ``auto`` is told nothing: it estimates the share
+on the validation images, which lack as many boxes. All are judged on all boxes; oracle.py has the ceiling.
 """
 
 _head = "{{$HEAD:atss}}"
@@ -23,11 +23,16 @@ _family = "detection" if _is_shapes else "detection_small"
 _told = dict(preset=f"{_family}_missing_rate", missing_rate=_missing / 100)
 _tuned = dict(type="FocalLoss", use_sigmoid=True, gamma=1.5, alpha=0.5, loss_weight=2.0)
 _focal = None if _is_shapes else _tuned
-_all = dict(focal_tuned=_focal, missing_rate=_told if _missing else _family, auto=f"{_family}_missing_rate_auto")
+_names = dict(
+    focal="focal" if _is_shapes else "focal_tuned",
+    told=f"{_family}_missing_rate" if _missing else _family,
+    auto=f"{_family}_missing_rate_auto",
+)
+_all = dict(focal=_focal, told=_told if _missing else _family, auto=_names["auto"])
 
 configs = {_head: "configs/shapes/atss_r18_focal_shapes.py" if _is_shapes else f"configs/small/{_head}_mnv2_focal.py"}
-_losses = "{{$LOSSES:focal_tuned,missing_rate,auto}}"
-losses = {name: _all[name] for name in _losses.split(",")}
+_losses = "{{$LOSSES:focal,told,auto}}"
+losses = {_names[one]: _all[one] for one in _losses.split(",")}
 baseline = next(iter(losses))
 _file = f"annotations/train_missing{_missing}.json" if _missing else "annotations/train.json"
 _val = {f"{split}_dataloader.dataset.data_root": _folder for split in ("train", "val", "test")}
