@@ -208,8 +208,10 @@ def shares(*panels: str) -> Figure:
     Args:
         panels: ``TITLE: NAME=WORDS; NAME=WORDS``, with the words of :func:`docs_build.values.runs_of`.
     """
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
     figure, all_axes = plt.subplots(
-        -(-len(panels) // 2), 2, figsize=(WIDTH, 2.3 * -(-len(panels) // 2) + 0.5), layout="constrained", squeeze=False
+        rows, columns, figsize=(WIDTH, 2.3 * rows + 0.7), layout="constrained", squeeze=False
     )
     names: dict[str, Any] = {}
     for panel, axes in zip(panels, all_axes.flat, strict=False):

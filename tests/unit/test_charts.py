@@ -44,6 +44,15 @@ def test_a_curve_has_a_point_for_every_size():
     assert dict(zip(*line.get_data(), strict=True)) == dict(zip(runs["pixels"], runs["AP"], strict=True))
 
 
+def test_a_line_over_the_shares_has_a_point_for_each_share_and_a_bar_for_three_seeds():
+    words = "chess_complete_384 chess_missing30 chess_tuned50_384 loss=focal_tuned"
+    (axes,) = charts.shares(f"chess: focal loss={words}").axes
+    points = dict(zip(*axes.lines[0].get_data(), strict=True))
+    assert list(points) == [0, 30, 50]
+    assert f"{points[50]:.1f}" == values.value_of("mean chess_tuned50_384 data=missing50 loss=focal_tuned")
+    assert len(axes.collections) == 2  # 30 % has one seed
+
+
 def test_a_chart_is_a_picture_with_its_words_and_an_unknown_one_is_refused():
     text = charts.chart("How it goes", "lines", "pixels", "pixels", "AP", "runway: fod_test_size")
     assert text.startswith("![How it goes](data:image/png;base64,")
