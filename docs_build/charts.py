@@ -200,38 +200,28 @@ def _bars(table: pd.DataFrame, label: str) -> Figure:
     return figure
 
 
-def shares(*panels: str) -> Figure:
-    """AP against the share of boxes that are missing: a panel for every set, a line for every loss.
+def shares(title: str, *groups: str) -> Figure:
+    """AP against the share of boxes that are missing: a line for every group.
 
     A point is the mean over the seeds. Where there are three or more, a bar is its 95 % interval.
 
     Args:
-        panels: ``TITLE: NAME=WORDS; NAME=WORDS``, with the words of :func:`docs_build.values.runs_of`.
+        title: Such as the name of the set.
+        groups: As for :func:`differences`.
     """
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    figure, all_axes = plt.subplots(
-        rows, columns, figsize=(WIDTH, 2.3 * rows + 0.7), layout="constrained", squeeze=False
-    )
-    names: dict[str, Any] = {}
-    for panel, axes in zip(panels, all_axes.flat, strict=False):
-        title, _, rest = panel.partition(": ")
-        for line, color in zip(rest.split("; "), COLORS, strict=False):
-            name, _, words = line.partition("=")
-            runs = pd.concat([one.runs for one in values.runs_of(shlex.split(words))])
-            by_seed = runs.groupby(["missing", "seed"])["main"].mean()
-            means = by_seed.groupby("missing").mean()
-            (names[name],) = axes.plot(100 * means.index, means, "o-", markersize=4, color=color)
-            bands = {share: interval(one.tolist()) for share, one in by_seed.groupby("missing") if len(one) >= 3}
-            for share, (mean, half) in bands.items():
-                axes.errorbar(100 * share, mean, half, color=color, capsize=2, linewidth=1)
-        axes.set(title=title, xticks=[0, 30, 50, 70])
-        axes.grid(alpha=0.3)
-    for axes in list(all_axes.flat)[len(panels) :]:
-        axes.set_axis_off()
-    figure.supxlabel("boxes missing, %", fontsize="medium")
-    figure.supylabel("AP", fontsize="medium")
-    figure.legend(list(names.values()), list(names), loc="outside upper left", ncols=3)
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.0), layout="constrained")
+    for group, color in zip(groups, COLORS, strict=False):
+        name, _, words = group.partition(": ")
+        runs = pd.concat([one.runs for one in values.runs_of(shlex.split(words))])
+        by_seed = runs.groupby(["missing", "seed"])["main"].mean()
+        means = by_seed.groupby("missing").mean()
+        axes.plot(100 * means.index, means, "o-", markersize=4, color=color, label=name)
+        for share, one in by_seed.groupby("missing"):
+            if len(one) >= 3:
+                axes.errorbar(100 * share, *interval(one.tolist()), color=color, capsize=2, linewidth=1)
+    axes.set(title=title, xticks=[0, 30, 50, 70], xlabel="boxes missing, %", ylabel="AP")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside upper left", ncols=2)
     return figure
 
 

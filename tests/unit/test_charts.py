@@ -46,7 +46,7 @@ def test_a_curve_has_a_point_for_every_size():
 
 def test_a_line_over_the_shares_has_a_point_for_each_share_and_a_bar_for_three_seeds():
     words = "chess_complete_384 chess_missing30 chess_tuned50_384 loss=focal_tuned"
-    (axes,) = charts.shares(f"chess: focal loss={words}").axes
+    (axes,) = charts.shares("chess", f"focal loss: {words}").axes
     points = dict(zip(*axes.lines[0].get_data(), strict=True))
     assert list(points) == [0, 30, 50]
     assert f"{points[50]:.1f}" == values.value_of("mean chess_tuned50_384 data=missing50 loss=focal_tuned")
