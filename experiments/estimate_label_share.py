@@ -9,7 +9,6 @@ from the scores of a run, which depend on none of that: as ``tools/tune_threshol
 cross-fitted. Rows of other runs in the file stay.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from mmengine import load
 from mmengine.config import Config
 
@@ -25,6 +23,7 @@ from asl_mmdet.audit.missing_share import missing_share, places_of_labels
 from asl_mmdet.config.task import build_dataset
 from asl_mmdet.thresholds.choose import Settings, cross_fit
 from asl_mmdet.thresholds.matching import MatchedPredictions, match_labels
+from experiments.estimate_share import columns_of, options_of, write
 
 KEY = ["set", "trained_missing", "loss", "seed"]
 
@@ -39,16 +38,7 @@ def estimate(scored: MatchedPredictions) -> dict[str, Any]:
     """Both estimates of the share of missing labels."""
     share = missing_share(places_of_labels(scored))
     calibrated = cross_fit(scored, Settings(calibration="isotonic")).score
-    return dict(
-        share=share.share,
-        low=share.low,
-        high=share.high,
-        places=share.places,
-        from_score=share.from_score,
-        found=share.found,
-        doubtful=bool(share.doubt),
-        elkan_noto=1 - calibrated[scored.is_tp].mean(),
-    )
+    return dict(**columns_of(share), elkan_noto=1 - calibrated[scored.is_tp].mean())
 
 
 def rows_of(run: Path, rates: list[float], draws: int) -> Iterator[dict[str, Any]]:
@@ -66,22 +56,8 @@ def rows_of(run: Path, rates: list[float], draws: int) -> Iterator[dict[str, Any
 
 def main() -> None:
     """Write the rows, and print a line for each run and rate."""
-    command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("runs", nargs="+", type=Path)
-    command.add_argument("--rates", nargs="+", type=float, default=[0, 0.3, 0.5, 0.7])
-    command.add_argument("--draws", type=int, default=10)
-    command.add_argument("--out", type=Path, required=True)
-    args = command.parse_args()
-    rows = pd.DataFrame([row for run in args.runs for row in rows_of(run, args.rates, args.draws)]).round(4)
-    if args.out.exists():
-        old = pd.read_csv(args.out)
-        known = pd.MultiIndex.from_frame(rows[KEY].drop_duplicates())
-        rows = pd.concat([old[~pd.MultiIndex.from_frame(old[KEY]).isin(known)], rows])
-    rows.sort_values([*KEY, "rate", "draw"]).to_csv(args.out, index=False)
-    rows = rows.assign(error=rows.share - rows.true, covered=(rows.low <= rows.true) & (rows.true <= rows.high))
-    rows["off"] = rows.error.abs() > 0.07
-    columns = ["true", "share", "error", "off", "covered", "found", "doubtful", "places", "elkan_noto"]
-    print(rows.groupby([*KEY, "rate"])[columns].mean().round(3).to_string())
+    args = options_of(__doc__).parse_args()
+    write([row for run in args.runs for row in rows_of(run, args.rates, args.draws)], KEY, ["rate"], args.out)
 
 
 if __name__ == "__main__":

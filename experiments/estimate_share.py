@@ -23,10 +23,11 @@ from mmengine import load
 from mmengine.config import Config
 
 from asl_mmdet.audit.findings import Boxes
-from asl_mmdet.audit.missing_share import join, missing_share, places_of
+from asl_mmdet.audit.missing_share import MissingShare, join, missing_share, places_of
 from asl_mmdet.coco.boxes import corners
 from asl_mmdet.coco.drop_boxes import drop_boxes
 
+SHOWN = ["true", "share", "error", "off", "covered", "found", "doubtful", "places"]
 LEAST_SCORE = 0.01  # as tools/tune_thresholds.py predicts
 
 
@@ -42,8 +43,12 @@ def estimate(predictions: dict[int, Boxes], coco: dict[str, Any]) -> dict[str, A
         places.append(places_of(found, Boxes(boxes, np.array([k for _, k in given[image]], int)), len(labels)))
     share = missing_share(join(places))
     dropped = len(coco.get("dropped", {}).get("annotations", []))
+    return dict(true=dropped / (dropped + len(coco["annotations"])), **columns_of(share))
+
+
+def columns_of(share: MissingShare) -> dict[str, Any]:
+    """The columns of an estimate."""
     return dict(
-        true=dropped / (dropped + len(coco["annotations"])),
         share=share.share,
         low=share.low,
         high=share.high,
@@ -88,26 +93,44 @@ def _read(path: Path) -> dict[int, Boxes]:
     return found
 
 
-def main() -> None:
-    """Write the rows, and print a line for each run and rate."""
-    command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options_of(explanation: str | None) -> argparse.ArgumentParser:
+    """The options that say for which runs, how often, and where the rows go."""
+    command = argparse.ArgumentParser(description=explanation, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("runs", nargs="+", type=Path)
-    command.add_argument("--data", type=Path, required=True, help="folder of the complete data set")
     command.add_argument("--rates", nargs="+", type=float, default=[0, 0.3, 0.5, 0.7])
     command.add_argument("--draws", type=int, default=10)
     command.add_argument("--out", type=Path, required=True)
-    args = command.parse_args()
-    rows = pd.DataFrame([row for run in args.runs for row in rows_of(run, args.data, args.rates, args.draws)]).round(4)
-    key = ["set", "trained_missing", "config", "loss", "seed"]
-    if args.out.exists():
-        old = pd.read_csv(args.out)
-        known = pd.MultiIndex.from_frame(rows[key].drop_duplicates())
-        rows = pd.concat([old[~pd.MultiIndex.from_frame(old[key]).isin(known)], rows])
-    rows.sort_values([*key, "images", "rate", "draw"]).to_csv(args.out, index=False)
+    return command
+
+
+def write(found: list[dict[str, Any]], run: list[str], case: list[str], out: Path) -> None:
+    """Put the rows in the place of those of the same runs, and print a line for each run and case.
+
+    Args:
+        found: The rows.
+        run: The columns of a run.
+        case: The columns of a case, without the draw.
+        out: The CSV file; its other rows stay.
+    """
+    rows = pd.DataFrame(found).round(4)
+    more = [name for name in rows if name not in [*run, *case, "draw", *SHOWN, "low", "high", "from_score"]]
+    if out.exists():
+        old = pd.read_csv(out)
+        known = pd.MultiIndex.from_frame(rows[run].drop_duplicates())
+        rows = pd.concat([old[~pd.MultiIndex.from_frame(old[run]).isin(known)], rows])
+    rows.sort_values([*run, *case, "draw"]).to_csv(out, index=False)
     rows = rows.assign(error=rows.share - rows.true, covered=(rows.low <= rows.true) & (rows.true <= rows.high))
     rows["off"] = rows.error.abs() > 0.07
-    columns = ["true", "share", "error", "off", "covered", "found", "doubtful", "places"]
-    print(rows.groupby([*key, "images", "rate"])[columns].mean().round(3).to_string())
+    print(rows.groupby([*run, *case])[[*SHOWN, *more]].mean().round(3).to_string())
+
+
+def main() -> None:
+    """Write the rows, and print a line for each run and rate."""
+    command = options_of(__doc__)
+    command.add_argument("--data", type=Path, required=True, help="folder of the complete data set")
+    args = command.parse_args()
+    found = [row for run in args.runs for row in rows_of(run, args.data, args.rates, args.draws)]
+    write(found, ["set", "trained_missing", "config", "loss", "seed"], ["images", "rate"], args.out)
 
 
 if __name__ == "__main__":
