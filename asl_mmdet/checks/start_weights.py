@@ -7,7 +7,7 @@ from mmengine.config import Config
 from torch import nn
 
 from asl_mmdet.checks.finding import Finding, Rule, check
-from asl_mmdet.compat.checkpoints import load_checkpoint, number_fitting, weights_for
+from asl_mmdet.compat.checkpoints import dataset_meta_of, load_checkpoint, number_fitting, weights_for
 from asl_mmdet.config.tree import find_datasets
 from asl_mmdet.errors import UserError
 
@@ -79,7 +79,7 @@ def check_classes(path: str, cfg: Config, split: str) -> list[Finding]:
     """Whether a checkpoint, if it says so, is of the classes that a config names for a split: 'val' or 'test'."""
     if "://" in path:
         return []
-    meta = (load_checkpoint(path, keep=True).get("meta") or {}).get("dataset_meta") or {}
+    meta = dataset_meta_of(load_checkpoint(path, keep=True))
     there = meta.get("classes", meta.get("CLASSES"))
     found = [data.get("metainfo") or {} for _, data in find_datasets(cfg.get(f"{split}_dataloader"), "")]
     here = found[0].get("classes") if found else None

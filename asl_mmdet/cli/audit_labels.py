@@ -19,7 +19,7 @@ from asl_mmdet.audit.share_report import describe_missing_share
 from asl_mmdet.checks import check_labels, preflight
 from asl_mmdet.cli.common import check_data, fail, load_config, need, stop_on, tell, user_errors_end_the_program
 from asl_mmdet.cli.inference import add_test_time_augmentation, runner_of
-from asl_mmdet.compat.checkpoints import load_checkpoint
+from asl_mmdet.compat.checkpoints import dataset_meta_of, load_checkpoint
 from asl_mmdet.config.tree import find_blocks, find_datasets
 from asl_mmdet.errors import UserError
 from asl_mmdet.runs.locks import locked
@@ -162,8 +162,7 @@ def _run_folds(folds: Folds, file: PredictionFile, jobs: int) -> None:
 
 def _check_classes(checkpoint: str, labels: Labels) -> None:
     """UserError if the checkpoint says that it is of other classes."""
-    state = load_checkpoint(checkpoint, keep=True)
-    classes = ((state.get("meta") or {}).get("dataset_meta") or {}).get("classes")
+    classes = dataset_meta_of(load_checkpoint(checkpoint, keep=True)).get("classes")
     if classes is not None and sorted(classes) != sorted(labels.classes):
         raise UserError(
             f"{checkpoint} is of the classes {', '.join(classes)}, and {labels.path} is audited for "

@@ -5,6 +5,7 @@ from typing import Any
 
 from asl_mmdet.errors import UserError
 
+META_KEY = "known_classes"  # of a data sample's metainfo: the indices of the classes, sorted
 COMPLETE = "complete"  # key of an image's record: all objects of its known classes are known to have a box
 
 

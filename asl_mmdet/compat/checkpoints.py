@@ -269,6 +269,11 @@ def number_fitting(model: nn.Module, weights: dict[str, Any]) -> int:
     return sum(name in own and value.shape == own[name] for name, value in tensors.items())
 
 
+def dataset_meta_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What MMEngine wrote into a checkpoint of the data set that it was trained on, such as its classes."""
+    return (checkpoint.get("meta") or {}).get("dataset_meta") or {}
+
+
 def not_numbers(weights: dict[str, Any]) -> list[str]:
     """The names of the weights in which there is a NaN, as a training that diverged leaves them."""
     return [name for name, value in weights.items() if isinstance(value, Tensor) and value.isnan().any()]

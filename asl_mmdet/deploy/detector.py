@@ -11,7 +11,7 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope
 
 from asl_mmdet.checks.heads import class_counts
-from asl_mmdet.compat.checkpoints import load_checkpoint, load_weights, weights_for
+from asl_mmdet.compat.checkpoints import dataset_meta_of, load_checkpoint, load_weights, weights_for
 from asl_mmdet.config.task import DETECTION, task_of
 from asl_mmdet.config.tree import find_datasets, find_type, type_name
 from asl_mmdet.errors import UserError
@@ -96,7 +96,7 @@ def classes_of(cfg: Config, checkpoint: dict[str, Any]) -> tuple[str, ...]:
     Raises:
         UserError: If neither names them.
     """
-    meta = (checkpoint.get("meta") or {}).get("dataset_meta") or {}
+    meta = dataset_meta_of(checkpoint)
     for key in ("classes", "CLASSES"):
         if key in meta:
             return tuple(meta[key])

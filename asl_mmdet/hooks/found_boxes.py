@@ -15,11 +15,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from asl_mmdet.audit.findings import Limits, find_in_boxes
-from asl_mmdet.coco.known_categories import COMPLETE
+from asl_mmdet.coco.known_categories import COMPLETE, META_KEY
 from asl_mmdet.config.tree import find_datasets
 from asl_mmdet.hooks._common import unwrapped_model
-from asl_mmdet.hooks._predict import boxes_of, predicting
-from asl_mmdet.hooks.known_classes import META_KEY
+from asl_mmdet.hooks._predict import boxes_of, number_of_boxes, parts_of_training, predicting
 from asl_mmdet.losses.missing_rate import AUTO, MissingRateLoss
 
 KEY = "found_boxes"  # in the message hub, and so in checkpoints
@@ -67,12 +66,11 @@ class FoundBoxesHook(Hook):
     ) -> None:
         if missing_rate != AUTO and (isinstance(missing_rate, str) or not 0 < missing_rate < 1):
             raise ValueError(f"FoundBoxesHook got missing_rate={missing_rate!r}: use a number in (0, 1), or 'auto'")
-        if not at or not all(0 < part < 1 for part in at):
-            raise ValueError(f"FoundBoxesHook got at={at!r}: use parts of the training, numbers in (0, 1)")
+        self.at = parts_of_training(self, at)
         if margin <= 0:
             raise ValueError(f"FoundBoxesHook got margin={margin}: use a number above 0")
         self.margin = margin
-        self.is_auto, self.at = missing_rate == AUTO, tuple(at)
+        self.is_auto = missing_rate == AUTO
         self.missing_rate = 0.0 if self.is_auto else float(missing_rate)
 
     def tell(self, share: float) -> None:
@@ -100,7 +98,7 @@ class FoundBoxesHook(Hook):
         self._places = [
             [i for i in range(len(one)) if not one.get_data_info(i).get(COMPLETE)] for one in self._datasets
         ]
-        self._annotated = sum(_number_of_boxes(one.get_data_info(i)) for one, some in self._pairs() for i in some)
+        self._annotated = sum(number_of_boxes(one.get_data_info(i)) for one, some in self._pairs() for i in some)
         found = runner.message_hub.runtime_info.get(KEY)
         if found is not None:
             self._check(found["images"])
@@ -193,10 +191,6 @@ class _AsTested(Dataset[Any]):
 def _own(info: dict[str, Any]) -> list[dict[str, Any]]:
     """The instances of a record but for those that this hook put there."""
     return [instance for instance in info["instances"] if not instance.get(_IS_FOUND)]
-
-
-def _number_of_boxes(info: dict[str, Any]) -> int:
-    return sum(not instance.get("ignore_flag") for instance in info["instances"])
 
 
 def _set_ignored(dataset: BaseDataset, rows: Tensor) -> None:

@@ -12,14 +12,13 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from asl_mmdet.coco.known_categories import COMPLETE
+from asl_mmdet.coco.known_categories import COMPLETE, META_KEY
 from asl_mmdet.config.tree import find_typed_blocks, shown_type, type_name
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.hooks.masked_scores import MaskedScores, mark, unmark
 from asl_mmdet.hooks.one_more_class import one_more_class, with_best_score, without_last_class
 from asl_mmdet.losses import AsymmetricLoss
 
-META_KEY = "known_classes"  # of a data sample's metainfo: the indices of the classes, sorted
 HAS_UNKNOWN_CLASS = "has_unknown_class"  # likewise: some of its boxes have the label C, which stands for any class
 
 _NO_CLASS = "it learns objects against background without a class, so objects of unknown classes are its background"

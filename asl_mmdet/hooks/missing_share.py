@@ -12,11 +12,10 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from asl_mmdet.audit.missing_share import LEAST, MissingShare, Places, join, missing_share, places_of
-from asl_mmdet.coco.known_categories import COMPLETE
+from asl_mmdet.coco.known_categories import COMPLETE, META_KEY
 from asl_mmdet.hooks._common import unwrapped_model
-from asl_mmdet.hooks._predict import boxes_of, predicting
+from asl_mmdet.hooks._predict import boxes_of, number_of_boxes, parts_of_training, predicting
 from asl_mmdet.hooks.found_boxes import FoundBoxesHook
-from asl_mmdet.hooks.known_classes import META_KEY
 from asl_mmdet.losses.missing_rate import auto_losses
 
 KEY = "missing_share"  # in the message hub, and so in checkpoints
@@ -57,11 +56,10 @@ class MissingShareHook(Hook):
     def __init__(
         self, at: Sequence[float] = (0.1, 0.25, 0.5, 0.75), max_images: int = 300, score_thr: float = 0.01
     ) -> None:
-        if not at or not all(0 < part < 1 for part in at):
-            raise ValueError(f"MissingShareHook got at={at!r}: use parts of the training, numbers in (0, 1)")
+        self.at = parts_of_training(self, at)
         if max_images < 1:
             raise ValueError(f"MissingShareHook got max_images={max_images}: use a whole number from 1")
-        self.at, self.max_images, self.score_thr = tuple(at), max_images, score_thr
+        self.max_images, self.score_thr = max_images, score_thr
 
     def before_run(self, runner: Runner) -> None:
         """Find the losses, and look whether there is something to estimate the share from."""
@@ -78,7 +76,7 @@ class MissingShareHook(Hook):
             )
         dataset = runner.val_dataloader.dataset
         images = min(len(dataset), self.max_images)
-        number = sum(map(_number_of_boxes, map(dataset.get_data_info, range(images))))
+        number = sum(map(number_of_boxes, map(dataset.get_data_info, range(images))))
         if not number:
             raise ValueError(
                 "missing_rate='auto' is estimated on the validation images, and the first "
@@ -146,10 +144,6 @@ def told_the_share(runner: Runner) -> list[Any]:
 
 def _told(verb: str, share: float) -> str:
     return f"missing_rate {verb} {share:.2f}" + ("" if share else ", no background is ignored")
-
-
-def _number_of_boxes(info: dict[str, Any]) -> int:
-    return 0 if info.get(COMPLETE) else sum(not instance.get("ignore_flag") for instance in info.get("instances", ()))
 
 
 def _places(hook: MissingShareHook, runner: Runner) -> list[Places]:

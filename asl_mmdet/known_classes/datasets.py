@@ -7,9 +7,9 @@ from mmdet.datasets import CocoDataset, LVISV1Dataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from asl_mmdet.coco.known_categories import COMPLETE, is_complete, known_categories
+from asl_mmdet.coco.known_categories import COMPLETE, META_KEY, is_complete, known_categories
 from asl_mmdet.errors import UserError
-from asl_mmdet.hooks.known_classes import HAS_UNKNOWN_CLASS, META_KEY
+from asl_mmdet.hooks.known_classes import HAS_UNKNOWN_CLASS
 
 
 class KnownClassesMixin:

@@ -9,8 +9,8 @@ from mmdet.registry import METRICS
 
 from asl_mmdet.coco.boxes import corners, overlaps
 from asl_mmdet.coco.evaluation import exact
+from asl_mmdet.coco.known_categories import META_KEY
 from asl_mmdet.errors import UserError
-from asl_mmdet.hooks.known_classes import META_KEY
 
 
 @METRICS.register_module()

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from asl_mmdet.coco.boxes import Array, overlaps
+from asl_mmdet.coco.known_categories import META_KEY
 from asl_mmdet.errors import UserError
 
-KNOWN_CLASSES = "known_classes"  # of an image of KnownClassesCoco: the labels that it was labelled for
 APPLIED = "thresholds_applied"  # a meta key of the data samples that thresholds have cut
 
 
@@ -124,8 +124,8 @@ def match_detections(dataset: Any, predictions: Sequence[dict[str, Any]], iou_th
     rows: list[tuple[Array, ...]] = []
     truth: list[tuple[int, int]] = []
     for index, info in enumerate(infos):
-        boxes, labels, ignored = _truth_of(info)
-        known = info.get(KNOWN_CLASSES, range(len(classes)))
+        boxes, labels, ignored = truth_of(info)
+        known = info.get(META_KEY, range(len(classes)))
         truth += [(index, int(label)) for label in labels[~ignored] if label in known]
         found = _match_image(index, boxes, labels, ignored, by_id[info["img_id"]], len(classes), iou_thr)
         rows.extend(found[label] for label in found if label in known)
@@ -135,7 +135,8 @@ def match_detections(dataset: Any, predictions: Sequence[dict[str, Any]], iou_th
     return MatchedPredictions(classes, len(infos), image, label, score, iou > 0, iou, any_iou, truth_image, truth_label)
 
 
-def _truth_of(info: dict[str, Any]) -> tuple[Array, Array, Array]:
+def truth_of(info: dict[str, Any]) -> tuple[Array, Array, Array]:
+    """The boxes (N, 4) of an image's record in a data set, their labels, and which are to be ignored."""
     instances = info["instances"]
     boxes = np.array([instance["bbox"] for instance in instances], np.float64).reshape(-1, 4)
     labels = np.array([instance["bbox_label"] for instance in instances], int)
