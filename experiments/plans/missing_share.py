@@ -13,6 +13,12 @@ HEAD is atss, fcos or retinanet of configs/small, or shapes: then the detector i
 focal loss and the presets for training from random weights. SEEDS=10,11 and LOSSES=focal,told,auto choose some of the
 runs. With 0 % missing the told preset is the one that ignores nothing. ``auto`` is told nothing: it estimates the share
 on the validation images, which lack as many boxes. All are judged on all boxes; oracle.py has the ceiling.
+PROTOCOL=half_images trains on half of the images with all of their boxes, which takes as much labelling as half of the
+boxes. Twice TRAIN_IMAGES makes as many iterations of it:
+
+    asl-mmdet drop-boxes train.json --out train_half_images.json --protocol half_images
+    PROTOCOL=half_images MISSING=0 COCO_FOLDER=data/chess TRAIN_IMAGES=5000 LOSSES=focal python tools/benchmark.py \
+        experiments/plans/missing_share.py --out work_dirs/benchmark/chess_half_images
 """
 
 _head = "{{$HEAD:atss}}"
@@ -36,7 +42,11 @@ losses = {_names[one]: _all[one] for one in _losses.split(",")}
 baseline = next(iter(losses))
 _file = f"annotations/train_missing{_missing}.json" if _missing else "annotations/train.json"
 _val = {f"{split}_dataloader.dataset.data_root": _folder for split in ("train", "val", "test")}
-data = {f"missing{_missing}": {"train_dataloader.dataset.ann_file": _file, **(_val if _is_shapes else {})}}
+_protocol = "{{$PROTOCOL:uniform}}"
+_train, _name = _file, f"missing{_missing}"
+if _protocol != "uniform":
+    _train, _name = f"annotations/train_{_protocol}.json", _protocol
+data = {_name: {"train_dataloader.dataset.ann_file": _train, **(_val if _is_shapes else {})}}
 _seeds = "{{$SEEDS:10,11,12}}"
 seeds = tuple(int(seed) for seed in _seeds.split(","))
 options = {"val_dataloader.dataset.ann_file": _file.replace("train", "val")}
