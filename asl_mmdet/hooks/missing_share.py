@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from asl_mmdet.audit.added_boxes import labelled
 from asl_mmdet.audit.missing_share import LEAST, MissingShare, Places, join, missing_share, places_of
 from asl_mmdet.coco.known_categories import COMPLETE, META_KEY
 from asl_mmdet.hooks._common import unwrapped_model
@@ -36,6 +37,9 @@ class MissingShareHook(Hook):
     :class:`~asl_mmdet.known_classes.KnownClassesCoco` says are ``complete`` are left out. An estimate that is doubtful
     is logged and not used: the loss keeps the share that it has, at first 0, with which it ignores nothing. A share
     below 0.05 is taken for 0: on complete data the loss stays what it is without it.
+
+    Boxes that ``tools/audit_labels.py`` added to the training images, or to the validation images, are counted: the
+    loss is told what is missing after that.
 
     The log has every estimate, and as the last line of the training what was used. ``missing_share.json`` in the work
     directory has them too. Checkpoints have the share: ``--resume`` continues with it. All processes have the same.
@@ -92,6 +96,7 @@ class MissingShareHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Find when to estimate, and what was estimated before a resume."""
         self._iterations = {max(1, round(part * runner.max_iters)) for part in self.at}
+        self._training, self._seen = labelled(runner.cfg.get("train_dataloader"), runner.cfg.get("val_dataloader"))
         self.estimates: list[dict[str, Any]] = runner.message_hub.runtime_info.get(KEY, [])
         for one in self.told if self.estimates else ():
             one.tell(self.estimates[-1]["used"])
@@ -105,12 +110,16 @@ class MissingShareHook(Hook):
             return
         found = missing_share(join(parts))
         if not found.doubt:
-            share = min(found.share, HIGHEST) if found.share >= LOWEST else 0.0
+            share = self._training.share_left(min(found.share, HIGHEST), self._seen)
+            share = share if share >= LOWEST else 0.0
             for one in self.told:
                 one.tell(share)
         used = float(self.told[0].missing_rate)
         verb = "stays" if found.doubt else "is"
-        runner.logger.info(f"objects without a box, by {len(parts)} validation images: {found}; {_told(verb, used)}")
+        text = f"objects without a box, by {len(parts)} validation images: {found}; {_told(verb, used)}"
+        if added := self._training.added + self._training.ignored:
+            text += f", as an audit has added {added} boxes to the training images"
+        runner.logger.info(text)
         self._keep(runner, found, used, len(parts))
 
     def after_train(self, runner: Runner) -> None:

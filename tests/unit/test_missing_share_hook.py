@@ -107,6 +107,7 @@ def runner_of(folder, rate=0.4, number=100, loss=None, max_iters=20):
         max_iters=max_iters,
         iter=0,
         work_dir=str(folder),
+        cfg=ConfigDict(),
     )
 
 
@@ -143,6 +144,34 @@ def test_a_share_of_a_few_detections_is_taken_for_none(tmp_path):
     assert runner.model.loss_cls.ignore_above == 1
     assert json.loads((tmp_path / "missing_share.json").read_text())[-1]["share"] > 0
     assert "missing_rate is 0.00, no background is ignored" in runner.logger[0]
+
+
+def annotation_file(folder, name, boxes, **record):
+    """A file of so many boxes and, where an audit has added some, its record."""
+    content = dict(images=[dict(id=0)], annotations=[dict(image_id=0, iscrowd=0)] * boxes, categories=[])
+    content["annotations"] += [dict(image_id=0, iscrowd=1)] * (record.get("added", 0) * record.get("as_ignore", 0))
+    (folder / name).write_text(json.dumps({**content, **({"audit_labels": [record]} if record else {})}))
+    return dict(dataset=dict(type="RepeatDataset", dataset=dict(data_root=str(folder), ann_file=name)))
+
+
+@pytest.mark.parametrize(
+    "training, validation, left",
+    [
+        (dict(boxes=600), dict(boxes=60), 0.4),  # nobody has added any: 400 of 1,000 are missing
+        (dict(boxes=900, added=300, as_ignore=False), dict(boxes=60), 0.1),
+        (dict(boxes=600, added=300, as_ignore=True), dict(boxes=60), 1 / 7),  # 100 missing, 600 not
+        (dict(boxes=1000, added=400, as_ignore=False), dict(boxes=60), 0),
+        (dict(boxes=1100, added=500, as_ignore=False), dict(boxes=60), 0),
+        (dict(boxes=360), dict(boxes=60, added=24, as_ignore=False), 0.64),  # of 100, 36 had a box at first
+    ],
+)
+def test_boxes_that_an_audit_added_are_not_missing(tmp_path, training, validation, left):
+    runner = runner_of(tmp_path, rate=0.4, number=300)
+    train_dataloader = annotation_file(tmp_path, "train.json", **training)
+    val_dataloader = annotation_file(tmp_path, "val.json", **validation)
+    runner.cfg = ConfigDict(train_dataloader=train_dataloader, val_dataloader=val_dataloader)
+    assert train(runner, MissingShareHook(), 20)[-1] == pytest.approx(left, abs=0.04)
+    assert ("an audit has added" in runner.logger[-2]) == ("added" in training)
 
 
 def test_user_sees_the_share(tmp_path):

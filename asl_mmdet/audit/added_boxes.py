@@ -1,0 +1,83 @@
+"""The share of objects without a box after an audit has added boxes to some of the annotation files."""
+
+import mmap
+import os
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine import load
+
+from asl_mmdet.audit.apply import SOURCE
+from asl_mmdet.coco.known_categories import COMPLETE
+from asl_mmdet.config.tree import find_datasets
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """How much of some images is labelled.
+
+    Args:
+        boxes: The annotated boxes, without ignored ones and those of complete images.
+        added: How many of them an audit added.
+        ignored: How many ignored boxes it added.
+    """
+
+    boxes: int = 0
+    added: int = 0
+    ignored: int = 0
+
+    def share_left(self, share: float, seen: "Labelled") -> float:
+        """The share of the objects of these images that has no box, not even an ignored one.
+
+        Before the audits, these images lacked boxes as those did where the share was seen.
+
+        Args:
+            share: The share there, in [0, 1).
+            seen: How much is labelled there.
+        """
+        before = seen.boxes - seen.added
+        if not before or seen.added + seen.ignored + self.added + self.ignored == 0:
+            return share
+        missing_before = share / (1 - share) * seen.boxes + seen.added + seen.ignored
+        missing = missing_before / before * (self.boxes - self.added) - self.added - self.ignored
+        return max(missing, 0) / (max(missing, 0) + self.boxes)
+
+
+def labelled(*dataloaders: Any) -> list[Labelled]:
+    """How much of the images of each dataloader's config is labelled; zeros if no audit added to any of their files."""
+    files = [
+        {
+            Path(one.get("data_root") or "", one["ann_file"])
+            for _, one in find_datasets(dataloader, "")
+            if isinstance(one.get("ann_file"), str | os.PathLike)
+        }
+        for dataloader in dataloaders
+    ]
+    if not any(map(_has_record, set().union(*files))):
+        return [Labelled()] * len(dataloaders)
+    return [_sum(_of_content(load(file)) for file in sorted(some)) for some in files]
+
+
+def _sum(parts: Iterable[Labelled]) -> Labelled:
+    return Labelled(*(sum(numbers) for numbers in zip(*map(astuple, parts), strict=True)))
+
+
+def _has_record(file: Path) -> bool:
+    """Whether an audit has changed the file, without the time and memory that a large one takes to read."""
+    if file.suffix != ".json" or not file.is_file() or not file.stat().st_size:
+        return False
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(f'"{SOURCE}"'.encode()) >= 0
+
+
+def _of_content(coco: dict[str, Any]) -> Labelled:
+    complete = {image["id"] for image in coco["images"] if image.get(COMPLETE)}
+    boxes = sum(not one.get("iscrowd") and one["image_id"] not in complete for one in coco["annotations"])
+    records = coco.get(SOURCE) or []
+    return Labelled(boxes, _added(records, as_ignore=False), _added(records, as_ignore=True))
+
+
+def _added(records: Iterable[dict[str, Any]], as_ignore: bool) -> int:
+    return sum(record["added"] for record in records if bool(record.get("as_ignore")) == as_ignore)
