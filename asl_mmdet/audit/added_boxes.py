@@ -9,9 +9,10 @@ from typing import Any
 
 from mmengine import load
 
-from asl_mmdet.audit.apply import SOURCE
 from asl_mmdet.coco.known_categories import COMPLETE
 from asl_mmdet.config.tree import find_datasets
+
+SOURCE = "audit_labels"  # what marks an annotation of the audit, and the key of its records in a file
 
 
 @dataclass(frozen=True)

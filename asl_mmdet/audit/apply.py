@@ -3,14 +3,13 @@
 from collections import Counter, defaultdict
 from typing import Any
 
+from asl_mmdet.audit.added_boxes import SOURCE
 from asl_mmdet.audit.files import Row
 from asl_mmdet.audit.findings import KINDS, REGION_SHARE, Limits
 from asl_mmdet.audit.labels import Image, Labels
 from asl_mmdet.coco.boxes import corners, overlaps
 from asl_mmdet.coco.known_categories import known_categories
 from asl_mmdet.errors import UserError
-
-SOURCE = "audit_labels"
 
 
 def is_done(row: Row, labels: Labels) -> bool:

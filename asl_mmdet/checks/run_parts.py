@@ -1,10 +1,22 @@
-"""Whether a config has all of a training, a validation and a test that it has some of."""
+"""Whether a config has all of a training, a validation and a test, and the imports of this project's types."""
+
+import sys
+from collections.abc import Iterator
 
 from mmengine.config import Config
 
 from asl_mmdet.checks.finding import Rule
 from asl_mmdet.checks.monitors import wrong_rules
-from asl_mmdet.config.tree import incomplete_parts
+from asl_mmdet.config.tree import find_typed_blocks, incomplete_parts, type_name
+
+# What these packages register; importing asl_mmdet alone does not import them.
+PACKAGES = {
+    "asl_mmdet.known_classes": ("KnownClassesCoco", "KnownClassesCocoMetric", "KnownClassesLVIS"),
+    "asl_mmdet.multilabel": (
+        *("CocoMultiLabel", "MLDecoderClsHead", "MultiLabelTable", "NUSWide", "OFA595", "OpenImages"),
+        *("PartialLabelLoss", "VOCMultiLabelTable"),
+    ),
+}
 
 
 def _incomplete(cfg: Config) -> list[str]:
@@ -13,6 +25,18 @@ def _incomplete(cfg: Config) -> list[str]:
     return incomplete_parts(cfg) if is_run else []
 
 
+def _not_imported(cfg: Config) -> Iterator[str]:
+    """Types by name of this project, whose package nothing has imported."""
+    for name in ("model", *(f"{split}_{part}" for part in ("dataloader", "evaluator") for split in _SPLITS)):
+        for key, block in find_typed_blocks(cfg.get(name), name):
+            for package, types in PACKAGES.items():
+                kind = block["type"]
+                is_name = isinstance(kind, str) and not kind.startswith("asl_mmdet.")
+                if is_name and type_name(kind) in types and package not in sys.modules:
+                    yield f"{key}.type={kind!r}; add {package!r} to the imports of custom_imports"
+
+
+_SPLITS = ("train", "val", "test")
 PART_RULES: list[Rule[Config]] = [
     Rule(
         "C111",
@@ -21,6 +45,14 @@ PART_RULES: list[Rule[Config]] = [
         "Training fails, or keeps the worst checkpoint, stops early or lowers the learning rate for no reason.",
         "",
         wrong_rules,
+    ),
+    Rule(
+        "C112",
+        "error",
+        "type of this project that is not imported",
+        "MMEngine does not find it in its registry.",
+        "",
+        _not_imported,
     ),
     Rule(
         "C110",

@@ -9,7 +9,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from asl_mmdet.audit.apply import SOURCE, accepted, apply_findings, check_options, is_done
+from asl_mmdet.audit.added_boxes import SOURCE
+from asl_mmdet.audit.apply import accepted, apply_findings, check_options, is_done
 from asl_mmdet.audit.files import Row, read_findings, row_of, write_findings
 from asl_mmdet.audit.findings import Boxes, Limits, find_in_boxes, find_in_tags
 from asl_mmdet.audit.folds import Folds

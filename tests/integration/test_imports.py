@@ -10,3 +10,10 @@ def test_start_of_a_training_imports_nothing_for_reports_or_classifiers():
     done = python_with_torch(code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_package_leaves_the_data_sets_of_mmdetection_alone():
+    code = "import sys, asl_mmdet; print('mmdet.datasets' in sys.modules)"
+    done = python_with_torch(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "False"

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import sys
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +18,7 @@ from mmengine.registry import DefaultScope
 
 from asl_mmdet.checks import check_config
 from asl_mmdet.checks.loaders import check_loader, check_loaders
+from asl_mmdet.checks.run_parts import PACKAGES
 from asl_mmdet.cli import common
 from asl_mmdet.cli.inference import keep_config_of_training
 from asl_mmdet.coco.shapes import make_shapes
@@ -319,3 +322,23 @@ def test_pictures_of_images_with_one_name_lie_in_folders(kind, data, checkpoint,
     assert done.returncode == 0, done.stderr
     found = sorted(file.relative_to(shown).as_posix().split(".jpg")[0] for file in shown.rglob("*") if file.is_file())
     assert found == ["cam0/0001", "cam0/0002", "cam1/0001", "cam1/deep/0001"]
+
+
+def test_packages_of_this_project_register_what_the_check_says():
+    for package, names in PACKAGES.items():
+        assert sorted(import_module(package).__all__) == sorted(names)
+
+
+def test_type_of_a_package_that_nothing_imports_is_named(data, monkeypatch):
+    cfg = config_of(data)
+    cfg.train_dataloader.dataset = dict(type="RepeatDataset", times=2, dataset=cfg.train_dataloader.dataset)
+    cfg.train_dataloader.dataset.dataset.type = "KnownClassesCoco"
+    monkeypatch.setitem(sys.modules, "asl_mmdet.known_classes", None)
+    assert not [one for one in check_config(cfg) if one.code == "C112"]
+    monkeypatch.delitem(sys.modules, "asl_mmdet.known_classes")
+    (finding,) = check_config(cfg)
+    assert finding.code == "C112"
+    assert "train_dataloader.dataset.dataset.type='KnownClassesCoco'" in finding.examples[0]
+    assert "'asl_mmdet.known_classes'" in finding.examples[0]
+    cfg.train_dataloader.dataset.dataset.type = "asl_mmdet.known_classes.KnownClassesCoco"  # MMEngine imports it
+    assert not check_config(cfg)
