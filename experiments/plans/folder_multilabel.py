@@ -11,6 +11,7 @@ The boxes of an image say which classes are in it; the folder and its sources ar
 and LL-* are in experiments/rivals. FOCAL_GAMMA and FOCAL_ALPHA are for focal loss, the baseline. PROTOCOL names other
 annotations of drop_boxes than ``missing50``: ``extreme`` leaves an image one label. In
 ``multi_label_missing_labels_alpha075`` positives weigh three times as much as negatives, as in ``focal_alpha075``.
+LOSSES=focal,bce and DATA=missing50 choose some of the runs.
 """
 
 _protocol = "{{$PROTOCOL:missing50}}"
@@ -30,11 +31,17 @@ losses = dict(
     ll_ct=dict(**_ll, scheme="LL-Ct"),
     ll_cp=dict(**_ll, scheme="LL-Cp"),
 )
-baseline = "focal"
+_losses = "{{$LOSSES:all}}"
+if _losses != "all":
+    losses = {one: losses[one] for one in _losses.split(",")}
+baseline = next(iter(losses))
 data = {
     _protocol: {"train_dataloader.dataset.ann_file": f"annotations/train_{_protocol}.json"},
     "complete": {},
 }
+_data = "{{$DATA:all}}"
+if _data != "all":
+    data = {one: data[one] for one in _data.split(",")}
 seeds = (10, 11, 12)
 options = {
     "custom_imports.imports": [
