@@ -42,10 +42,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=number("[0, inf)"),
         default=10.0,
         metavar="OBJECTS",
-        help="a class with as many objects counts half; 0 is off",
+        help="a class with so many is half-way between its own threshold and the common one; 0 is off",
     )
     command.add_argument("--calibration", choices=[*METHODS, "none"], default="none", help="calibrate the scores first")
-    command.add_argument("--calibration-per-class", action="store_true", help="one calibration per class")
+    command.add_argument("--calibration-per-class", action="store_true", help="one per class")
     command.add_argument(
         "--iou", type=number("(0, 1]"), default=0.5, metavar="IOU", help="least IoU of a correct detection"
     )
@@ -54,7 +54,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=number("[0, 1)"),
         default=0.01,
         metavar="SCORE",
-        help="the detector's score_thr meanwhile",
+        help="least score of what is predicted",
     )
     command.add_argument(
         "--predictions",
