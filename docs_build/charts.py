@@ -21,7 +21,7 @@ from docs_build import values
 
 WIDTH = 4.9  # inches; at 10 points, text can be read on a screen of 390 pixels
 STYLE: dict[Any, Any] = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
-COLORS: Any = ["#1f5fa8", "#b35900", "#5b8a3c", "#777777"]
+COLORS: Any = ["#1f5fa8", "#b35900", "#5b8a3c", "#777777", "#8a3c7f"]
 LABELS = {
     "focal": "focal loss, gamma 2",
     "focal_gamma1": "focal loss, gamma 1",
@@ -201,25 +201,29 @@ def _bars(table: pd.DataFrame, label: str) -> Figure:
 
 
 def shares(title: str, *groups: str) -> Figure:
-    """AP against the share of boxes that are missing: a line for every group.
+    """A metric against the share of boxes that are missing: a line for every group.
 
-    A point is the mean over the seeds. Where there are three or more, a bar is its 95 % interval.
+    A point is the mean over the seeds. Where there are three or more, a bar is its 95 % interval. Half of the images
+    with all of their boxes are a point at a half.
 
     Args:
         title: Such as the name of the set.
-        groups: As for :func:`differences`.
+        groups: As for :func:`differences`; ``metric=`` is that of all.
     """
     figure, axes = plt.subplots(figsize=(WIDTH, 3.0), layout="constrained")
     for group, color in zip(groups, COLORS, strict=False):
         name, _, words = group.partition(": ")
-        runs = pd.concat([one.runs for one in values.runs_of(shlex.split(words))])
-        by_seed = runs.groupby(["missing", "seed"])["main"].mean()
+        chosen = values.runs_of(shlex.split(words))
+        runs = pd.concat([one.runs for one in chosen])
+        missing = runs["missing"].where(runs["protocol"] != "half_images", 0.5)
+        by_seed = runs[chosen[0].metric].groupby([missing, runs["seed"]]).mean()
         means = by_seed.groupby("missing").mean()
         axes.plot(100 * means.index, means, "o-", markersize=4, color=color, label=name)
         for share, one in by_seed.groupby("missing"):
             if len(one) >= 3:
                 axes.errorbar(100 * share, *interval(one.tolist()), color=color, capsize=2, linewidth=1)
-    axes.set(title=title, xticks=[0, 30, 50, 70], xlabel="boxes missing, %", ylabel="AP")
+    metric = "AP" if chosen[0].metric == "main" else chosen[0].metric
+    axes.set(title=title, xticks=[0, 30, 50, 70], xlabel="boxes missing, %", ylabel=metric)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside upper left", ncols=2)
     return figure

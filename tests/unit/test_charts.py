@@ -51,6 +51,13 @@ def test_a_line_over_the_shares_has_a_point_for_each_share_and_a_bar_for_three_s
     assert list(points) == [0, 30, 50]
     assert f"{points[50]:.1f}" == values.value_of("mean chess_tuned50_384 data=missing50 loss=focal_tuned")
     assert len(axes.collections) == 2  # 30 % has one seed
+    (other,) = charts.shares("chess", f"focal loss: {words} 'metric=macro F1'").axes
+    assert other.get_ylabel() == "macro F1" and max(other.lines[0].get_ydata()) > max(points.values())
+
+
+def test_half_of_the_images_with_all_boxes_is_at_a_half():
+    (axes,) = charts.shares("shapes", "half of the images: shapes_known_classes data=images50").axes
+    assert list(axes.lines[0].get_xdata()) == [50]
 
 
 def test_a_chart_is_a_picture_with_its_words_and_an_unknown_one_is_refused():
