@@ -1,8 +1,7 @@
 """The share of objects without a box after an audit has added boxes to some of the annotation files."""
 
 import mmap
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,18 +46,21 @@ class Labelled:
 
 
 def labelled(*dataloaders: Any) -> list[Labelled]:
-    """How much of the images of each dataloader's config is labelled; zeros if no audit added to any of their files."""
-    files = [
-        {
-            Path(one.get("data_root") or "", one["ann_file"])
-            for _, one in find_datasets(dataloader, "")
-            if isinstance(one.get("ann_file"), str | os.PathLike)
-        }
-        for dataloader in dataloaders
-    ]
+    """How much of the images of each dataloader's config is labelled, by its files in COCO's format.
+
+    Zeros if no audit added to any of these files.
+    """
+    files = [set(_coco_files(dataloader)) for dataloader in dataloaders]
     if not any(map(_has_record, set().union(*files))):
         return [Labelled()] * len(dataloaders)
     return [_sum(_of_content(load(file)) for file in sorted(some)) for some in files]
+
+
+def _coco_files(dataloader: Any) -> Iterator[Path]:
+    for _, dataset in find_datasets(dataloader, ""):
+        file = Path(dataset.get("data_root") or "", str(dataset.get("ann_file")))
+        if file.suffix == ".json" and file.is_file() and file.stat().st_size:
+            yield file
 
 
 def _sum(parts: Iterable[Labelled]) -> Labelled:
@@ -67,8 +69,6 @@ def _sum(parts: Iterable[Labelled]) -> Labelled:
 
 def _has_record(file: Path) -> bool:
     """Whether an audit has changed the file, without the time and memory that a large one takes to read."""
-    if file.suffix != ".json" or not file.is_file() or not file.stat().st_size:
-        return False
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(f'"{SOURCE}"'.encode()) >= 0
 
