@@ -102,7 +102,7 @@ def test_another_class_is_chosen_by_number_and_by_name(some, opened):
     expect(card(page, "owl, score 0.90.*accepted")).to_be_visible()
     choice = card(page, "dog, score 0.80").get_by_role("combobox", name="Class")
     choice.focus()
-    choice.select_option(label="1 cat")
+    choice.select_option(label="cat (1)")
     expect(card(page, "cat, score 0.80.*accepted")).to_be_visible()
     card(page, "owl, score 0.50").locator("b").click()
     for key in ("c", "2", "Enter", "ArrowRight"):
@@ -115,6 +115,45 @@ def test_another_class_is_chosen_by_number_and_by_name(some, opened):
     page.get_by_role("button", name="spurious").click()
     page.keyboard.press("2")
     expect(page.get_by_role("status")).to_have_text("A spurious finding has no other class to choose.")
+
+
+PIECES = tuple(
+    f"{color}-{piece}"
+    for color in ("white", "black")
+    for piece in ["queen", "rook", "bishop", "king", "knight", "pawn"]
+)
+
+
+def test_a_class_is_chosen_by_typing_its_name_and_enter(audit, finding, opened):
+    """A browser jumps to another class at each letter, and letters are keys of the page."""
+    rows = [{**finding(0.9 - i / 10), "category": "white-queen"} for i in range(3)]
+    page = opened(audit(rows, classes=PIECES).page)
+    page.keyboard.press("c")
+    page.keyboard.type("black-rook", delay=20)
+    assert counts(page) == "3 left, 0 accepted, 0 rejected"
+    page.keyboard.press("Enter")
+    expect(card(page, "black-rook, score 0.90.*accepted")).to_be_visible()
+    assert counts(page) == "2 left, 1 accepted, 0 rejected"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("c")
+    page.keyboard.type("white-b", delay=20)
+    page.keyboard.press("Escape")
+    expect(card(page, "white-queen, score 0.80")).to_be_focused()
+    expect(card(page, "white-queen, score 0.80").get_by_role("combobox", name="Class")).to_have_value("0")
+    page.keyboard.press("c")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")  # goes away: nothing was chosen
+    assert counts(page) == "2 left, 1 accepted, 0 rejected"
+    page.keyboard.press("u")
+    assert counts(page) == "3 left, 0 accepted, 0 rejected"
+
+
+def test_names_that_begin_with_a_number_are_typed_too(audit, finding, opened):
+    classes = ("10 cents", "2 euros", "5 cents")
+    page = opened(audit([{**finding(0.9), "category": "10 cents"}], classes=classes).page)
+    for key in ("c", "5", "Enter"):
+        page.keyboard.press(key)
+    expect(card(page, "5 cents, score 0.90.*accepted")).to_be_visible()
 
 
 def test_all_from_here_up_are_accepted_but_what_was_rejected_and_one_undo_takes_them_back(some, opened):

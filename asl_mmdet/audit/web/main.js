@@ -150,11 +150,23 @@ function isForControl({ target, key }) {
   return target.matches("input, select") || (target.matches("button, summary") && (key === "Enter" || key === " "));
 }
 
-function press(event) {
-  if (event.target.matches(".card select") && (event.key === "Enter" || event.key === "Escape")) {
+/** A key in the choice of a class. What is typed counts when Enter ends it: a browser jumps to another class at each letter. */
+function pressInChoice(event) {
+  const { target: choice, key } = event;
+  const card = choice.closest(".card");
+  if (key === "Enter" || key === "Escape") {
     event.preventDefault();
-    return event.target.closest(".card").focus();
+    if (key === "Enter" && choice.dataset.typed) chooseClass(card.finding, choice.selectedIndex);
+    card.focus();
+  } else if (key !== "Tab") {
+    choice.dataset.typed = true;
+    const isNumber = /^[1-9]$/.test(key) && !data.classes.some(({ name }) => name.startsWith(key));
+    if (isNumber && classKeys[key - 1] !== undefined) choice.selectedIndex = classKeys[key - 1];
   }
+}
+
+function press(event) {
+  if (event.target.matches(".card select")) return pressInChoice(event);
   if (isForControl(event) || event.ctrlKey || event.metaKey || event.altKey || !current || byId("keys").open) return;
   const chosen = /^[1-9]$/.test(event.key) ? classKeys[event.key - 1] : undefined;
   const action = chosen === undefined ? KEYS[event.key] : () => chooseClass(current, chosen);
@@ -218,7 +230,13 @@ function start() {
   whole.addEventListener("close", () => current && select(current));
   byId("sections").addEventListener("change", event => {
     const card = event.target.closest(".card");
-    if (card) chooseClass(card.finding, event.target.selectedIndex);
+    if (card && !event.target.dataset.typed) chooseClass(card.finding, event.target.selectedIndex);
+  });
+  byId("sections").addEventListener("focusout", event => {
+    if (event.target.dataset.typed) event.target.revert();
+  });
+  byId("sections").addEventListener("pointerdown", event => {
+    if (event.target.dataset.typed) event.target.revert();
   });
   document.addEventListener("click", click);
   document.addEventListener("keydown", press);

@@ -199,13 +199,17 @@ function makeClassChoice() {
   const choice = make("select", { data: { "aria-label": "Class" } });
   const fill = () => {
     if (choice.options.length > 1) return;
-    const place = key => (classKeys.includes(key) ? `${classKeys.indexOf(key) + 1} ` : "");
+    const place = key => (classKeys.includes(key) ? ` (${classKeys.indexOf(key) + 1})` : "");
     const finding = choice.closest(".card").finding;
     choice.replaceChildren(
       ...data.classes.map(({ name }, i) =>
-        make("option", { value: i, selected: name === classOf(finding) }, place(i) + name),
+        make("option", { value: i, selected: name === classOf(finding) }, name + place(i)),
       ),
     );
+  };
+  choice.revert = () => {
+    delete choice.dataset.typed;
+    choice.selectedIndex = data.classes.findIndex(({ name }) => name === classOf(choice.closest(".card").finding));
   };
   choice.addEventListener("focus", fill);
   choice.addEventListener("pointerdown", fill);
