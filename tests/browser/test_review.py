@@ -117,11 +117,7 @@ def test_another_class_is_chosen_by_number_and_by_name(some, opened):
     expect(page.get_by_role("status")).to_have_text("A spurious finding has no other class to choose.")
 
 
-PIECES = tuple(
-    f"{color}-{piece}"
-    for color in ("white", "black")
-    for piece in ["queen", "rook", "bishop", "king", "knight", "pawn"]
-)
+PIECES = [f"{color}-{name}" for color in ("white", "black") for name in ("queen", "rook", "bishop", "king", "pawn")]
 
 
 def test_a_class_is_chosen_by_typing_its_name_and_enter(audit, finding, opened):
