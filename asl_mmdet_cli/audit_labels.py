@@ -1,4 +1,4 @@
-"""List training labels that are missing or may be wrong.
+r"""List training labels that are missing or may be wrong.
 
 A trained model predicts the training images, and what does not fit the labels is written to findings.csv,
 findings.json and a page to review them in a browser. With --folds K it trains K models itself, and each image
@@ -8,7 +8,8 @@ Review the page, save reviewed.json there, and apply what you accepted.
 
 Example:
     python tools/audit_labels.py CONFIG CHECKPOINT --out work_dirs/audit
-    python tools/audit_labels.py CONFIG --findings reviewed.json --apply 0 --apply-to train_2.json
+    python tools/audit_labels.py CONFIG --findings reviewed.json --apply 0 \
+        --apply-to data/mine/train_2.json
 """
 
 import argparse

@@ -52,6 +52,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def check(command: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """What can be refused at once."""
+    if args.folder.suffix in (".yaml", ".yml") and args.folder.is_file():  # as YOLO's own commands take it
+        args.folder = args.folder.parent
     need_folder(args.folder, "folder")
     if args.out is None:
         fail("--out is missing: name the folder to write")

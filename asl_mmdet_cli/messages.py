@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,11 +37,21 @@ def need_config(path: str | Path) -> None:
     """End with a message if there is no such config."""
     _need_no_folder(path, "config")
     if not Path(path).is_file():
-        fail(f"there is no config {path}. This project's are in configs/, for example configs/atss_r50_asl.py")
+        there = [str(file) for file in Path(path).parent.glob("*.py")]
+        near = get_close_matches(str(path), there, 1, 0.8)
+        others = f"Is it {near[0]}?" if near else "This project's are in configs/, for example configs/atss_r50_asl.py"
+        fail(f"there is no config {path}. {others}")
 
 
 def need_checkpoint(path: str | Path) -> None:
-    """End with a message if there is no such checkpoint; an address is not looked at."""
+    """End with a message if there is no such checkpoint, or only its path; an address is not looked at."""
+    if not str(path).strip():
+        fail(
+            'the checkpoint is an empty text. If it came from "$(cat .../last_checkpoint)", that file is not there: '
+            "has the training written a checkpoint, and to that folder?"
+        )
+    if Path(path).name == "last_checkpoint" and Path(path).is_file():
+        fail(f'{path} holds the path of a checkpoint: write "$(cat {path})"')
     if "://" in str(path) or Path(path).is_file():
         return
     _need_no_folder(path, "checkpoint", "*.pth")

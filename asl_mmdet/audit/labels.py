@@ -12,6 +12,7 @@ from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_number, k
 from asl_mmdet.coco.boxes import Array
 from asl_mmdet.coco.format import JOIN, TO_UTF8, check_lists, check_own_ids, check_references
 from asl_mmdet.coco.known_categories import known_categories
+from asl_mmdet.config.coco_folder import if_unset
 from asl_mmdet.config.task import MULTI_LABEL, task_of
 from asl_mmdet.config.tree import find_datasets, shown_type
 from asl_mmdet.errors import UserError
@@ -58,7 +59,7 @@ class Labels:
         self.path = os.path.join(self.dataset.get("data_root") or "", str(self.dataset.get("ann_file")))
         file = AnnotationFile(self.path)
         if file.error is not None:
-            raise UserError(f"{self.path} cannot be read: {file.error}")
+            raise UserError(f"{self.path} cannot be read: {file.error}{if_unset(cfg)}")
         if file.foreign_encoding and not self.is_tags:  # tags are read by this project
             raise UserError(f"{self.path} is in {file.foreign_encoding}. {TO_UTF8.format(self.path)}")
         check_lists(self.path, file.content)

@@ -7,26 +7,31 @@ import numpy as np
 
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.audit.labels import Labels
-from asl_mmdet.audit.missing_share import Places, join, missing_share, places_of, places_of_labels
+from asl_mmdet.audit.missing_share import LOWEST, Places, join, missing_share, places_of, places_of_labels
 from asl_mmdet.coco.known_categories import is_complete
 from asl_mmdet.thresholds.matching import MatchedPredictions
 
 SEVERAL = 0.1  # part of the labels that may stand for several boxes
 
 
-def describe_missing_share(detections: Mapping[int, Boxes], labels: Labels, were_trained: bool = False) -> list[str]:
+def describe_missing_share(
+    detections: Mapping[int, Boxes], labels: Labels, were_trained: bool = False, consequence: str = ""
+) -> list[str]:
     """What share of the objects has no box, overall and per class, and how it stands on images known to be complete.
 
     Args:
         detections: By image id, from a score that leaves the errors in; images that are not there are passed over.
         labels: The annotations of these images. Images with ``"complete": true`` in their record are a check.
         were_trained: The detector was trained on these images, so it has learned some of what they lack.
+        consequence: A line to add where boxes are missing.
     """
     records = labels.content["images"]
     images = [record["id"] for record in records if record["id"] in detections]
     checks = [record["id"] for record in records if is_complete(record) and record["id"] in detections]
     places = {image: _places_of_image(detections[image], labels, image) for image in images}
     lines = list(_of_all([places[image] for image in images if image not in set(checks)], labels, were_trained))
+    if consequence and missing_share(join(list(places.values()))).share >= LOWEST:
+        lines.append(consequence)
     if checks and (found := missing_share(join([places[image] for image in checks]))).places:
         lines.append(f"on the {len(checks)} images known to be complete it must be 0, and is {found}")
     return lines

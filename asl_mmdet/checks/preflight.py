@@ -24,12 +24,12 @@ from asl_mmdet.compat.checkpoints import (
     weights_for,
     weights_of,
 )
+from asl_mmdet.config.coco_folder import how_to_name, is_coco_folder
 from asl_mmdet.config.task import loss_nodes
 from asl_mmdet.config.tree import find_blocks, find_datasets, find_typed_blocks, shown_type, type_name
 from asl_mmdet.errors import UserError
 
 VOC_PARTS = ("JPEGImages", "Annotations", "ImageSets/Main")  # what mmpretrain's VOC reads below its data_root
-DEFAULT_FOLDER = "data/coco_folder"  # of configs/small
 NO_START = "Training and evaluation cannot start."
 
 
@@ -89,8 +89,9 @@ class DataFiles:
                 for path, (r, part) in self.parts.items()
                 if r == root
             ]
-        if _is_coco_folder(root):
-            return "\n" + "\n".join([*lines, *_name_coco_folder(root)])
+        if is_coco_folder(root):
+            has_files = any(r == root and os.path.isfile(path) for path, (r, _) in self.parts.items())
+            return "\n" + "\n".join([*lines, *how_to_name(root, has_files)])
         place = root.rstrip("/") or "..."
         lines += [
             f"If it is elsewhere, link it (ln -s /path/to/data {place}) or name it:",
@@ -98,23 +99,6 @@ class DataFiles:
         ]
         lines += ["To see a training run without any data of your own: make demo"]
         return "\n" + "\n".join(lines)
-
-
-def _is_coco_folder(root: str) -> bool:
-    """Whether a data root is the folder that COCO_FOLDER names, or the default of ``configs/small`` without it."""
-    return bool(root) and os.path.normpath(root) == os.path.normpath(os.environ.get("COCO_FOLDER") or DEFAULT_FOLDER)
-
-
-def _name_coco_folder(root: str) -> list[str]:
-    """How to name a folder by COCO_FOLDER, and how to bring one into its form."""
-    is_set = os.environ.get("COCO_FOLDER")
-    source = root.rstrip("/") if os.path.isdir(root) else "/path/to/data"
-    return [
-        f"The environment variable COCO_FOLDER names it{'' if is_set else ', and is not set'}:",
-        "    export COCO_FOLDER=/path/to/data",
-        "To write this form from another (YOLO, Pascal VOC, an export of Roboflow, CVAT or Label Studio):",
-        f"    python tools/import_dataset.py {source} --out {source}_coco && export COCO_FOLDER={source}_coco",
-    ]
 
 
 def _parts_of(dataset: ConfigDict) -> Iterator[Any]:
@@ -326,6 +310,16 @@ WORK_DIR_RULES: list[Rule[str]] = [
         _unwritable,
     ),
 ]
+RERUN_RULES: list[Rule[str]] = [
+    Rule(
+        "P303",
+        "warning",
+        "work directory that has a run already",
+        "Its checkpoints are replaced where the new ones have the same names.",
+        "To keep both, name another folder by --work-dir; --resume continues the run.",
+        lambda folder: [folder] if os.path.isfile(os.path.join(folder, "last_checkpoint")) else [],
+    ),
+]
 ROOM_RULES: list[Rule[Room]] = [
     Rule(
         "P302",
@@ -365,6 +359,11 @@ def check_checkpoint(path: str, model: nn.Module | None = None) -> list[Finding]
 def check_work_dir(work_dir: str) -> list[Finding]:
     """Whether ``work_dir`` can be written; it is created."""
     return check(WORK_DIR_RULES, work_dir)
+
+
+def check_rerun(cfg: Config) -> list[Finding]:
+    """Whether a training from the start would write over another."""
+    return [] if cfg.get("resume") else check(RERUN_RULES, cfg.work_dir)
 
 
 def check_space(work_dir: str, model: nn.Module) -> list[Finding]:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from torch import nn
 
-from asl_mmdet.checks.finding import Finding, Rule, check
+from asl_mmdet.checks.finding import FAILS, Finding, Rule, check
 from asl_mmdet.compat.checkpoints import dataset_meta_of, load_checkpoint, number_fitting, weights_for
-from asl_mmdet.config.tree import find_datasets
+from asl_mmdet.compat.packaged_weights import PREFIX, find_file
+from asl_mmdet.config.tree import find_datasets, find_typed_blocks
 from asl_mmdet.errors import UserError
 
 SHOWN = 5
@@ -73,6 +74,28 @@ WEIGHTS_RULES: list[Rule[Weights]] = [
         lambda weights: weights.of_another_model(),
     ),
 ]
+
+
+def _not_packaged(cfg: Config) -> Iterator[str]:
+    for key, block in find_typed_blocks(cfg.model, "model"):
+        given = block.get("init_cfg") or []
+        for one in given if isinstance(given, (list, tuple)) else [given]:
+            checkpoint = str(one.get("checkpoint"))
+            if checkpoint.startswith(PREFIX):
+                try:
+                    find_file(checkpoint.removeprefix(PREFIX))
+                except (OSError, UserError) as error:
+                    yield f"{key}: {error}"
+
+
+PACKAGED_RULES: list[Rule[Config]] = [
+    Rule("P210", "error", "pretrained weights that are not there", FAILS, "", _not_packaged),
+]
+
+
+def check_packaged_weights(cfg: Config) -> list[Finding]:
+    """Whether the ``packaged://`` weights that a training starts from are installed."""
+    return check(PACKAGED_RULES, cfg)
 
 
 def check_classes(path: str, cfg: Config, split: str) -> list[Finding]:

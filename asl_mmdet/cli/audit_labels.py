@@ -47,6 +47,8 @@ def main(args: argparse.Namespace) -> None:
         fail(str(error))
     if target and args.validation:
         _say_how_to_evaluate(cfg, target)
+    elif target:
+        _say_how_to_train(cfg, target)
 
 
 def _say_applied(target: Path, record: dict[str, Any], rows: list[Row]) -> None:
@@ -66,6 +68,16 @@ def _say_how_to_evaluate(cfg: Config, target: Path) -> None:
     keys = [f"{key}.ann_file" for key, _ in find_datasets(cfg.get("test_dataloader"), "test_dataloader")]
     keys += [f"{key}.ann_file" for key, block in find_blocks(cfg, "test_evaluator") if "ann_file" in block]
     print(f"to evaluate on it: tools/test.py ... --cfg-options {' '.join(f'{key}={path}' for key in keys)}")
+    keys = [key.replace("test", "val", 1) for key in keys]
+    print(f"to tune thresholds: tools/tune_thresholds.py ... --cfg-options {' '.join(f'{key}={path}' for key in keys)}")
+
+
+def _say_how_to_train(cfg: Config, target: Path) -> None:
+    """The option that trains on an annotation file."""
+    (key, _), *_ = find_datasets(cfg.train_dataloader, "train_dataloader")
+    folder = f"{cfg.work_dir.rstrip('/')}_2"
+    options = f"--work-dir {folder} --cfg-options {key}.ann_file={os.path.abspath(target)}"
+    print(f"to train on it: tools/train.py {cfg.filename} {options}")
 
 
 def _target(args: argparse.Namespace, out: Path, labels: Labels) -> Path | None:
@@ -83,7 +95,13 @@ def _target(args: argparse.Namespace, out: Path, labels: Labels) -> Path | None:
 
 def _reviewed(path: Path, labels: Labels) -> list[Row]:
     """The findings of an earlier audit that are to be applied, without those that the annotations agree with by now."""
-    rows = accepted(read_findings(path, labels))
+    found = read_findings(path, labels)
+    rows = accepted(found)
+    rejected = sum(row.get("decision") == "rejected" for row in found)
+    if not rows:
+        tell(f"warning: {path}: none of its {len(found)} findings is accepted, {rejected} are rejected")
+    elif not any("decision" in row for row in found):
+        tell(f"warning: {path}: nobody has reviewed these findings; the page in index.html makes reviewed.json")
     left = [row for row in rows if not is_done(row, labels)]
     if len(left) < len(rows):
         tell(f"{path}: {len(rows) - len(left)} findings are passed over, {labels.path} has these labels by now")
@@ -115,6 +133,8 @@ def audit(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels, limi
         found = {image: Boxes(one["boxes"], one["labels"], one["scores"]) for image, one in predictions.items()}
         print("\n".join(describe_missing_share(found, labels, not args.validation and args.folds is None)))
     print(", ".join(map(str, written)))
+    if args.crops and args.apply is None:
+        print(f"next: open {out / 'index.html'} in a browser")
     return rows
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -95,7 +96,14 @@ def build_runner(cfg: Config) -> Runner:
     if cfg.launcher == "pytorch" and get_device() == "cpu":  # MMEngine's launcher would give every process a GPU
         torch.distributed.init_process_group("gloo")
         cfg.model_wrapper_cfg = _wrapper_on_cpus(cfg)
-    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner.logger.addFilter(_is_of_use)
+    return runner
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    """MMEngine says of every weight of a frozen backbone, by a line of its own, that the optimizer leaves it out."""
+    return "is skipped since its requires_grad=False" not in record.getMessage()
 
 
 def _wrapper_on_cpus(cfg: Config) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from mmengine.device import get_device
 from asl_mmdet.checks import check_config, check_datasets, preflight
 from asl_mmdet.checks.finding import without
 from asl_mmdet.checks.loaders import check_loader
-from asl_mmdet.checks.start_weights import check_weights
+from asl_mmdet.checks.start_weights import check_packaged_weights, check_weights
 from asl_mmdet.cli.common import (
     build_runner,
     end_processes,
@@ -45,14 +45,14 @@ def main(args: argparse.Namespace) -> None:
             )
         cfg.auto_scale_lr.enable = True
     prepare_start(cfg, args.resume, args.ignore)
-    stop_on(preflight.check_labels(cfg), args.ignore)
+    stop_on([*preflight.check_labels(cfg), *check_packaged_weights(cfg)], args.ignore)
     stop_on(preflight.check_data(cfg, ("train", "val")), args.ignore)
     if not args.skip_checks:
         check(cfg, args.ignore)
     add_hooks(cfg, "NonFiniteLossHook")
     if cfg.get("resume"):
         add_hooks(cfg, "EvaluateOnResumeHook", "ResumedSettingsHook")
-    stop_on(preflight.check_work_dir(cfg.work_dir), args.ignore)
+    stop_on([*preflight.check_work_dir(cfg.work_dir), *preflight.check_rerun(cfg)], args.ignore)
     runner = build_runner(cfg)
     stop_on(preflight.check_space(cfg.work_dir, runner.model), args.ignore)
     if cfg.get("load_from") and not cfg.get("resume"):

@@ -51,6 +51,10 @@ from asl_mmdet.thresholds.matching import MatchedPredictions, match_detections, 
 from asl_mmdet.thresholds.model import lower_score_thr, wrap_model
 
 BEFORE = (0.5, 0.3)
+LACKING = (
+    "so precision and F1 are too low, and thresholds may be too high: objects that are found and have no box count as "
+    "errors. Audit these images and tune again: tools/audit_labels.py --validation"
+)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -60,6 +64,9 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_config(args, "model", "val_dataloader", "val_evaluator", "test_cfg")
     if type_name(cfg.model.type) == "WithThresholds":
         fail(f"model.type='WithThresholds' in {args.config}: tune by the config without it")
+    keys = [text.partition("=")[0] for text in args.cfg_options or ()]
+    if unread := [key for key in keys if key.startswith(("test_dataloader", "test_evaluator"))]:
+        fail(f"{unread[0]} is not read here: thresholds are tuned on val_dataloader, by val_evaluator. Change these")
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     stop_on(preflight.check_checkpoint(args.checkpoint))
     stop_on(check_classes(args.checkpoint, cfg, "val"))
@@ -187,7 +194,7 @@ def share_of(cfg: Config, predictions: list[dict[str, Any]], scored: MatchedPred
     for prediction in predictions:
         boxes, classes, scores = (np.asarray(prediction["pred_instances"][k]) for k in ("bboxes", "labels", "scores"))
         found[prediction["img_id"]] = Boxes(boxes, classes, scores)
-    return describe_missing_share(found, labels)
+    return describe_missing_share(found, labels, consequence=LACKING)
 
 
 def table(scored: MatchedPredictions, thresholds: Any, cross_fitted: CrossFitted) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 from asl_mmdet.checks.heads import class_counts
 from asl_mmdet.compat.checkpoints import dataset_meta_of, load_checkpoint, load_weights, weights_for
+from asl_mmdet.config.coco_folder import if_unset
 from asl_mmdet.config.task import DETECTION, task_of
 from asl_mmdet.config.tree import find_datasets, find_type, type_name
 from asl_mmdet.errors import UserError
@@ -70,7 +71,7 @@ def build_detector(cfg: Config, classes: Sequence[str], thresholds: str | None =
             raise UserError(f"--thresholds {thresholds}: the config has {cfg.model.thresholds} already; leave one out")
         ThresholdFile.read(thresholds).check_classes(classes, "the model")
         wrap_model(cfg.model, thresholds)
-    _check_number(class_counts(cfg), classes)
+    _check_number(cfg, classes)
     _download_nothing(cfg.model.get("backbone", {}))
     register_all_modules(init_default_scope=False)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmdet"):
@@ -80,13 +81,14 @@ def build_detector(cfg: Config, classes: Sequence[str], thresholds: str | None =
     return model.eval()
 
 
-def _check_number(counts: dict[str, Any], classes: Sequence[str]) -> None:
+def _check_number(cfg: Config, classes: Sequence[str]) -> None:
+    counts = class_counts(cfg)
     if any(key.endswith("num_things_classes") for key in counts):
         return  # panoptic: the classes are of things and of stuff
     if wrong := [f"{key}={number}" for key, number in counts.items() if number != len(classes)]:
         raise UserError(
             f"{wrong[0]}, and the checkpoint is of {len(classes)} classes, {', '.join(classes[:5])}, ...: use the "
-            "config that it was trained with"
+            f"config that it was trained with{if_unset(cfg)}"
         )
 
 

@@ -12,7 +12,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from asl_mmdet.audit.added_boxes import labelled
-from asl_mmdet.audit.missing_share import LEAST, MissingShare, Places, join, missing_share, places_of
+from asl_mmdet.audit.missing_share import LEAST, LOWEST, MissingShare, Places, join, missing_share, places_of
 from asl_mmdet.coco.known_categories import COMPLETE, META_KEY
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.hooks._predict import boxes_of, number_of_boxes, parts_of_training, predicting
@@ -21,7 +21,7 @@ from asl_mmdet.losses.missing_rate import auto_losses
 
 KEY = "missing_share"  # in the message hub, and so in checkpoints
 FILE = "missing_share.json"  # in the work directory
-LOWEST, HIGHEST = 0.05, 0.95  # of what a loss is told; on complete data an estimate is a few detections above 0
+HIGHEST = 0.95  # of what a loss is told
 _NUMBER = "Give MissingRateLoss a number as missing_rate"
 
 
@@ -128,6 +128,8 @@ class MissingShareHook(Hook):
         if trusted := [one for one in self.estimates if not one["doubt"]]:
             estimate = "{share:.2f} [{low:.2f}, {high:.2f}]".format(**trusted[-1])
             text = f"{estimate} of the objects have no box, by the validation images ({file})"
+            if added := self._training.added + self._training.ignored:
+                text = f"{trusted[-1]['used']:.2f} for the training images, where an audit added {added} boxes; {text}"
         elif self.estimates:
             doubt = self.estimates[-1]["doubt"]
             text = f"the share could not be told, and no background was ignored: {doubt} ({file}). {_NUMBER}"

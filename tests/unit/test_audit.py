@@ -289,8 +289,10 @@ def test_validation_images_are_audited_and_evaluated_with_what_is_found(tiny, tm
     content, given = json.loads(target.read_text()), json.loads(annotations.read_text())
     assert content["images"] == given["images"] and len(content["annotations"]) > len(given["annotations"])
     assert "objects without a box: " in done.stdout and "Use --validation" not in done.stdout
-    shown = done.stdout.split("--cfg-options ")[1].split()
+    shown, of_thresholds = (line.split()[1:] for line in done.stdout.split(" ... ")[1:])
     assert f"test_evaluator.ann_file={target}" in shown
+    shown = shown[: shown.index("to")]
+    assert f"val_evaluator.ann_file={target}" in of_thresholds
     tested = call("test", CONFIG, checkpoint, "--work-dir", tmp_path / "test", *options, *shown)
     assert tested.returncode == 0, tested.stderr
     assert "coco/bbox_mAP" in tested.stdout + tested.stderr
@@ -361,6 +363,11 @@ def test_tool_applies_reviewed_findings_and_spares_what_is_there(tiny, tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(target.read_text())["annotations"][-1]["iscrowd"] == 1
     assert f"{target}: 1 labels added, of 1 findings of missing ones" in done.stdout
+    assert f"train_dataloader.dataset.ann_file={target}" in done.stdout and "nobody has reviewed" in done.stderr
+    findings.write_text(json.dumps([dict(found[0], decision="rejected")]))
+    none = call("audit_labels", *arguments, tmp_path / "r.json", *options)
+    assert none.returncode == 0 and "none of its 1 findings is accepted, 1 are rejected" in none.stderr
+    findings.write_text(json.dumps(found))
     high = call(
         "audit_labels", CONFIG, "--findings", findings, "--apply", "0.95", "--apply-to", tmp_path / "h.json", *options
     )

@@ -1,6 +1,7 @@
 """What the commands find out before anything is built or trained."""
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import DefaultScope
 
-from asl_mmdet.checks import check_config
+from asl_mmdet.checks import check_config, preflight, start_weights
 from asl_mmdet.checks.loaders import check_loader, check_loaders
 from asl_mmdet.checks.run_parts import PACKAGES
 from asl_mmdet.cli import common
@@ -342,3 +343,62 @@ def test_type_of_a_package_that_nothing_imports_is_named(data, monkeypatch):
     assert "'asl_mmdet.known_classes'" in finding.examples[0]
     cfg.train_dataloader.dataset.dataset.type = "asl_mmdet.known_classes.KnownClassesCoco"  # MMEngine imports it
     assert not check_config(cfg)
+
+
+def test_checkpoint_that_is_no_path_or_a_file_with_the_path_is_told_apart(tmp_path):
+    pointer = tmp_path / "last_checkpoint"
+    assert "the checkpoint is an empty text" in message_of("test", CONFIG, "")
+    assert f"Is it {CONFIG}?" in message_of("test", CONFIG.replace("shapes.py", "shape.py"), pointer)
+    pointer.write_text("work/epoch_1.pth")
+    assert f'write "$(cat {pointer})"' in message_of("test", CONFIG, pointer)
+
+
+def test_variable_of_the_folder_that_is_not_set_is_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("COCO_FOLDER", raising=False)
+    config = str(ROOT / "configs/small/atss_mnv2_asl.py")
+    checkpoint = tmp_path / "random.pth"
+    meta = dict(dataset_meta=dict(classes=("a", "b", "c")))
+    torch.save(dict(state_dict={"a": torch.zeros(1)}, meta=meta), checkpoint)
+    findings = tmp_path / "reviewed.json"
+    findings.write_text("[]")
+    (tmp_path / "images").mkdir()
+    told = "COCO_FOLDER names the folder of this config, and is not set"
+    assert told in message_of("audit_labels", config, "--findings", findings, "--apply", "0")
+    assert told in message_of("predict", config, checkpoint, tmp_path / "images", "--out", tmp_path / "found.json")
+
+
+@pytest.mark.parametrize("there, told", [("val.json", "The folder is there"), ("other.json", "import_dataset.py")])
+def test_file_that_the_folder_lacks_is_told_from_a_folder_of_another_form(there, told, tmp_path, monkeypatch):
+    monkeypatch.setenv("COCO_FOLDER", str(tmp_path))
+    (tmp_path / there).write_text("{}")
+    loaders = {
+        f"{split}_dataloader": dict(dataset=dict(data_root=str(tmp_path), ann_file=f"{split}.json"))
+        for split in ("train", "val")
+    }
+    finding = preflight.check_data(Config(loaders), ("train", "val"))[0]
+    assert finding.code == "P101" and told in finding.fix
+
+
+def test_weights_that_are_not_installed_are_named_before_the_training(monkeypatch):
+    def missing(name):
+        raise FileNotFoundError(f"{name} is not installed here")
+
+    monkeypatch.setattr(start_weights, "find_file", missing)
+    cfg = Config.fromfile(ROOT / "configs/small/atss_mnv2_asl.py")
+    (finding,) = start_weights.check_packaged_weights(cfg)
+    assert finding.code == "P210" and finding.examples == ("model.backbone: mobilenet_v2 is not installed here",)
+    cfg.model.backbone.init_cfg = None
+    assert start_weights.check_packaged_weights(cfg) == []
+
+
+def test_thresholds_are_not_tuned_by_options_of_the_test(data):
+    option = "test_dataloader.dataset.ann_file=a.json"
+    message = message_of("tune_thresholds", CONFIG, __file__, "--cfg-options", option)
+    assert "test_dataloader.dataset.ann_file is not read here" in message and "val_dataloader" in message
+
+
+def test_log_leaves_out_a_line_for_each_frozen_weight(data, tmp_path):
+    runner = common.build_runner(config_of(data, work_dir=str(tmp_path), launcher="none"))
+    frozen, other = ("a.weight is skipped since its requires_grad=False", "a.weight is skipped since it is there twice")
+    assert not runner.logger.filter(logging.makeLogRecord(dict(msg=frozen)))
+    assert runner.logger.filter(logging.makeLogRecord(dict(msg=other)))

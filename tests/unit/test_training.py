@@ -153,6 +153,16 @@ def test_truncated_checkpoint_is_recognised_and_the_one_before_it_is_found(conte
     assert find_resumable(tmp_path / "nowhere") == (None, [])
 
 
+def test_training_over_another_run_is_said(tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    assert preflight.check_rerun(cfg) == []
+    (tmp_path / "last_checkpoint").write_text("epoch_1.pth")
+    (finding,) = preflight.check_rerun(cfg)
+    assert (finding.code, finding.severity) == ("P303", "warning")
+    cfg.resume = True
+    assert preflight.check_rerun(cfg) == []
+
+
 def test_work_directory_without_right_or_room_is_explained(tmp_path, monkeypatch):
     model = nn.Linear(1000, 1000)
     (tmp_path / "file").write_text("")
