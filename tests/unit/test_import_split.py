@@ -167,6 +167,7 @@ def test_command_prints_what_it_read_and_ends_with_the_checks(tmp_path):
     assert any("D412" in line and "1 ('dog')" in line for line in lines)
     assert "--force" in message_of("import_dataset", source, out)
     assert call("import_dataset", source, out, "--force", "--fast", "--copy").returncode == 0
+    assert call("import_dataset", source / "data.yaml", out, "--force", "--fast").returncode == 0  # as YOLO names it
 
 
 def test_command_ends_with_1_where_training_would_fail(tmp_path):

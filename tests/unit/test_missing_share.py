@@ -174,6 +174,13 @@ def test_report_warns_of_images_that_were_trained_on_and_is_empty_without_images
     assert describe_missing_share({}, file) == []
 
 
+def test_report_says_what_follows_where_boxes_are_missing():
+    lines = describe_missing_share((file := File([(0.5, 0.5)] * 20)).found, file, consequence="so F1 is too low")
+    assert lines[-1] == "so F1 is too low"
+    lines = describe_missing_share((file := File([(0.0, 0.0)] * 20)).found, file, consequence="so F1 is too low")
+    assert "so F1 is too low" not in lines
+
+
 def test_an_estimate_is_written_in_a_few_words():
     assert str(MissingShare(0.5, 0.42, 0.58, 100, 0.4, 0.9, "")) == "50 % [42, 58]"
     assert str(MissingShare(0.5, 0.42, 0.58, 60, 0.4, 0.9, "so few")) == "50 % [42, 58], doubtful: so few"

@@ -362,6 +362,7 @@ def test_variable_of_the_folder_that_is_not_set_is_named(tmp_path, monkeypatch):
     findings = tmp_path / "reviewed.json"
     findings.write_text("[]")
     (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.jpg").write_bytes(b"")
     told = "COCO_FOLDER names the folder of this config, and is not set"
     assert told in message_of("audit_labels", config, "--findings", findings, "--apply", "0")
     assert told in message_of("predict", config, checkpoint, tmp_path / "images", "--out", tmp_path / "found.json")
