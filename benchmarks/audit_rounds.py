@@ -8,7 +8,8 @@
 Each run is audited on its own training images by ``tools/audit_labels.py``, and trained again by its own config and
 seed on what ``--apply`` wrote; nothing else differs. The new run has ``_round2`` at its data. What is finished is
 kept; with other options give another ``--name``. ``--complete`` stands for a reviewer who knows the file with all
-boxes: findings that lie where it has none (IoU below 0.2) are removed before they are applied. ``--as-ignore`` adds
+boxes: he accepts a finding that fits one of them (IoU of ``--iou`` or more), once for each, by its right class, and
+rejects the others. ``--as-ignore`` adds
 them as boxes that nothing is known about: the new run leaves out what they would own (``IgnoredBoxesHook``).
 ``--report FOLDER`` writes the rows of the runs named, of their second rounds, and of the runs of ``--beside``.
 """
@@ -22,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from no_box import NO_BOX, best_iou
 
 from asl_mmdet.audit.findings import Limits
 from asl_mmdet.benchmark import Run
@@ -30,7 +30,7 @@ from asl_mmdet.benchmark.environment import conditions, environment
 from asl_mmdet.benchmark.metrics import collect
 from asl_mmdet.cli import audit_labels
 from asl_mmdet.cli.common import fail
-from asl_mmdet.coco.boxes import corners
+from asl_mmdet.coco.boxes import corners, overlaps
 from asl_mmdet.compat.checkpoints import last_checkpoint
 from asl_mmdet.runs.jobs import Job, run_jobs
 from asl_mmdet_cli import parse
@@ -45,18 +45,24 @@ def first_round(out: Path, name: str) -> dict[str, Any]:
     return result
 
 
-def reviewed(findings: Path, complete: Path) -> Path:
-    """The findings without those where the file with all boxes has none."""
-    boxes: dict[int, list[list[float]]] = {}
-    for entry in json.loads(complete.read_text(encoding="utf-8"))["annotations"]:
-        boxes.setdefault(entry["image_id"], []).append(entry["bbox"])
-
-    def is_annotated(row: dict[str, Any]) -> bool:
-        return bool(best_iou(corners([row["bbox"]]), corners(boxes.get(row["image_id"], []))).item() >= NO_BOX)
-
-    rows = json.loads(findings.read_text(encoding="utf-8"))
-    target = findings.with_name("reviewed_findings.json")
-    target.write_text(json.dumps([row for row in rows if is_annotated(row)]), encoding="utf-8")
+def reviewed(findings: Path, complete: Path, iou: float) -> Path:
+    """The findings of missing boxes, as the page gives them after a review by the file with all boxes."""
+    content = json.loads(complete.read_text(encoding="utf-8"))
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    left: dict[int, list[dict[str, Any]]] = {}  # the boxes that no finding has taken yet
+    for entry in content["annotations"]:
+        left.setdefault(entry["image_id"], []).append(entry)
+    rows = [row for row in json.loads(findings.read_text(encoding="utf-8")) if row["kind"] == "missing"]
+    for row in rows:  # best first
+        boxes = left.get(row["image_id"], [])
+        found = overlaps(corners([row["bbox"]]), corners([entry["bbox"] for entry in boxes]))[0]
+        is_right = bool(found.max(initial=0) >= iou) and not row.get("alternative")
+        row["decision"] = "accepted" if is_right else "rejected"
+        if is_right:
+            row["category_id"] = boxes.pop(int(found.argmax()))["category_id"]
+            row["category"] = names[row["category_id"]]
+    target = findings.with_name("reviewed.json")
+    target.write_text(json.dumps(rows), encoding="utf-8")
     return target
 
 
@@ -69,7 +75,7 @@ def write_annotations(config: Path, target: Path, args: argparse.Namespace) -> N
         call(*audit, *apply)
     else:
         call(*audit)
-        call(config, "--findings", reviewed(target.with_name("findings.json"), args.complete), *apply)
+        call(config, "--findings", reviewed(target.with_name("findings.json"), args.complete, args.iou), *apply)
 
 
 def call(*arguments: Any) -> None:
@@ -113,6 +119,7 @@ def main() -> None:
     parser.add_argument("--name", default="round2", help="what the data of the second round is called")
     parser.add_argument("--as-ignore", action="store_true", help="add them as ignored regions, not as boxes")
     parser.add_argument("--complete", type=Path, metavar="FILE.json", help="review the findings by this file")
+    parser.add_argument("--iou", type=float, default=0.5, help="with --complete: least IoU of a box that is accepted")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="write the report there")
     parser.add_argument("--beside", nargs="*", default=[], help="more finished runs for the report")
     args = parser.parse_args()

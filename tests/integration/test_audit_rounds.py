@@ -54,10 +54,15 @@ def test_second_round_trains_on_what_was_found(tmp_path, monkeypatch, capsys):
     assert config_of("half_round2").train_dataloader.dataset.ann_file == str(out / RUN / "audit" / "round2.json")
 
     report = tmp_path / "report"
-    printed = rounds("--as-ignore", "--complete", complete, "--name", "ignored", "--report", report)
+    printed = rounds("--as-ignore", "--complete", complete, "--iou", "0.1", "--name", "ignored", "--report", report)
     assert "second round" in printed
     ignored = [row for row in annotations_of("half_ignored") if row.get("source") == "audit_labels"]
-    assert all(row["iscrowd"] == 1 for row in ignored) and len(ignored) < len(added)  # the others lie where no box is
+    assert all(row["iscrowd"] == 1 for row in ignored) and len(ignored) < len(added)  # the others were rejected
+    decided = json.loads((out / RUN / "audit/reviewed.json").read_text())
+    right = [row for row in decided if row["decision"] == "accepted"]
+    assert len(right) == len(ignored) < len(decided)
+    boxes = {(row["image_id"], row["category_id"]) for row in json.loads(complete.read_text())["annotations"]}
+    assert all((row["image_id"], row["category_id"]) in boxes for row in right)
     assert "IgnoredBoxesHook" in (out / "atss-asl-half_ignored-seed0" / "train.log").read_text()
     assert "half_ignored" in (report / "report.md").read_text()
     first, second = Rows.read(report).runs.to_dict("records")
