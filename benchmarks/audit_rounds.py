@@ -61,7 +61,7 @@ def reviewed(findings: Path, complete: Path, iou: float) -> Path:
         if is_right:
             row["category_id"] = boxes.pop(int(found.argmax()))["category_id"]
             row["category"] = names[row["category_id"]]
-    target = findings.with_name("reviewed.json")
+    target = findings.with_name("reviewed_findings.json")
     target.write_text(json.dumps(rows), encoding="utf-8")
     return target
 

@@ -58,7 +58,7 @@ def test_second_round_trains_on_what_was_found(tmp_path, monkeypatch, capsys):
     assert "second round" in printed
     ignored = [row for row in annotations_of("half_ignored") if row.get("source") == "audit_labels"]
     assert all(row["iscrowd"] == 1 for row in ignored) and len(ignored) < len(added)  # the others were rejected
-    decided = json.loads((out / RUN / "audit/reviewed.json").read_text())
+    decided = json.loads((out / RUN / "audit/reviewed_findings.json").read_text())
     right = [row for row in decided if row["decision"] == "accepted"]
     assert len(right) == len(ignored) < len(decided)
     boxes = {(row["image_id"], row["category_id"]) for row in json.loads(complete.read_text())["annotations"]}
