@@ -11,6 +11,7 @@ again as are missing. It estimates the share on the validation images.
 
 _base_ = ["missing_share.py"]
 
-losses = dict(_delete_=True, focal_found_half_more={{_base_._focal}})
-baseline = "focal_found_half_more"
+_name = "focal_gamma2_found" if "{{$HEAD:atss}}" == "shapes" else "focal_found_half_more"
+losses = {"_delete_": True, _name: {{_base_._focal}}}
+baseline = _name
 options = {"custom_hooks": [dict(type="FoundBoxesHook")]}

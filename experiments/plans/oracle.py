@@ -10,8 +10,9 @@ The options, files and focal losses are those of missing_share.py, and so is the
 
 _base_ = ["missing_share.py"]
 
-losses = dict(_delete_=True, oracle={{_base_._focal}})
-baseline = "oracle"
+_name = "oracle_gamma2" if "{{$HEAD:atss}}" == "shapes" else "oracle"
+losses = {"_delete_": True, _name: {{_base_._focal}}}
+baseline = _name
 options = {
     "train_dataloader.dataset.type": "OracleCoco",
     "custom_hooks": [dict(type="IgnoredBoxesHook")],

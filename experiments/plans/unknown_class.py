@@ -1,6 +1,6 @@
 """Boxes whose class nobody knows: focal loss on all boxes, where a share of them has lost its class.
 
-Feeds no page yet: its runs are not finished.
+Feeds docs/results/known_classes.md.
 
     PYTHONPATH=. MISSING=50 COCO_FOLDER=data/chess TRAIN_IMAGES=2500 python tools/benchmark.py \
         experiments/plans/unknown_class.py --out work_dirs/benchmark/chess_missing50
