@@ -65,7 +65,8 @@ def main(args: argparse.Namespace) -> None:
     if type_name(cfg.model.type) == "WithThresholds":
         fail(f"model.type='WithThresholds' in {args.config}: tune by the config without it")
     keys = [text.partition("=")[0] for text in args.cfg_options or ()]
-    if unread := [key for key in keys if key.startswith(("test_dataloader", "test_evaluator"))]:
+    of_test = [key for key in keys if key.startswith(("test_dataloader", "test_evaluator"))]
+    if unread := [key for key in of_test if key.replace("test", "val", 1) not in keys]:
         fail(f"{unread[0]} is not read here: thresholds are tuned on val_dataloader, by val_evaluator. Change these")
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     stop_on(preflight.check_checkpoint(args.checkpoint))
