@@ -12,6 +12,7 @@ import pytest
 import timm
 import torch
 from mmengine.logging import MessageHub
+from mmengine.registry import DefaultScope
 from mmpretrain.models import build_classifier
 
 from asl_mmdet.cli import convert_asl_checkpoint as tool
@@ -54,14 +55,14 @@ def ours(theirs):
 
 @functools.cache
 def classifier():
-    return build_classifier(
-        dict(
-            type="ImageClassifier",
-            backbone=dict(type="TIMMBackbone", model_name="tresnet_m", pretrained=False),
-            neck=dict(type="GlobalAveragePooling"),
-            head=dict(type="MultiLabelLinearClsHead", num_classes=5, in_channels=FEATURES["tresnet_m"]),
-        )
-    ).eval()
+    model = dict(
+        type="ImageClassifier",
+        backbone=dict(type="TIMMBackbone", model_name="tresnet_m", pretrained=False),
+        neck=dict(type="GlobalAveragePooling"),
+        head=dict(type="MultiLabelLinearClsHead", num_classes=5, in_channels=FEATURES["tresnet_m"]),
+    )
+    with DefaultScope.overwrite_default_scope("mmpretrain"):  # whatever the tests before have set
+        return build_classifier(model).eval()
 
 
 def logits(state_dict):
