@@ -1,6 +1,5 @@
 """The labels of a data set as the audit needs them: by image, with ids and names."""
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from asl_mmdet.coco.format import JOIN, TO_UTF8, check_lists, check_own_ids, che
 from asl_mmdet.coco.known_categories import known_categories
 from asl_mmdet.config.coco_folder import if_unset
 from asl_mmdet.config.task import MULTI_LABEL, task_of
-from asl_mmdet.config.tree import find_datasets, shown_type
+from asl_mmdet.config.tree import annotation_path, find_datasets, shown_type
 from asl_mmdet.errors import UserError
 
 _KNOWN_CLASSES = "KnownClassesCoco"
@@ -56,7 +55,7 @@ class Labels:
     def __init__(self, cfg: Config, loader: str = "train_dataloader") -> None:
         self.is_tags = task_of(cfg) is MULTI_LABEL
         self.dataset = _only_dataset(cfg, loader)
-        self.path = os.path.join(self.dataset.get("data_root") or "", str(self.dataset.get("ann_file")))
+        self.path = annotation_path(self.dataset)
         file = AnnotationFile(self.path)
         if file.error is not None:
             raise UserError(f"{self.path} cannot be read: {file.error}{if_unset(cfg)}")

@@ -27,7 +27,7 @@ from asl_mmdet.checks.set_rules import (
 from asl_mmdet.coco.annotation_file import Annotation, AnnotationFile, CocoSet, class_of, kind_of
 from asl_mmdet.coco.file_names import FileFinder
 from asl_mmdet.coco.image_files import Loading
-from asl_mmdet.config.tree import find_blocks, find_datasets, find_typed_blocks
+from asl_mmdet.config.tree import annotation_path, find_blocks, find_datasets, find_typed_blocks
 
 SPLITS = ("train", "val", "test")
 
@@ -114,7 +114,7 @@ def _reference(cfg: Config) -> Reference | None:
 
 def _open(dataset: ConfigDict, findings: Findings, class_counts: dict[str, Any], is_evaluated: bool) -> CocoSet | None:
     """The data set, if its file can be read."""
-    file = AnnotationFile(os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file"))))
+    file = AnnotationFile(annotation_path(dataset))
     if kind_of(dataset) == "CocoMultiLabel":  # which this project reads
         file.foreign_encoding = ""
     if findings.apply_first(FILE_RULES, file) and not file.foreign_encoding:

@@ -12,9 +12,10 @@ from asl_mmdet.checks.heads import class_counts
 from asl_mmdet.checks.monitors import unknown_monitors
 from asl_mmdet.checks.run_parts import PART_RULES
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_number, kind_of
-from asl_mmdet.compat.packaged_weights import PREFIX
+from asl_mmdet.compat.packaged_weights import packaged_checkpoints
 from asl_mmdet.config.task import MULTI_LABEL, task_of
 from asl_mmdet.config.tree import (
+    annotation_path,
     find_blocks,
     find_datasets,
     find_typed_blocks,
@@ -77,7 +78,7 @@ def _dropped_in_evaluation(cfg: Config) -> Iterator[str]:
 def _other_annotations(cfg: Config) -> Iterator[str]:
     for split in SPLITS:
         datasets = [data for _, data in find_datasets(cfg.get(f"{split}_dataloader"), f"{split}_dataloader")]
-        files = [os.path.normpath(os.path.join(d.get("data_root") or "", str(d.get("ann_file")))) for d in datasets]
+        files = [os.path.normpath(annotation_path(dataset)) for dataset in datasets]
         read = {_place(file) for file in files}
         for _, evaluator in find_blocks(cfg, f"{split}_evaluator"):
             path = evaluator.get("ann_file")
@@ -102,16 +103,13 @@ def _short_schedules(cfg: Config) -> Iterator[str]:
 
 
 def _other_names(cfg: Config) -> Iterator[str]:
-    for key, block in find_typed_blocks(cfg.get("model"), "model"):
-        init_cfg = block.get("init_cfg")
-        if not isinstance(init_cfg, dict) or not str(init_cfg.get("checkpoint")).startswith(PREFIX):
-            continue
+    for key, block, checkpoint in packaged_checkpoints(cfg.get("model")):
         kind = block["type"]
         if (
             type_name(kind) not in ("MobileNetV2", "FastMobileNetV2")
             or (type_scope(kind) or cfg.get("default_scope")) == "mmpretrain"
         ):
-            yield f"{key}.type={shown_type(kind)} with {init_cfg['checkpoint']}"
+            yield f"{key}.type={shown_type(kind)} with {checkpoint}"
 
 
 class LossBlock(NamedTuple):
@@ -192,7 +190,7 @@ def _trained_classes(cfg: Config) -> list[str]:
         return [str(name) for name in given]
     if given is not None or kind_of(dataset) not in ("CocoDataset", "CocoMultiLabel"):
         return []
-    file = AnnotationFile(os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file"))))
+    file = AnnotationFile(annotation_path(dataset))
     if file.error is not None or file.missing_lists():
         return []
     coco = CocoSet(dataset, file, {})

@@ -18,6 +18,8 @@ PACKAGES = {
     ),
 }
 
+_SPLITS = ("train", "val", "test")
+
 
 def _incomplete(cfg: Config) -> list[str]:
     """Where it is the config of a run, not only of data."""
@@ -27,16 +29,14 @@ def _incomplete(cfg: Config) -> list[str]:
 
 def _not_imported(cfg: Config) -> Iterator[str]:
     """Types by name of this project, whose package nothing has imported."""
+    missing = {kind: package for package, types in PACKAGES.items() if package not in sys.modules for kind in types}
     for name in ("model", *(f"{split}_{part}" for part in ("dataloader", "evaluator") for split in _SPLITS)):
         for key, block in find_typed_blocks(cfg.get(name), name):
-            for package, types in PACKAGES.items():
-                kind = block["type"]
-                is_name = isinstance(kind, str) and not kind.startswith("asl_mmdet.")
-                if is_name and type_name(kind) in types and package not in sys.modules:
-                    yield f"{key}.type={kind!r}; add {package!r} to the imports of custom_imports"
+            kind = block["type"]
+            if isinstance(kind, str) and not kind.startswith("asl_mmdet.") and type_name(kind) in missing:
+                yield f"{key}.type={kind!r}; add {missing[type_name(kind)]!r} to the imports of custom_imports"
 
 
-_SPLITS = ("train", "val", "test")
 PART_RULES: list[Rule[Config]] = [
     Rule(
         "C111",

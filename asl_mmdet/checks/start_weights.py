@@ -8,8 +8,8 @@ from torch import nn
 
 from asl_mmdet.checks.finding import FAILS, Finding, Rule, check
 from asl_mmdet.compat.checkpoints import dataset_meta_of, load_checkpoint, number_fitting, weights_for
-from asl_mmdet.compat.packaged_weights import PREFIX, find_file
-from asl_mmdet.config.tree import find_datasets, find_typed_blocks
+from asl_mmdet.compat.packaged_weights import PREFIX, find_file, packaged_checkpoints
+from asl_mmdet.config.tree import find_datasets
 from asl_mmdet.errors import UserError
 
 SHOWN = 5
@@ -77,15 +77,11 @@ WEIGHTS_RULES: list[Rule[Weights]] = [
 
 
 def _not_packaged(cfg: Config) -> Iterator[str]:
-    for key, block in find_typed_blocks(cfg.model, "model"):
-        given = block.get("init_cfg") or []
-        for one in given if isinstance(given, (list, tuple)) else [given]:
-            checkpoint = str(one.get("checkpoint"))
-            if checkpoint.startswith(PREFIX):
-                try:
-                    find_file(checkpoint.removeprefix(PREFIX))
-                except (OSError, UserError) as error:
-                    yield f"{key}: {error}"
+    for key, _, checkpoint in packaged_checkpoints(cfg.model):
+        try:
+            find_file(checkpoint.removeprefix(PREFIX))
+        except (OSError, UserError) as error:
+            yield f"{key}: {error}"
 
 
 PACKAGED_RULES: list[Rule[Config]] = [

@@ -67,9 +67,10 @@ def _say_how_to_evaluate(cfg: Config, target: Path) -> None:
     path = os.path.abspath(target)
     keys = [f"{key}.ann_file" for key, _ in find_datasets(cfg.get("test_dataloader"), "test_dataloader")]
     keys += [f"{key}.ann_file" for key, block in find_blocks(cfg, "test_evaluator") if "ann_file" in block]
-    print(f"to evaluate on it: tools/test.py ... --cfg-options {' '.join(f'{key}={path}' for key in keys)}")
-    keys = [key.replace("test", "val", 1) for key in keys]
-    print(f"to tune thresholds: tools/tune_thresholds.py ... --cfg-options {' '.join(f'{key}={path}' for key in keys)}")
+    options = " ".join(f"{key}={path}" for key in keys)
+    print(f"to evaluate on it: tools/test.py ... --cfg-options {options}")
+    options = " ".join(f"{key.replace('test', 'val', 1)}={path}" for key in keys)
+    print(f"to tune thresholds: tools/tune_thresholds.py ... --cfg-options {options}")
 
 
 def _say_how_to_train(cfg: Config, target: Path) -> None:

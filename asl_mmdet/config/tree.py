@@ -1,5 +1,6 @@
 """Finding things in a config's tree."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -109,6 +110,11 @@ def find_datasets(node: Any, key: str) -> Iterator[tuple[str, ConfigDict]]:
     yield from find_datasets(node.get("dataset"), f"{key}.dataset")
     for i, child in enumerate(node.get("datasets") or []):
         yield from find_datasets(child, f"{key}.datasets.{i}")
+
+
+def annotation_path(dataset: Any) -> str:
+    """Where a data set's block has its annotation file."""
+    return os.path.join(dataset.get("data_root") or "", str(dataset.get("ann_file")))
 
 
 def find_typed_blocks(node: Any, key: str) -> Iterator[tuple[str, ConfigDict]]:

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from asl_mmdet.config.tree import find_datasets, find_typed_blocks
+from asl_mmdet.config.tree import annotation_path, find_datasets, find_typed_blocks
 from asl_mmdet.hooks._common import unwrapped_model
 
 _INSTEAD = (
@@ -66,7 +66,7 @@ def trains_on_ignored_boxes(cfg: Config) -> bool:
     if any((block.get("ignore_iof_thr") or -1) > 0 for _, block in assigners):
         return False
     datasets = find_datasets(cfg.get("train_dataloader"), "train_dataloader")
-    files = [os.path.join(one.get("data_root") or "", str(one.get("ann_file"))) for _, one in datasets]
+    files = [annotation_path(one) for _, one in datasets]
     return any(_IS_IGNORED.search(Path(file).read_bytes()) for file in files if os.path.isfile(file))
 
 

@@ -150,6 +150,9 @@ function isForControl({ target, key }) {
   return target.matches("input, select") || (target.matches("button, summary") && (key === "Enter" || key === " "));
 }
 
+/** The place of the class that a number key stands for, if there is one. */
+const classOfKey = key => (/^[1-9]$/.test(key) ? classKeys[key - 1] : undefined);
+
 /** A key in the choice of a class. What is typed counts when Enter ends it: a browser jumps to another class at each letter. */
 function pressInChoice(event) {
   const { target: choice, key } = event;
@@ -160,15 +163,16 @@ function pressInChoice(event) {
     card.focus();
   } else if (key !== "Tab") {
     choice.dataset.typed = true;
-    const isNumber = /^[1-9]$/.test(key) && !data.classes.some(({ name }) => name.startsWith(key));
-    if (isNumber && classKeys[key - 1] !== undefined) choice.selectedIndex = classKeys[key - 1];
+    const chosen = classOfKey(key);
+    const isInNames = data.classes.some(({ name }) => name.startsWith(key));
+    if (chosen !== undefined && !isInNames) choice.selectedIndex = chosen;
   }
 }
 
 function press(event) {
   if (event.target.matches(".card select")) return pressInChoice(event);
   if (isForControl(event) || event.ctrlKey || event.metaKey || event.altKey || !current || byId("keys").open) return;
-  const chosen = /^[1-9]$/.test(event.key) ? classKeys[event.key - 1] : undefined;
+  const chosen = classOfKey(event.key);
   const action = chosen === undefined ? KEYS[event.key] : () => chooseClass(current, chosen);
   if (!action) return;
   event.preventDefault();
@@ -232,12 +236,10 @@ function start() {
     const card = event.target.closest(".card");
     if (card && !event.target.dataset.typed) chooseClass(card.finding, event.target.selectedIndex);
   });
-  byId("sections").addEventListener("focusout", event => {
-    if (event.target.dataset.typed) event.target.revert();
-  });
-  byId("sections").addEventListener("pointerdown", event => {
-    if (event.target.dataset.typed) event.target.revert();
-  });
+  for (const leaving of ["focusout", "pointerdown"])
+    byId("sections").addEventListener(leaving, event => {
+      if (event.target.dataset.typed) event.target.revert();
+    });
   document.addEventListener("click", click);
   document.addEventListener("keydown", press);
   const bar = byId("bar"); // a card that is scrolled to must not lie behind it

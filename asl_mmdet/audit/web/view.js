@@ -194,6 +194,8 @@ const button = (what, text, label) =>
     text,
   );
 
+const placeOfClass = finding => data.classes.findIndex(({ name }) => name === classOf(finding));
+
 /** A choice whose options are made when it is used: most never are. */
 function makeClassChoice() {
   const choice = make("select", { data: { "aria-label": "Class" } });
@@ -209,7 +211,7 @@ function makeClassChoice() {
   };
   choice.revert = () => {
     delete choice.dataset.typed;
-    choice.selectedIndex = data.classes.findIndex(({ name }) => name === classOf(choice.closest(".card").finding));
+    choice.selectedIndex = placeOfClass(choice.closest(".card").finding);
   };
   choice.addEventListener("focus", fill);
   choice.addEventListener("pointerdown", fill);
@@ -249,7 +251,7 @@ function showState(finding) {
   const choice = card.querySelector("select");
   if (!choice) return;
   if (choice.options.length > 1)
-    choice.selectedIndex = data.classes.findIndex(({ name }) => name === classOf(finding));
+    choice.selectedIndex = placeOfClass(finding);
   else choice.replaceChildren(make("option", { selected: true }, classOf(finding)));
 }
 
