@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine import load
 
-from asl_mmdet.coco.known_categories import COMPLETE
-from asl_mmdet.config.tree import find_datasets
+from asl_mmdet.coco.known_categories import is_complete
+from asl_mmdet.config.tree import annotation_path, find_datasets
 
 SOURCE = "audit_labels"  # what marks an annotation of the audit, and the key of its records in a file
 
@@ -28,6 +28,11 @@ class Labelled:
     added: int = 0
     ignored: int = 0
 
+    @property
+    def by_audit(self) -> int:
+        """How many boxes of both kinds an audit added."""
+        return self.added + self.ignored
+
     def share_left(self, share: float, seen: "Labelled") -> float:
         """The share of the objects of these images that has no box, not even an ignored one.
 
@@ -38,10 +43,10 @@ class Labelled:
             seen: How much is labelled there.
         """
         before = seen.boxes - seen.added
-        if not before or seen.added + seen.ignored + self.added + self.ignored == 0:
+        if not before or not seen.by_audit + self.by_audit:
             return share
-        missing_before = share / (1 - share) * seen.boxes + seen.added + seen.ignored
-        missing = missing_before / before * (self.boxes - self.added) - self.added - self.ignored
+        missing_before = share / (1 - share) * seen.boxes + seen.by_audit
+        missing = missing_before / before * (self.boxes - self.added) - self.by_audit
         return max(missing, 0) / (max(missing, 0) + self.boxes)
 
 
@@ -58,7 +63,7 @@ def labelled(*dataloaders: Any) -> list[Labelled]:
 
 def _coco_files(dataloader: Any) -> Iterator[Path]:
     for _, dataset in find_datasets(dataloader, ""):
-        file = Path(dataset.get("data_root") or "", str(dataset.get("ann_file")))
+        file = Path(annotation_path(dataset))
         if file.suffix == ".json" and file.is_file() and file.stat().st_size:
             yield file
 
@@ -74,10 +79,16 @@ def _has_record(file: Path) -> bool:
 
 
 def _of_content(coco: dict[str, Any]) -> Labelled:
-    complete = {image["id"] for image in coco["images"] if image.get(COMPLETE)}
+    complete = {image["id"] for image in coco["images"] if is_complete(image)}
     boxes = sum(not one.get("iscrowd") and one["image_id"] not in complete for one in coco["annotations"])
-    records = coco.get(SOURCE) or []
+    records = records_of(coco)
     return Labelled(boxes, _added(records, as_ignore=False), _added(records, as_ignore=True))
+
+
+def records_of(coco: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each audit has done to the content of an annotation file."""
+    records = coco.get(SOURCE) or []
+    return [records] if isinstance(records, dict) else records  # one record, as checkouts before 0.2.0 wrote it
 
 
 def _added(records: Iterable[dict[str, Any]], as_ignore: bool) -> int:

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from typing import Any
 
-from asl_mmdet.audit.added_boxes import SOURCE
+from asl_mmdet.audit.added_boxes import SOURCE, records_of
 from asl_mmdet.audit.files import Row
 from asl_mmdet.audit.findings import KINDS, REGION_SHARE, Limits
 from asl_mmdet.audit.labels import Image, Labels
@@ -79,9 +79,7 @@ def apply_findings(coco: dict[str, Any], rows: list[Row], min_score: float, as_i
     kept, done = _changed(coco["annotations"], [row for row in chosen if row["kind"] != "missing"])
     added = [_annotation(number, row, as_ignore) for number, row in enumerate(missing, first)]
     record = dict(min_score=min_score, as_ignore=as_ignore, added=len(added), **done)
-    earlier = coco.get(SOURCE) or []
-    earlier = [earlier] if isinstance(earlier, dict) else earlier  # one record, as checkouts before 0.2.0 wrote it
-    applied = {**coco, "annotations": [*kept, *added], SOURCE: [*earlier, record]}
+    applied = {**coco, "annotations": [*kept, *added], SOURCE: [*records_of(coco), record]}
     classes: dict[int, set[int]] = defaultdict(set)
     for row in chosen:
         if KINDS[row["kind"]] in ("added", "reclassified"):

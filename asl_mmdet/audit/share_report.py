@@ -29,9 +29,8 @@ def describe_missing_share(
     images = [record["id"] for record in records if record["id"] in detections]
     checks = [record["id"] for record in records if is_complete(record) and record["id"] in detections]
     places = {image: _places_of_image(detections[image], labels, image) for image in images}
-    lines = list(_of_all([places[image] for image in images if image not in set(checks)], labels, were_trained))
-    if consequence and missing_share(join(list(places.values()))).share >= LOWEST:
-        lines.append(consequence)
+    rest = [places[image] for image in images if image not in set(checks)]
+    lines = list(_of_all(rest, labels, were_trained, consequence))
     if checks and (found := missing_share(join([places[image] for image in checks]))).places:
         lines.append(f"on the {len(checks)} images known to be complete it must be 0, and is {found}")
     return lines
@@ -68,7 +67,7 @@ def _places_of_image(detections: Boxes, labels: Labels, image: int) -> Places:
     return places_of(detections, Boxes(given.xyxy, of_any), number + 1, ignored, labels.images[image].known)
 
 
-def _of_all(parts: list[Places], labels: Labels, were_trained: bool) -> Iterator[str]:
+def _of_all(parts: list[Places], labels: Labels, were_trained: bool, consequence: str) -> Iterator[str]:
     if not parts:
         return
     places = join(parts)
@@ -83,6 +82,8 @@ def _of_all(parts: list[Places], labels: Labels, were_trained: bool) -> Iterator
     if were_trained:
         yield "that is too low: the model was trained on these images and has learned what they lack. Use --validation"
     yield from _of_classes(places, labels.classes)
+    if consequence and found.share >= LOWEST:
+        yield consequence
 
 
 def _of_classes(places: Places, names: Iterable[str]) -> Iterator[str]:

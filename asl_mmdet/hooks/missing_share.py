@@ -117,7 +117,7 @@ class MissingShareHook(Hook):
         used = float(self.told[0].missing_rate)
         verb = "stays" if found.doubt else "is"
         text = f"objects without a box, by {len(parts)} validation images: {found}; {_told(verb, used)}"
-        if added := self._training.added + self._training.ignored:
+        if added := self._training.by_audit:
             text += f", as an audit has added {added} boxes to the training images"
         runner.logger.info(text)
         self._keep(runner, found, used, len(parts))
@@ -128,7 +128,7 @@ class MissingShareHook(Hook):
         if trusted := [one for one in self.estimates if not one["doubt"]]:
             estimate = "{share:.2f} [{low:.2f}, {high:.2f}]".format(**trusted[-1])
             text = f"{estimate} of the objects have no box, by the validation images ({file})"
-            if added := self._training.added + self._training.ignored:
+            if added := self._training.by_audit:
                 text = f"{trusted[-1]['used']:.2f} for the training images, where an audit added {added} boxes; {text}"
         elif self.estimates:
             doubt = self.estimates[-1]["doubt"]

@@ -179,6 +179,7 @@ def test_report_says_what_follows_where_boxes_are_missing():
     assert lines[-1] == "so F1 is too low"
     lines = describe_missing_share((file := File([(0.0, 0.0)] * 20)).found, file, consequence="so F1 is too low")
     assert "so F1 is too low" not in lines
+    assert describe_missing_share({}, file, consequence="so F1 is too low") == []
 
 
 def test_an_estimate_is_written_in_a_few_words():

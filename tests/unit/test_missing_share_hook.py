@@ -174,6 +174,16 @@ def test_boxes_that_an_audit_added_are_not_missing(tmp_path, training, validatio
     assert ("an audit has added" in runner.logger[-2]) == ("added" in training)
 
 
+def test_file_with_one_record_as_it_was_written_before_is_counted(tmp_path):
+    runner = runner_of(tmp_path, rate=0.4, number=300)
+    train_dataloader = annotation_file(tmp_path, "train.json", boxes=900, added=300)
+    content = json.loads((tmp_path / "train.json").read_text())
+    (tmp_path / "train.json").write_text(json.dumps({**content, "audit_labels": content["audit_labels"][0]}))
+    val_dataloader = annotation_file(tmp_path, "val.json", boxes=60)
+    runner.cfg = ConfigDict(train_dataloader=train_dataloader, val_dataloader=val_dataloader)
+    assert train(runner, MissingShareHook(), 20)[-1] == pytest.approx(0.1, abs=0.04)
+
+
 def test_user_sees_the_share(tmp_path):
     runner = runner_of(tmp_path)
     share = train(runner, MissingShareHook(at=(0.25, 0.5)), 20)[-1]
