@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from asl_mmdet_cli.arguments import HelpFormatter, usage_of
-from asl_mmdet_cli.messages import learn_rank, without_foreign_line
+from asl_mmdet_cli.messages import fail, learn_rank, without_foreign_line
 
 # The subcommands of `asl-mmdet` and their scripts in tools/, in the order of the work.
 COMMANDS = {
@@ -74,13 +74,22 @@ def run(name: str, argv: Sequence[str] | None = None, prog: str | None = None) -
     args = parse(name, argv, prog)
     import asl_mmdet  # noqa: F401  (it says what to install where MMEngine is missing)
 
-    with without_foreign_line():
-        work = importlib.import_module(f"asl_mmdet.cli.{name}")
-        if name in KEEP_MEMORY:
-            from asl_mmdet.compat.allocator import keep_memory
+    if name in KEEP_MEMORY:
+        from asl_mmdet.compat.allocator import keep_memory
 
-            keep_memory()  # not in main(): it lasts as long as the process
-        work.main(args)
+        keep_memory()  # not in work(): it lasts as long as the process
+    with without_foreign_line():
+        work(name, args)
+
+
+def work(name: str, args: argparse.Namespace) -> None:
+    """Do what a command line says; what a user can mend ends the program with a message."""
+    from asl_mmdet.errors import UserError
+
+    try:
+        importlib.import_module(f"asl_mmdet.cli.{name}").main(args)
+    except (UserError, BlockingIOError) as error:  # BlockingIOError: another program holds the folder
+        fail(str(error))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,6 +1,5 @@
 """The commands, called in this process: one more that imports PyTorch and MMDetection takes seconds and 500 MB."""
 
-import importlib
 import os
 import subprocess
 import traceback
@@ -9,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 from unittest import mock
 
-from asl_mmdet_cli import parse
+from asl_mmdet_cli import parse, work
 
 ROOT = Path(__file__).parents[1]
 # Options for a training whose test is not about its loaders: each of their processes takes up to 0.8 GB.
@@ -22,14 +21,13 @@ NO_WORKERS = {
 
 def call(tool, *args):
     """What ``python tools/<tool>.py`` does from the checkout's folder, and what a process would leave of it."""
-    work = importlib.import_module(f"asl_mmdet.cli.{tool}")
     forget_runs()
     out, err, before = StringIO(), StringIO(), Path.cwd()
     code = 0
     try:
         os.chdir(ROOT)
         with mock.patch.dict(os.environ), redirect_stdout(out), redirect_stderr(err):
-            work.main(parse(tool, [str(arg) for arg in args]))
+            work(tool, parse(tool, [str(arg) for arg in args]))
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if isinstance(stop.code, str):

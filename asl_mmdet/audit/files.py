@@ -7,7 +7,7 @@ from typing import Any
 
 from asl_mmdet.audit.findings import KINDS, OLD_KINDS, Corners, LabelFinding
 from asl_mmdet.audit.labels import Image, Labels
-from asl_mmdet.coco.format import read_json
+from asl_mmdet.coco.format import read_json, write_json
 from asl_mmdet.errors import UserError
 
 Row = dict[str, Any]
@@ -53,7 +53,7 @@ def write_findings(rows: list[Row], out: Path) -> None:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
         writer.writerows({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows)
-    (out / "findings.json").write_text(json.dumps(rows), encoding="utf-8")
+    write_json(out / "findings.json", rows)
 
 
 def read_findings(path: Path, labels: Labels) -> list[Row]:
@@ -64,10 +64,7 @@ def read_findings(path: Path, labels: Labels) -> list[Row]:
     Raises:
         UserError: If it cannot be read, lacks a key, or is of other images or categories. The message says which.
     """
-    try:
-        rows = read_json(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    rows = read_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise UserError(f"{path} is no list of findings: use findings.json of an audit, or reviewed.json of its page")
     return [_checked(row, f"{path}: finding {i}", labels) for i, row in enumerate(rows)]

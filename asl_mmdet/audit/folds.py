@@ -3,7 +3,6 @@
 The trainings go through the benchmark's runner: a stopped one continues, and a finished one is kept.
 """
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from mmengine.config import Config
 
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import Prediction, id_of, image_ids, test_on_training_images, to_record
+from asl_mmdet.coco.format import LISTS, of_images, write_json
 from asl_mmdet.config.task import build_dataset
 from asl_mmdet.config.tree import find_blocks, find_datasets
 from asl_mmdet.errors import UserError
@@ -127,10 +127,9 @@ class Folds:
         """The config of a fold; its two annotation files are written. It does not validate: its test is what counts."""
         part = set(self.parts[k])
         folder = self.folder.resolve() / f"fold{k + 1}"
-        folder.mkdir(parents=True, exist_ok=True)
         rest_file, part_file = folder / "train.json", folder / "part.json"
-        rest_file.write_text(json.dumps(_only(self.labels.content, self.labels.images.keys() - part)), encoding="utf-8")
-        part_file.write_text(json.dumps(_only(self.labels.content, part)), encoding="utf-8")
+        write_json(rest_file, _only(self.labels.content, self.labels.images.keys() - part))
+        write_json(part_file, _only(self.labels.content, part))
         cfg = deepcopy(self.cfg)
         test_on_training_images(cfg, self.labels)
         for key, path in (("train_dataloader", rest_file), ("test_dataloader", part_file)):
@@ -150,10 +149,5 @@ def _classes_of(labels: Labels, image_id: int) -> set[int]:
 
 
 def _only(coco: dict[str, Any], images: set[int]) -> dict[str, Any]:
-    """A COCO-format content with only some of its images."""
-    return {
-        **{key: coco[key] for key in ("info", "licenses") if key in coco},
-        "images": [image for image in coco["images"] if image["id"] in images],
-        "annotations": [a for a in coco["annotations"] if a["image_id"] in images],
-        "categories": coco["categories"],
-    }
+    """The same for some of its images, without what audits and other tools noted of the whole."""
+    return of_images({key: coco[key] for key in ("info", "licenses", *LISTS) if key in coco}, images)

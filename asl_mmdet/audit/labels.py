@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 
 from asl_mmdet.audit.findings import Boxes
-from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_number, kind_of
+from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_box, kind_of
 from asl_mmdet.coco.boxes import Array
 from asl_mmdet.coco.format import JOIN, TO_UTF8, check_lists, check_own_ids, check_references
 from asl_mmdet.coco.known_categories import known_categories
@@ -83,8 +83,7 @@ class Labels:
     def _images(self, coco: CocoSet) -> dict[int, Image]:
         by_image: dict[int, list[dict[str, Any]]] = {number: [] for number in coco.image_paths}
         for i, entry in enumerate(coco.annotations):
-            if not self.is_tags and not _is_box(entry.get("bbox")):
-                box = entry.get("bbox")
+            if not self.is_tags and not is_box(box := entry.get("bbox")):
                 raise UserError(f"{self.path}: annotations[{i}].bbox={box!r} must be [x, y, width, height]")
             if entry["image_id"] in by_image:
                 by_image[entry["image_id"]].append(entry)
@@ -166,7 +165,3 @@ def _used_in_order(coco: CocoSet, is_tags: bool) -> dict[int, str]:
         first = {name: number for number, name in reversed(ranked)}
         return {number: name for number, name in ranked if first[name] == number}
     return {entry["id"]: used[entry["id"]] for entry in coco.categories if entry["id"] in used}  # as MMDetection
-
-
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(is_number(v) for v in value)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from asl_mmdet.checks.finding import FAILS, Rule
-from asl_mmdet.coco.annotation_file import Annotation, Entry, is_number
+from asl_mmdet.coco.annotation_file import Annotation, Entry, is_box, is_number
 from asl_mmdet.coco.format import RENUMBER, is_id
 
 DROPPED = "MMDetection leaves it out without a warning."
@@ -70,11 +70,6 @@ def _is_outside(x: float, y: float, w: float, h: float, size: Any) -> bool:
 
 def _sticks_out(x: float, y: float, w: float, h: float, size: Any) -> bool:
     return size is not None and (x < 0 or y < 0 or x + w > size[0] + 1 or y + h > size[1] + 1)
-
-
-def _has_box(entry: Entry) -> bool:
-    box = entry.get("bbox")
-    return isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
 
 
 FLAG_RULES: list[Rule[Annotation]] = [
@@ -154,7 +149,7 @@ NUMBER_RULES: list[Rule[Annotation]] = [
         "box is not 4 finite numbers",
         "Training fails, or its loss becomes NaN.",
         lambda a: "Write bbox=[x, y, width, height]." + FIX_BOXES.format(a.coco.path),
-        _where(lambda a: not _has_box(a.entry)),
+        _where(lambda a: not is_box(a.entry.get("bbox"))),
     ),
     Rule(
         "D406",

@@ -1,7 +1,6 @@
 """List doubtful training labels, with a trained model or with one per fold."""
 
 import argparse
-import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -20,6 +19,7 @@ from asl_mmdet.audit.share_report import describe_missing_share
 from asl_mmdet.checks import check_labels, preflight
 from asl_mmdet.cli.common import check_data, fail, load_config, need, stop_on, tell, user_errors_end_the_program
 from asl_mmdet.cli.inference import add_test_time_augmentation, runner_of
+from asl_mmdet.coco.format import write_json
 from asl_mmdet.compat.checkpoints import dataset_meta_of, load_checkpoint
 from asl_mmdet.config.tree import find_blocks, find_datasets
 from asl_mmdet.errors import UserError
@@ -33,22 +33,15 @@ def main(args: argparse.Namespace) -> None:
     """Predict what is not predicted yet, and write the findings."""
     cfg = load_config(args, "model", "val_dataloader" if args.validation else "train_dataloader")
     out: Path = args.out or Path(cfg.work_dir) / ("audit_validation" if args.validation else "audit")
-    try:
-        limits = Limits(min_score=args.score_thr)
-        labels = Labels(cfg, "val_dataloader" if args.validation else "train_dataloader")
-        target = _target(args, out, labels)
-        rows = _reviewed(args.findings, labels) if args.findings else audit(cfg, args, out, labels, limits)
-        if target:
-            content = apply_findings(labels.content, rows, args.apply, args.as_ignore)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(json.dumps(content), encoding="utf-8")
-            _say_applied(target, content[SOURCE][-1], rows)
-    except (UserError, BlockingIOError) as error:
-        fail(str(error))
-    if target and args.validation:
-        _say_how_to_evaluate(cfg, target)
-    elif target:
-        _say_how_to_train(cfg, target)
+    limits = Limits(min_score=args.score_thr)
+    labels = Labels(cfg, "val_dataloader" if args.validation else "train_dataloader")
+    target = _target(args, out, labels)
+    rows = _reviewed(args.findings, labels) if args.findings else audit(cfg, args, out, labels, limits)
+    if target:
+        content = apply_findings(labels.content, rows, args.apply, args.as_ignore)
+        write_json(target, content)
+        _say_applied(target, content[SOURCE][-1], rows)
+        (_say_how_to_evaluate if args.validation else _say_how_to_train)(cfg, target)
 
 
 def _say_applied(target: Path, record: dict[str, Any], rows: list[Row]) -> None:

@@ -47,10 +47,7 @@ def main(args: argparse.Namespace) -> None:
     if args.compare or args.rows:
         show_rows(args)
         return
-    try:
-        plan = Plan.read(args.plan)
-    except UserError as error:
-        fail(str(error))
+    plan = Plan.read(args.plan)
     out = args.out or Path("work_dirs") / "benchmark" / plan.name
     show(plan, out, args.jobs)
     if problems := [problem for run in plan.runs() for problem in plan.problems_of(run)]:
@@ -127,7 +124,4 @@ def run_all(plan: Plan, out: Path, args: argparse.Namespace) -> list[str]:
         "pytorch": [*torchrun, "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"],
         "slurm": ["srun", f"--ntasks={args.gpus}", *shlex.split(args.srun_options), sys.executable, "-u"],
     }[args.launcher]
-    try:
-        return run_plan(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])
-    except (UserError, BlockingIOError) as error:
-        fail(str(error))
+    return run_plan(plan, out, args.jobs, train, [] if args.launcher == "none" else ["--launcher", args.launcher])

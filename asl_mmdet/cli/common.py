@@ -52,10 +52,7 @@ def read_config(path: str, keys: Sequence[str], options: dict[str, Any]) -> Conf
         cfg.merge_from_dict(options)
     except Exception as error:  # a config is a program: anything can come out of it
         fail(f"the config {path} cannot be read: {_with_causes(error)}")
-    try:
-        require(cfg, *keys)
-    except UserError as error:
-        fail(str(error))
+    require(cfg, *keys)
     return cfg
 
 

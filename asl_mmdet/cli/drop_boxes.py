@@ -1,33 +1,25 @@
 """Drop boxes of a COCO-format annotation file."""
 
 import argparse
-import json
 from collections import Counter
 
-from asl_mmdet.cli.common import fail
 from asl_mmdet.coco.drop_boxes import drop_boxes
-from asl_mmdet.coco.format import LISTS, check_ids, check_lists, check_references, read_json
+from asl_mmdet.coco.format import LISTS, check_ids, check_lists, check_references, read_json, write_json
 from asl_mmdet.errors import UserError
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the file, and say what is left of every class."""
-    try:
-        coco = read_json(args.annotations)
-    except (UserError, OSError) as error:
-        fail(f"{args.annotations} cannot be read: {error}")
+    coco = read_json(args.annotations)
     try:
         keys = [key for key in LISTS if key != "categories" or (isinstance(coco, dict) and key in coco)]
         check_lists("it", coco, keys)
         check_ids(coco, str(args.annotations), *keys)
         check_references(coco, str(args.annotations))
         result = drop_boxes(coco, args.protocol, args.rate, args.seed)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result), encoding="utf-8")
-    except (UserError, OSError) as error:
-        fail(f"{args.annotations}: {error}")
-    except (KeyError, TypeError, AttributeError) as error:
-        fail(f"{args.annotations} is no COCO-format annotation file: {type(error).__name__}: {error}")
+    except UserError as error:
+        raise UserError(f"{args.annotations}: {error}") from error
+    write_json(args.out, result)
     before, after = (Counter(a.get("category_id") for a in content["annotations"]) for content in (coco, result))
     for category in coco.get("categories", []):
         number = category.get("id")

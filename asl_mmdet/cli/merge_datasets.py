@@ -1,30 +1,18 @@
 """Merge COCO-format annotation files with different classes."""
 
 import argparse
-import json
 from collections import Counter
 from typing import Any
 
-from asl_mmdet.cli.common import fail
-from asl_mmdet.coco.format import read_json
+from asl_mmdet.coco.format import read_json, write_json
 from asl_mmdet.coco.merge_datasets import counts, left_out, merge
-from asl_mmdet.errors import UserError
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the file, and print the classes with their boxes in every file."""
-    files = {}
-    for path in args.annotations:
-        try:
-            files[str(path)] = read_json(path)
-        except (UserError, OSError) as error:
-            fail(f"{path} cannot be read: {error}")
-    try:
-        merged = merge(files, args.folders)
-    except UserError as error:
-        fail(str(error))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(merged), encoding="utf-8")
+    files = {str(path): read_json(path) for path in args.annotations}
+    merged = merge(files, args.folders)
+    write_json(args.out, merged)
     for number, path in enumerate(files, 1):
         print(f"file {number}: {path}, {len(files[path]['images'])} images")
     rows = [[name, *("not labelled" if n is None else str(n) for n in found)] for name, found in counts(files)]

@@ -1,37 +1,32 @@
 """Detect objects in a folder of images."""
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
 from asl_mmdet.checks import preflight
 from asl_mmdet.checks.finding import EXAMPLES
 from asl_mmdet.cli.common import fail, load_config, need, stop_on, tell
+from asl_mmdet.coco.format import write_json
 from asl_mmdet.deploy.detector import Detector, load_detector
 from asl_mmdet.deploy.folder import DOUBT, CocoResult, Failed, Ids, find_images, predict_images
-from asl_mmdet.errors import UserError
 from asl_mmdet.runs.locks import signals_end_the_program
 
 
 def main(args: argparse.Namespace) -> None:
     """Check what can be checked now, predict, and write."""
     cfg = load_config(args, "model", "test_dataloader")
-    try:
-        names = images_in(args.folder) if args.ids_of is None else []
-        model = load(cfg, args)
-        ids = Ids(args.ids_of, model.dataset_meta["classes"]) if args.ids_of else None
-        names = list(ids.images) if ids else names
-        result = CocoResult(model.dataset_meta["classes"], args.score_thr)
-        failed, doubted = predict(model, args, names, result)
-    except (UserError, OSError) as error:
-        fail(str(error))
+    names = images_in(args.folder) if args.ids_of is None else []
+    model = load(cfg, args)
+    ids = Ids(args.ids_of, model.dataset_meta["classes"]) if args.ids_of else None
+    names = list(ids.images) if ids else names
+    result = CocoResult(model.dataset_meta["classes"], args.score_thr)
+    failed, doubted = predict(model, args, names, result)
     if not result.content["images"]:
         shown = "\n".join(map(str, failed))
         fail(f"FOLDER {args.folder}: missing there, or no images. Mend or remove them\n{shown}")
-    write(args.out, ids.results(result.content) if ids else result.content)
+    write_json(args.out, ids.results(result.content) if ids else result.content)
     print(f"{args.out}: {len(result.content['annotations'])} objects in {len(result.content['images'])} images")
     if doubted:
         what = f"warning: of {len(doubted)} images of more than 8 bits the model sees next to nothing"
@@ -71,18 +66,10 @@ def predict(
     except BaseException:  # a signal too
         if result.content["images"]:
             partial = args.out.with_name(f"{args.out.stem}.stopped.json")
-            write(partial, result.content)
+            write_json(partial, result.content)
             tell(f"\nstopped after {number} of {len(names)} images; what was found in them is in {partial}")
         raise
     return failed, doubted
-
-
-def write(path: Path, content: Any) -> None:
-    """Write all of the file or none of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(path)
 
 
 def load(cfg: Config, args: argparse.Namespace) -> Detector:

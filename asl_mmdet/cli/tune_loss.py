@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from asl_mmdet.benchmark import Plan, run_plan
 from asl_mmdet.cli.common import check_data, fail, load_config, need, need_whole_parts, tell
-from asl_mmdet.coco.format import read_json
+from asl_mmdet.coco.format import read_json, write_json
 from asl_mmdet.config.task import loss_node, task_of
 from asl_mmdet.config.tree import find_datasets
 from asl_mmdet.errors import UserError
@@ -29,19 +29,16 @@ def main(args: argparse.Namespace) -> None:
     need_whole_parts(cfg)
     out = args.out or Path("work_dirs") / "tune" / Path(args.config).stem
     trainer = Trainer(out / "base.py", out / "trials", tuple(args.seeds))
-    try:
-        (key, node), task = loss_node(cfg), task_of(cfg)
-        own = node.to_dict()
-        check_data(cfg, "train")
-        train_node(cfg)
-        refuse_another(out, cfg, args)
-        held_out = use_parts(cfg, out / "parts", args.val_share, args.seeds[0])
-        if problems := write_base(cfg, trainer):
-            fail("\n".join(problems))
-        tell(f"a share of {args.val_share:g} of the training images is held out for the evaluation: {held_out}")
-        tried = search(trainer, task, args.losses, out, args.trials, args.minutes, args.seeds[0], own)
-    except (UserError, BlockingIOError) as error:
-        fail(str(error))
+    (key, node), task = loss_node(cfg), task_of(cfg)
+    own = node.to_dict()
+    check_data(cfg, "train")
+    train_node(cfg)
+    refuse_another(out, cfg, args)
+    held_out = use_parts(cfg, out / "parts", args.val_share, args.seeds[0])
+    if problems := write_base(cfg, trainer):
+        fail("\n".join(problems))
+    tell(f"a share of {args.val_share:g} of the training images is held out for the evaluation: {held_out}")
+    tried = search(trainer, task, args.losses, out, args.trials, args.minutes, args.seeds[0], own)
     best = tried[0]
     if best.value != best.value:
         fail("\n".join(["no trial gave a result", *trainer.failures]))
@@ -102,10 +99,9 @@ def use_parts(cfg: Config, folder: Path, share: float, seed: int) -> str:
         parts = split_annotations(read_json(path), share, seed)
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} is no COCO-format annotation file: {type(error).__name__}: {error}") from error
-    folder.mkdir(parents=True, exist_ok=True)
     files = [folder / name for name in ("train.json", "val.json")]
     for file, part in zip(files, parts, strict=True):
-        file.write_text(json.dumps(part), encoding="utf-8")
+        write_json(file, part)
     node.ann_file = str(files[0].resolve())
     for split in ("val", "test"):
         loader = cfg[f"{split}_dataloader"]

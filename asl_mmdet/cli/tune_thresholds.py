@@ -81,16 +81,10 @@ def main(args: argparse.Namespace) -> None:
     else:
         if cfg.model.get("test_cfg"):
             cfg.model.test_cfg = lower_score_thr(cfg.model.test_cfg, args.score_thr)
-        try:
-            predictions = load_predictions(predict(cfg, args.checkpoint, out))
-        except BlockingIOError as error:
-            fail(str(error))
-    try:
-        scored = score(cfg, predictions, args.iou)
-        thresholds, calibration = fit(scored, settings)
-        cross_fitted = cross_fit(scored, settings)
-    except UserError as error:
-        fail(str(error))
+        predictions = load_predictions(predict(cfg, args.checkpoint, out))
+    scored = score(cfg, predictions, args.iou)
+    thresholds, calibration = fit(scored, settings)
+    cross_fitted = cross_fit(scored, settings)
     rows = table(scored, thresholds.of_class, cross_fitted)
     summary = macro(scored, cross_fitted)
     errors = calibration_errors(scored, cross_fitted) if calibration else {}

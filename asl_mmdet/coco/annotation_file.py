@@ -37,6 +37,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def is_box(value: Any) -> bool:
+    """Whether it is a list of four finite numbers."""
+    return isinstance(value, (list, tuple)) and len(value) == 4 and all(map(is_number, value))
+
+
 class AnnotationFile:
     """The content of a JSON file, or why it cannot be read."""
 

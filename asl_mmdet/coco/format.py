@@ -5,7 +5,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,36 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """The content of a JSON file in UTF-8, UTF-16 or UTF-32, with a byte order mark or without.
 
     Raises:
-        OSError: If it cannot be opened.
-        UserError: If it is not JSON, or is compressed.
+        UserError: If it cannot be opened, is not JSON, or is compressed; it names the file.
     """
-    return parse_json(Path(path).read_bytes())
+    try:
+        return parse_json(Path(path).read_bytes())
+    except (OSError, UserError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def write_json(path: str | os.PathLike[str], content: Any, indent: int | None = None) -> None:
+    """Write all of a JSON file or none of it; its folder is made.
+
+    Raises:
+        UserError: If it cannot be written; it names the file.
+    """
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f"{target.name}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(content, indent=indent), encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error}") from error
 
 
 def parse_json(content: bytes) -> Any:
-    """The same, of the bytes of a file."""
+    """The content of a JSON file by its bytes.
+
+    Raises:
+        UserError: If it is not JSON, or is compressed.
+    """
     for start, kind in _COMPRESSED.items():
         if content.startswith(start):
             raise UserError(f"it is compressed ({kind}): unpack it first")
@@ -91,6 +113,12 @@ def file_of(image: Mapping[str, Any]) -> str | None:
     """The file of an image by its record: LVIS v1 has its address instead of a ``file_name``."""
     name = image.get("file_name", image.get("coco_url"))
     return name.removeprefix(LVIS_URL) if isinstance(name, str) and name else None
+
+
+def of_images(content: dict[str, Any], ids: Container[Any]) -> dict[str, Any]:
+    """A content with only some of its images, by their ids, and with their annotations."""
+    images = [image for image in content["images"] if image["id"] in ids]
+    return {**content, "images": images, "annotations": [a for a in content["annotations"] if a["image_id"] in ids]}
 
 
 def is_id(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from asl_mmdet.coco.annotation_file import is_number
+from asl_mmdet.coco.annotation_file import is_box
 from asl_mmdet.coco.boxes import Array, corners, overlaps
 from asl_mmdet.coco.format import RENUMBER, check_lists, check_references, file_of, folded, is_id, told_apart
 from asl_mmdet.coco.known_categories import COMPLETE, is_complete, known_categories
@@ -158,7 +158,7 @@ def _corners(image: _Image) -> Array:
     """The boxes (N, 4); the same for all annotations that have none, which are labels of the image."""
     boxes = [entry.get("bbox", (0, 0, 1, 1)) for entry in image.annotations]
     for box in boxes:
-        if not isinstance(box, Sequence) or len(box) != 4 or not all(map(is_number, box)):
+        if not is_box(box):
             raise UserError(
                 f"{image.paths[-1]}: a box of {image.record['file_name']!r} is bbox={box!r}, and must be "
                 "[x, y, width, height]"

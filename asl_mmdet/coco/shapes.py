@@ -4,7 +4,6 @@ It takes COCO's part where there is none: several objects per image, class frequ
 and noise. :func:`asl_mmdet.coco.drop_boxes.drop_boxes` leaves out boxes, as in a carelessly labelled set.
 """
 
-import json
 import math
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from asl_mmdet.coco.format import write_json
 from asl_mmdet.errors import UserError
 
 COLOURS = {  # hue, saturation, value in OpenCV's 8-bit HSV (hue 0..179)
@@ -100,11 +100,10 @@ def make_shapes(
     root.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
     try:
-        (building / "annotations").mkdir()
         for stream, (split, number) in enumerate((("train", num_train), ("val", num_val))):
             (building / split).mkdir()
             coco = _make_split(building / split, number, image_size, num_classes, seed, stream)
-            (building / "annotations" / f"{split}.json").write_text(json.dumps(coco), encoding="utf-8")
+            write_json(building / "annotations" / f"{split}.json", coco)
         building.chmod(0o755)
         building.rename(root)
     except BaseException:

@@ -1,6 +1,6 @@
 """Predictions for the images of a folder, as COCO's JSON."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,22 +247,6 @@ class CocoResult:
             annotations.append(dict(**row, score=round(score, 6)))
 
 
-def to_coco(samples: Iterable[Any], names: Sequence[str], classes: Sequence[str], min_score: float = 0.0) -> Any:
-    """Predictions as a data set in COCO's format, as :class:`CocoResult` makes it.
-
-    Args:
-        samples: One an image, as :func:`predict_images` gives them; those that failed are left out.
-        names: What becomes ``file_name``.
-        classes: The names of the labels.
-        min_score: Lower scores are left out.
-    """
-    result = CocoResult(classes, min_score)
-    for number, (sample, name) in enumerate(zip(samples, names, strict=True), start=1):
-        if not isinstance(sample, Failed):
-            result.add(number, name, sample)
-    return result.content
-
-
 def _by_name(entries: list[tuple[Any, Any]]) -> dict[str, int]:
     """Ids by name, UserError where a name is missing or has several."""
     found: dict[str, int] = {}
@@ -293,7 +277,7 @@ class Ids:
             categories = [(category.get("name"), category.get("id")) for category in content["categories"]]
             self.images: dict[str, int] = _by_name(images)
             by_name = _by_name(categories)
-        except (OSError, UserError) as error:
+        except UserError as error:
             raise UserError(f"--ids-of {path} cannot be used: {error}") from error
         if not images:
             raise UserError(f"--ids-of {path} has no image")
@@ -302,7 +286,7 @@ class Ids:
         self._categories = [by_name[name] for name in classes]
 
     def results(self, coco: dict[str, Any]) -> list[dict[str, Any]]:
-        """The list that ``pycocotools.coco.COCO.loadRes`` and COCO's servers take, of what :func:`to_coco` gives."""
+        """The list that ``pycocotools.coco.COCO.loadRes`` and COCO's servers take, of the content of a result."""
         names = {image["id"]: image["file_name"] for image in coco["images"]}
         return [
             dict(

@@ -1,6 +1,5 @@
 """The share of missing boxes, estimated while a detector trains, for the loss that needs it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from mmengine.runner import Runner
 
 from asl_mmdet.audit.added_boxes import labelled
 from asl_mmdet.audit.missing_share import LEAST, LOWEST, MissingShare, Places, join, missing_share, places_of
+from asl_mmdet.coco.format import write_json
 from asl_mmdet.coco.known_categories import COMPLETE, META_KEY
 from asl_mmdet.hooks._common import unwrapped_model
 from asl_mmdet.hooks._predict import boxes_of, number_of_boxes, parts_of_training, predicting
@@ -144,7 +144,7 @@ class MissingShareHook(Hook):
         self.estimates = [*self.estimates, estimate]
         runner.message_hub.update_info(KEY, self.estimates)
         if is_main_process():
-            (Path(runner.work_dir) / FILE).write_text(json.dumps(self.estimates, indent=1), encoding="utf-8")
+            write_json(Path(runner.work_dir) / FILE, self.estimates, indent=1)
 
 
 def told_the_share(runner: Runner) -> list[Any]:

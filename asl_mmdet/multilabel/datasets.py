@@ -1,9 +1,7 @@
 """Image-level labels from the files in which COCO and NUS-WIDE are published."""
 
 import ast
-import contextlib
 import csv
-import io
 import os
 from collections import Counter
 from pathlib import Path
@@ -12,14 +10,40 @@ from typing import Any
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import MultiLabelDataset
 from mmpretrain.registry import DATASETS
-from pycocotools.coco import COCO
 
-from asl_mmdet.coco.format import is_id, read_json
+from asl_mmdet.coco.format import check_ids, check_lists, check_references, read_json
 from asl_mmdet.errors import UserError
 
 
+class _LabelledImages(MultiLabelDataset):
+    """What both data sets share: the choice of classes and of images."""
+
+    def filter_data(self) -> list[dict[str, Any]]:
+        """Leave out the images without a label, unless ``filter_cfg`` says otherwise."""
+        if not (self.filter_cfg or {}).get("filter_empty_gt", True):
+            return self.data_list
+        kept = [info for info in self.data_list if info["gt_label"]]
+        if not kept:
+            raise UserError(f"no image of {self.ann_file} has a label of the {len(self.CLASSES)} classes")
+        if number := len(self.data_list) - len(kept):
+            MMLogger.get_current_instance().info(f"{self.ann_file}: {number} images without a label are left out")
+        return kept
+
+    def _resolve_classes(self, found: list[str]) -> list[str]:
+        """The classes that ``metainfo`` names, or those found in the file, which then become the data set's."""
+        if self.CLASSES is None:
+            self._metainfo["classes"] = tuple(found)
+            return found
+        if unknown := [name for name in self.CLASSES if name not in found]:
+            raise UserError(
+                f"metainfo.classes names {unknown}, which {self.ann_file} has not; it has "
+                f"{found if len(found) <= 100 else [*found[:100], '...']}"
+            )
+        return list(self.CLASSES)
+
+
 @DATASETS.register_module()
-class CocoMultiLabel(MultiLabelDataset):
+class CocoMultiLabel(_LabelledImages):
     """The labels of the objects in an image, from any detection set in COCO format.
 
     The classes are the categories of ``ann_file`` in the order of their ids, or those that ``metainfo`` names, in its
@@ -44,32 +68,27 @@ class CocoMultiLabel(MultiLabelDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         """Read the annotations: ``img_id``, ``img_path`` and ``gt_label``, the sorted class indices, of every image."""
         coco = _read_coco(self.ann_file)
-        categories = {category["id"]: category["name"] for category in coco.dataset["categories"]}
-        classes = _resolve_classes(self, [categories[i] for i in sorted(categories)])
+        categories = {category["id"]: category["name"] for category in coco["categories"]}
+        classes = self._resolve_classes([categories[i] for i in sorted(categories)])
         index = {i: classes.index(name) for i, name in categories.items() if name in classes}
-        data_list = []
-        for image_id, image in coco.imgs.items():
-            objects = coco.imgToAnns.get(image_id, [])  # a defaultdict: [] would add the image to it
-            labels = {o["category_id"] for o in objects if self.with_crowd or not o.get("iscrowd", 0)}
-            data_list.append(
-                dict(
-                    img_id=image_id,
-                    img_path=os.path.join(self.img_prefix, image["file_name"]),
-                    gt_label=sorted(index[i] for i in labels if i in index),
-                )
-            )
-        lost = sum(o["category_id"] not in categories or o["image_id"] not in coco.imgs for o in coco.anns.values())
+        images = {image["id"]: image["file_name"] for image in coco["images"]}
+        labels: dict[int, set[int]] = {image_id: set() for image_id in images}
+        lost = 0
+        for entry in coco["annotations"]:
+            if entry["category_id"] not in categories or entry["image_id"] not in images:
+                lost += 1
+            elif entry["category_id"] in index and (self.with_crowd or not entry.get("iscrowd", 0)):
+                labels[entry["image_id"]].add(index[entry["category_id"]])
         if lost:
             _warn(f"{self.ann_file}: {lost} annotations are of an image or a category that the file does not list")
-        return data_list
-
-    def filter_data(self) -> list[dict[str, Any]]:
-        """Leave out the images without a label, unless ``filter_cfg`` says otherwise."""
-        return _without_empty(self)
+        return [
+            dict(img_id=i, img_path=os.path.join(self.img_prefix, name), gt_label=sorted(labels[i]))
+            for i, name in images.items()
+        ]
 
 
 @DATASETS.register_module()
-class NUSWide(MultiLabelDataset):
+class NUSWide(_LabelledImages):
     """NUS-WIDE in the split that ASL and its successors use: a CSV file ``filepath,label,split_name``.
 
     ``label`` is a printed list of names. The classes are all the names of the file, of every split, sorted (81), or
@@ -133,7 +152,7 @@ class NUSWide(MultiLabelDataset):
             _warn(message)
         if not rows:
             raise UserError(f"{self.ann_file} has no row of split={self.split!r}; it has {dict(splits)}")
-        classes = _resolve_classes(self, sorted(names))
+        classes = self._resolve_classes(sorted(names))
         index = {name: i for i, name in enumerate(classes)}
         return [
             dict(
@@ -142,10 +161,6 @@ class NUSWide(MultiLabelDataset):
             )
             for path, labels in rows
         ]
-
-    def filter_data(self) -> list[dict[str, Any]]:
-        """Leave out the images without a label, unless ``filter_cfg`` says otherwise."""
-        return _without_empty(self)
 
 
 def _name_list(row: dict[str, Any]) -> list[str]:
@@ -162,66 +177,26 @@ def _name_list(row: dict[str, Any]) -> list[str]:
     return labels
 
 
-def _read_coco(path: str) -> COCO:
+def _read_coco(path: str) -> dict[str, Any]:
     check_exists(path, "https://cocodataset.org/#download")
+    content: dict[str, Any] = read_json(path)
     try:
-        content = read_json(path)
+        check_lists("it", content)
+        check_ids(content, path, "images", "categories")
+        check_references(content, path)
+        for key, name in (("images", "file_name"), ("categories", "name")):
+            for i, entry in enumerate(content[key]):
+                if not isinstance(entry.get(name), str):
+                    raise UserError(f"{key}[{i}].{name}={entry.get(name)!r}: write a text")
     except UserError as error:
-        raise UserError(f"{path} is not valid JSON, or is truncated: {error}") from error
-    try:
-        coco = COCO()
-        coco.dataset = content
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-            coco.createIndex()
-        for key, fields in (
-            ("annotations", dict(image_id=is_id, category_id=is_id)),
-            ("images", dict(id=is_id, file_name=_is_text)),
-            ("categories", dict(id=is_id, name=_is_text)),
-        ):
-            for entry in content[key]:
-                if wrong := [name for name, is_right in fields.items() if not is_right(entry[name])]:
-                    raise TypeError(f"{wrong[0]}={entry[wrong[0]]!r} in {key}")
-    except (KeyError, TypeError, AssertionError, AttributeError) as error:
-        raise UserError(
-            f"{path} is not in COCO format ({type(error).__name__}: {error}): it needs the lists images (id, "
-            "file_name), annotations (image_id, category_id) and categories (id, name)"
-        ) from error
-    return coco
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+        raise UserError(f"{path} is not in COCO format: {error}") from error
+    return content
 
 
 def check_exists(path: str, source: str) -> None:
     """FileNotFoundError that says where the file is published, if it is not here."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}; it can be had from {source}")
-
-
-def _resolve_classes(dataset: MultiLabelDataset, found: list[str]) -> list[str]:
-    """The classes that ``metainfo`` names, or those found in the file, which then become the data set's."""
-    classes = dataset.CLASSES
-    if classes is None:
-        dataset._metainfo["classes"] = tuple(found)
-        return found
-    if unknown := [name for name in classes if name not in found]:
-        raise UserError(
-            f"metainfo.classes names {unknown}, which {dataset.ann_file} has not; it has "
-            f"{found if len(found) <= 100 else [*found[:100], '...']}"
-        )
-    return list(classes)
-
-
-def _without_empty(dataset: MultiLabelDataset) -> list[dict[str, Any]]:
-    if not (dataset.filter_cfg or {}).get("filter_empty_gt", True):
-        return dataset.data_list
-    kept = [info for info in dataset.data_list if info["gt_label"]]
-    if not kept:
-        raise UserError(f"no image of {dataset.ann_file} has a label of the {len(dataset.CLASSES)} classes")
-    if number := len(dataset.data_list) - len(kept):
-        MMLogger.get_current_instance().info(f"{dataset.ann_file}: {number} images without a label are left out")
-    return kept
 
 
 def _warn(message: str) -> None:

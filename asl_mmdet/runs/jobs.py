@@ -1,6 +1,5 @@
 """Trainings and the predictions of their test sets, each in processes of its own."""
 
-import json
 import re
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from asl_mmdet.coco.format import write_json
 from asl_mmdet.compat.checkpoints import last_checkpoint
 from asl_mmdet.errors import UserError
 from asl_mmdet.runs.key import KEY, Key, differences, key_of, read_key, write_key
@@ -157,10 +157,7 @@ def _run_job(job: Job, folder: Path, processes: Processes, train: list[str], lau
         where = "" if isinstance(error, UserError) else f", see {folder / 'collect.log'}"
         return f"{job.name}: its results cannot be read: {type(error).__name__}: {error}{where}"
     minutes = (time.time() - start) / 60
-    unfinished = folder / "result.json.partial"
-    timed = result | dict(minutes=None if is_resumed else round(minutes, 1))
-    unfinished.write_text(json.dumps(timed), encoding="utf-8")
-    unfinished.replace(folder / "result.json")
+    write_json(folder / "result.json", result | dict(minutes=None if is_resumed else round(minutes, 1)))
     print(f"{datetime.now():%H:%M:%S}  {job.name}: {job.describe(result)}, {minutes:.1f} min", flush=True)
     return ""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from asl_mmdet.coco.format import write_json
 from asl_mmdet.compat import stack
 from asl_mmdet.config.tree import find_blocks, find_datasets, find_typed_blocks
 
@@ -132,7 +133,4 @@ def read_key(folder: Path) -> Key | None:
 
 def write_key(folder: Path, key: Key) -> None:
     """Note what the results of a folder depend on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{KEY}.partial"
-    partial.write_text(json.dumps(key, indent=1), encoding="utf-8")
-    partial.replace(folder / KEY)
+    write_json(folder / KEY, key, indent=1)

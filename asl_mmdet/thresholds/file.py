@@ -1,6 +1,5 @@
 """The file that carries thresholds and calibration from where they are chosen to where they are used."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asl_mmdet.coco.format import read_json
+from asl_mmdet.coco.format import read_json, write_json
 from asl_mmdet.errors import UserError
 from asl_mmdet.thresholds.calibration import METHODS, Calibration, Isotonic, Map, Platt
 
@@ -77,9 +76,7 @@ class ThresholdFile:
             score_thr=self.score_thr,
             made=self.made,
         )
-        partial = Path(f"{path}.partial")
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_json(path, content, indent=1)
 
     @classmethod
     def read(cls, path: str | Path) -> "ThresholdFile":
@@ -88,12 +85,7 @@ class ThresholdFile:
         Raises:
             UserError: With the key and the value, if the file is missing, no JSON, or something in it is wrong.
         """
-        try:
-            content = read_json(path)
-        except OSError as error:
-            raise UserError(f"there is no thresholds file {path} ({error.strerror})") from error
-        except ValueError as error:
-            raise UserError(f"{path} is no JSON file: {error}") from error
+        content = read_json(path)
         try:
             return cls._of(content)
         except KeyError as error:

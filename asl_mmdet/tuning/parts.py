@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from asl_mmdet.coco.format import of_images
 from asl_mmdet.errors import UserError
 
 Coco = dict[str, Any]
@@ -35,18 +36,11 @@ def split_annotations(coco: Coco, share: float, seed: int = 0) -> tuple[Coco, Co
     ids = sorted(image["id"] for image in coco["images"])
     number = max(1, round(share * len(ids)))
     chosen = {ids[i] for i in np.random.default_rng(seed).permutation(len(ids))[:number]}  # NumPy holds 64 bits
-    parts = tuple(
-        {
-            **coco,
-            "images": [image for image in coco["images"] if (image["id"] in chosen) is is_held_out],
-            "annotations": [a for a in coco["annotations"] if (a["image_id"] in chosen) is is_held_out],
-        }
-        for is_held_out in (False, True)
-    )
+    parts = of_images(coco, set(ids) - chosen), of_images(coco, chosen)
     for part, name in zip(parts, ("to train on", "to evaluate on"), strict=True):
         if not part["annotations"]:
             raise UserError(
                 f"share={share:g} leaves {len(part['images'])} of {len(ids)} images {name}, and they have no label: "
                 "use another share"
             )
-    return parts[0], parts[1]
+    return parts

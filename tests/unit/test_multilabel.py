@@ -92,7 +92,7 @@ def test_coco_broken_files_are_named(coco, tmp_path):
         CocoMultiLabel(str(tmp_path / "nowhere.json"))
     path = coco()
     (tmp_path / "instances.json").write_text((tmp_path / "instances.json").read_text()[:200])
-    with pytest.raises(ValueError, match=r"instances.json.*JSON"):
+    with pytest.raises(ValueError, match=r"instances\.json cannot be read"):
         CocoMultiLabel(path)
     for changes in (dict(images=[dict(id=1)]), dict(annotations=[dict(id=1, image_id=1)]), dict(categories=None)):
         with pytest.raises(ValueError, match=r"instances.json.*COCO"):

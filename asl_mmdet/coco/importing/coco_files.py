@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from asl_mmdet.coco.fix_annotations import fix_annotations
-from asl_mmdet.coco.format import file_of
+from asl_mmdet.coco.format import file_of, of_images
 from asl_mmdet.coco.importing.folder import Content, Folder, split_of
 from asl_mmdet.errors import UserError
 
@@ -99,8 +99,7 @@ def _with_files(folder: Folder, name: str, content: Content, split: str) -> Cont
             f"{name}: none of its {len(content['images'])} images is below {folder.root}, such as "
             f"{file_of(content['images'][0])}. Export it with the images, or put them there"
         )
-    kept = {image["id"] for image in images}
-    return {**content, "images": images, "annotations": [a for a in content["annotations"] if a["image_id"] in kept]}
+    return of_images({**content, "images": images}, {image["id"] for image in images})
 
 
 def _start(folder: Folder, name: str, content: Content, split: str) -> str:

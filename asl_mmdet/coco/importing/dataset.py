@@ -1,6 +1,5 @@
 """From a folder in any of the formats to annotations/train.json, val.json and images/."""
 
-import json
 import os
 import shutil
 from collections import Counter
@@ -10,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from asl_mmdet.coco.fix_annotations import OF_CATEGORIES
-from asl_mmdet.coco.format import folded
+from asl_mmdet.coco.format import folded, of_images, write_json
 from asl_mmdet.coco.importing import coco_files, voc, yolo
 from asl_mmdet.coco.importing.folder import Content, Folder, Notes
 from asl_mmdet.coco.importing.split import group_of, split_images
@@ -201,19 +200,11 @@ def _with_validation(
         classes[entry["image_id"]].add(entry["category_id"])
     groups = [group_of(image["file_name"], group_by) for image in whole["images"]]
     chosen = set(split_images(list(classes.values()), share, seed, groups))
-    numbers = {image["id"]: place in chosen for place, image in enumerate(whole["images"])}
-    train, val = (
-        {
-            **whole,
-            "images": [image for image in whole["images"] if numbers[image["id"]] is is_val],
-            "annotations": [entry for entry in whole["annotations"] if numbers[entry["image_id"]] is is_val],
-        }
-        for is_val in (False, True)
-    )
-    words = f"val is {len(chosen)} of {len(numbers)} images, stratified by class, with seed {seed}"
+    val = {image["id"] for place, image in enumerate(whole["images"]) if place in chosen}
+    words = f"val is {len(val)} of {len(groups)} images, stratified by class, with seed {seed}"
     if len(set(groups)) < len(groups):
         words += f"; {len(groups)} images in {len(set(groups))} groups, each on one side"
-    return {"train": train, "val": val, **contents}, words
+    return {"train": of_images(whole, classes.keys() - val), "val": of_images(whole, val), **contents}, words
 
 
 def _note_shared_groups(folder: Folder, contents: dict[str, Content], group_by: str | None) -> None:
@@ -244,12 +235,10 @@ def _write(folder: Folder, out: Path, imported: Imported, copy: bool) -> None:
                 imported.copied += 1
             else:
                 imported.linked += 1
-        (new / "annotations").mkdir()
         for split, content in imported.contents.items():
             images = [{**image, "file_name": names[image["file_name"]]} for image in content["images"]]
             imported.contents[split] = {**content, "images": images}
-            text = json.dumps(imported.contents[split])
-            (new / "annotations" / f"{split}.json").write_text(text, encoding="utf-8")
+            write_json(new / "annotations" / f"{split}.json", imported.contents[split])
         for part in ("annotations", "images"):
             _remove(out / part)
             (new / part).rename(out / part)

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from asl_mmdet.coco.file_names import FileFinder, entries_below
-from asl_mmdet.coco.format import missing_lists, read_json
+from asl_mmdet.coco.format import missing_lists, parse_json
 from asl_mmdet.coco.image_files import ORIENTATION, SUFFIXES, ImageFile, without_pixel_limit
 from asl_mmdet.errors import UserError
 
@@ -86,7 +86,7 @@ class Folder:
         found = {}
         for name in self.ending_in(".json"):
             try:
-                content = read_json(self.root / name)
+                content = parse_json(self.path(name).read_bytes())
             except (OSError, ValueError) as error:
                 self.notes.add("JSON files that cannot be read", f"{name}: {error}")
                 continue
