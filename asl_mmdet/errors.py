@@ -8,6 +8,11 @@ class UserError(ValueError):
     """
 
 
+def first_line(error: Exception) -> str:
+    """The type of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+
+
 def stand_in(content: bytes) -> str:
     """What is there instead of a file that was not fetched, and the way out; empty if it is something else.
 

@@ -18,7 +18,7 @@ from mmengine.utils import digit_version
 from torch import Tensor, nn
 
 from asl_mmdet.compat.restricted_pickle import restricted_pickle
-from asl_mmdet.errors import UserError, stand_in
+from asl_mmdet.errors import UserError, first_line, stand_in
 
 # MMEngine's checkpoints name these methods, in the log's buffers and in the one-cycle schedule. Its own loader allows
 # getattr as a whole, with which a file reaches any code, and where that is not enough it loads the file unchecked.
@@ -126,12 +126,12 @@ def _why_not(path: str, error: Exception) -> str:
         if instead := stand_in(file.read(1000)):
             return f"{path} is not a checkpoint: {instead}"
     if not isinstance(error, UnpicklingError):
-        return f"{path} is truncated, or not a checkpoint ({type(error).__name__}: {_first_line(error)})"
+        return f"{path} is truncated, or not a checkpoint ({first_line(error)})"
     wanted = re.search(r"(?:GLOBAL|global) (\S+)|it asks for (.+)", str(error))
     if wanted is None:
         # What PyTorch says first is that another option "will likely succeed".
         said = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
-        return f"{path} is not a checkpoint that torch can read: {said[1] if said else _first_line(error)}"
+        return f"{path} is not a checkpoint that torch can read: {said[1] if said else first_line(error)}"
     return (
         f"{path} is refused: it holds not only weights but also code ({wanted[1] or wanted[2]}), which runs when it is "
         "loaded. If you trust who made it, take the weights out: "
@@ -152,10 +152,6 @@ def _load(path: str, map_location: Any) -> Any:
         except UnpicklingError:
             module = restricted_pickle(_ALL_ALLOWED, buildable=(HistoryBuffer, np.ndarray, np.dtype, OrderedDict))
             return torch.load(path, map_location=map_location, pickle_module=module, weights_only=False)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]
 
 
 def weights_of(checkpoint: dict[str, Any]) -> dict[str, Any]:

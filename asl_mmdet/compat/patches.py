@@ -17,7 +17,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from asl_mmdet.compat import checkpoints
-from asl_mmdet.errors import UserError
+from asl_mmdet.errors import UserError, first_line
 
 _MARK = "_replaced_by_asl_mmdet"
 Function = Callable[..., Any]
@@ -84,9 +84,9 @@ def _with_name_of_image(transform: Function) -> Function:
         try:
             return transform(self, results)
         except Exception as error:  # of OpenCV, Pillow, TurboJPEG, tifffile or a file's storage
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             raise UserError(
-                f"the image {results.get('img_path')} cannot be read ({reason}). tools/check_dataset.py finds all such"
+                f"the image {results.get('img_path')} cannot be read ({first_line(error)}). tools/check_dataset.py "
+                "finds all such"
             ) from error
 
     return with_name_of_image

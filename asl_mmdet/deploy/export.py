@@ -15,7 +15,7 @@ from mmdet.models.detectors import SingleStageDetector
 from torch import Tensor, nn
 
 from asl_mmdet.deploy.detector import Detector
-from asl_mmdet.errors import UserError
+from asl_mmdet.errors import UserError, first_line
 
 METADATA = "asl_mmdet"  # the key of what the file says about itself
 OPSET = 17  # the highest that PyTorch's TorchScript exporter knows from 2.1 on
@@ -104,10 +104,9 @@ def export_onnx(
         with torch.no_grad(), _quiet():
             torch.onnx.export(network, (images,), str(path), **options)
     except Exception as error:  # the exporters raise many types
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise UserError(
             f"model.bbox_head.type={type(detector.bbox_head).__name__!r}: PyTorch cannot export this model, for it may "
-            f"have an operator that ONNX lacks, such as a deformable convolution ({reason})"
+            f"have an operator that ONNX lacks, such as a deformable convolution ({first_line(error)})"
         ) from error
     _describe(path, detector, network.names)
     return network

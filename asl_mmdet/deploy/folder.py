@@ -19,7 +19,7 @@ from asl_mmdet.coco.format import check_lists, check_own_ids, file_of, read_json
 from asl_mmdet.coco.image_files import DARK, SUFFIXES, ImageFile, Loading, opens_with_pillow
 from asl_mmdet.config.tree import type_name
 from asl_mmdet.deploy.detector import Detector
-from asl_mmdet.errors import UserError, stand_in
+from asl_mmdet.errors import UserError, first_line, stand_in
 
 # Folders that systems and programs make: of a Mac's archives, of Synology's thumbnails, of Windows' deleted files.
 SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
@@ -105,13 +105,13 @@ class ImageFolder(BaseDetDataset):
             return self._prepared(self.pipeline, index, file)
         except Exception as error:  # of any transform, for an image that it was not made for
             if file.pixels is not None:
-                return Failed(name, _first_line(error))
+                return Failed(name, first_line(error))
         if not opens_with_pillow(file.content):
             return Failed(name, stand_in(file.content) or "cannot be decoded")
         try:
             return self._prepared(self._by_pillow, index, file)
         except Exception as error:
-            return Failed(name, _first_line(error))
+            return Failed(name, first_line(error))
 
     def _prepared(self, pipeline: Compose, index: int, file: ImageFile) -> Any:
         packed = pipeline(self.get_data_info(index))
@@ -127,10 +127,6 @@ def _with_pillow(pipeline: Any) -> Any:
         if type_name(block.get("type")) == "LoadImageFromFile":
             block["imdecode_backend"] = "pillow"
     return pipeline
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
 def predict_images(
@@ -201,7 +197,7 @@ class _Predictor:
         self.refused += 1
         if not self.predicted and self.refused >= PATIENCE:
             raise error  # it is not the images
-        return Failed(name, _first_line(error))
+        return Failed(name, first_line(error))
 
     def end(self) -> None:
         """Raise what the model raised if it predicted nothing."""
