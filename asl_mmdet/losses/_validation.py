@@ -72,18 +72,11 @@ def check_focusing(
 # Arguments of a call. -----------------------------------------------------------------------------------------------
 
 
-def check_reduction(reduction: str, avg_factor: float | Tensor | None) -> None:
+def check_reduction(reduction: str, avg_factor: float | Tensor | None, owner: str) -> None:
     """A reduction that exists, with an ``avg_factor`` only where something is divided."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction={reduction!r} is unknown: use one of {REDUCTIONS}")
+    check_choice("reduction", reduction, REDUCTIONS, owner)
     if avg_factor is not None and reduction == "sum":
         raise ValueError("avg_factor is what reduction='mean' divides by; with reduction='sum' leave it out")
-
-
-def check_impl(impl: str) -> None:
-    """An implementation that exists."""
-    if impl not in IMPLS:
-        raise ValueError(f"impl={impl!r} is unknown: use one of {IMPLS}")
 
 
 def check_class_indices(pred: Tensor, target: Tensor) -> None:

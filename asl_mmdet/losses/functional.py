@@ -20,7 +20,6 @@ from asl_mmdet.losses._validation import (
     check_choice,
     check_class_indices,
     check_focusing,
-    check_impl,
     check_number,
     check_reduction,
 )
@@ -117,9 +116,9 @@ def asymmetric_loss(
         >>> print(f'{loss:.4f}')
         7.6169
     """
-    check_reduction(reduction, avg_factor)
+    check_reduction(reduction, avg_factor, "asymmetric_loss")
     if not isinstance(impl, Eager):
-        check_impl(impl)
+        check_choice("impl", impl, IMPLS, "asymmetric_loss")
     if target.shape != pred.shape:
         check_class_indices(pred, target)
     z, labels = as_matrix(pred), (as_matrix(target) if target.shape == pred.shape else target)
@@ -202,7 +201,7 @@ def asymmetric_softmax_loss(
     Raises:
         ValueError: As :func:`asymmetric_loss`.
     """
-    check_reduction(reduction, avg_factor)
+    check_reduction(reduction, avg_factor, "asymmetric_softmax_loss")
     check_class_indices(pred, target)
     for name, value, high in (
         ("gamma_pos", gamma_pos, math.inf),
