@@ -16,7 +16,7 @@ from mmengine.device import get_device
 from mmengine.registry import MODEL_WRAPPERS, RUNNERS
 from mmengine.runner import Runner
 
-from asl_mmdet.checks import Finding, check_datasets, preflight
+from asl_mmdet.checks import Finding, preflight
 from asl_mmdet.checks.finding import without
 from asl_mmdet.compat import patches
 from asl_mmdet.compat.stack import DISTRIBUTIONS, not_found
@@ -161,19 +161,13 @@ def check_data(cfg: Config, *splits: str) -> None:
     stop_on(preflight.check_data(cfg, splits))
 
 
-def check_test_set(cfg: Config, ignored: Iterable[str] = ()) -> None:
-    """Say what is wrong with the annotations of the test set; end if its numbers would be wrong, or there were none."""
-    if not is_first_process():
-        return
-    found = check_datasets(cfg, ("test",), read_images=False)
-    findings = without((one for findings in found.values() for one in findings), ignored)
-    for finding in findings:
-        tell(f"test_dataloader: {finding}")
-    if any(finding.is_error for finding in findings):
-        fail(
-            "the evaluation would fail or give wrong numbers; see above. --ignore CODE leaves a rule out, "
-            "--skip-checks all of them"
-        )
+def say_findings(found: dict[str, list[Finding]], ignored: Iterable[str], consequence: str) -> None:
+    """Print a line for each finding, by key; end with the consequence if one is an error."""
+    left = [(key, one) for key, findings in found.items() for one in without(findings, ignored)]
+    for key, finding in left:
+        tell(f"{key}: {finding}")
+    if any(finding.is_error for _, finding in left):
+        fail(f"{consequence}. --ignore CODE leaves a rule out, --skip-checks all of them")
 
 
 def prepare_start(cfg: Config, resume: str | None, ignored: Iterable[str] = ()) -> None:

@@ -10,14 +10,15 @@ from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from asl_mmdet.checks import preflight
+from asl_mmdet.checks import check_datasets, preflight
 from asl_mmdet.checks.start_weights import check_classes
 from asl_mmdet.cli.common import (
     check_data,
-    check_test_set,
     end_processes,
     fail,
+    is_first_process,
     load_config,
+    say_findings,
     stop_on,
     user_errors_end_the_program,
 )
@@ -33,8 +34,9 @@ def main(args: argparse.Namespace) -> None:
     stop_on(preflight.check_checkpoint(args.checkpoint))
     stop_on(check_classes(args.checkpoint, cfg, "test"), args.ignore)
     check_data(cfg, "test")
-    if not args.skip_checks and not args.dump_only and _is_evaluated(cfg):
-        check_test_set(cfg, args.ignore)
+    if not args.skip_checks and not args.dump_only and is_first_process() and _is_evaluated(cfg):
+        found = check_datasets(cfg, ("test",), read_images=False)
+        say_findings(found, args.ignore, "the evaluation would fail or give wrong numbers; see above")
     if args.thresholds:
         use_thresholds(cfg, args.thresholds)
     if args.show or args.show_dir:

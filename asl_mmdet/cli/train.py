@@ -7,7 +7,6 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from asl_mmdet.checks import check_config, check_datasets, preflight
-from asl_mmdet.checks.finding import without
 from asl_mmdet.checks.loaders import check_loader
 from asl_mmdet.checks.start_weights import check_packaged_weights, check_weights
 from asl_mmdet.cli.common import (
@@ -18,6 +17,7 @@ from asl_mmdet.cli.common import (
     load_config,
     need_whole_parts,
     prepare_start,
+    say_findings,
     stop_on,
     tell,
     user_errors_end_the_program,
@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> None:
     prepare_start(cfg, args.resume, args.ignore)
     stop_on([*preflight.check_labels(cfg), *check_packaged_weights(cfg)], args.ignore)
     stop_on(preflight.check_data(cfg, ("train", "val")), args.ignore)
-    if not args.skip_checks:
+    if not args.skip_checks and is_first_process():
         check(cfg, args.ignore)
     add_hooks(cfg, "NonFiniteLossHook")
     if cfg.get("resume"):
@@ -66,15 +66,6 @@ def main(args: argparse.Namespace) -> None:
 
 def check(cfg: Config, ignored: Sequence[str]) -> None:
     """Say what is wrong with the config and the annotations; end if training would fail or learn nothing useful."""
-    if not is_first_process():
-        return
     found = dict(check_datasets(cfg, ("train", "val"), read_images=False), config=check_config(cfg))
-    found = {key: without(findings, ignored) for key, findings in found.items()}
-    for key, findings in found.items():
-        for finding in findings:
-            tell(f"{key}: {finding}")
-    if any(finding.is_error for findings in found.values() for finding in findings):
-        fail(
-            f"training would fail or learn nothing useful; see above, and tools/check_dataset.py {cfg.filename}. "
-            "--ignore CODE leaves a rule out"
-        )
+    place = f"see above, and tools/check_dataset.py {cfg.filename}"
+    say_findings(found, ignored, f"training would fail or learn nothing useful; {place}")
