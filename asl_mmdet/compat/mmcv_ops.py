@@ -110,12 +110,12 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     return torchvision_nms(boxes, scores, iou_threshold)
 
 
-def _roi_align(x: Tensor, rois: Tensor, pool_mode: int, height: int, width: int, **kwargs: Any) -> Tensor:
+def _roi_align(x: Tensor, rois: Tensor, pool_mode: int, *options: Any) -> Tensor:
     from torchvision.ops import roi_align
 
     if pool_mode != 1:
         raise NotImplementedError(f"RoIAlign(pool_mode='max') has no fallback in torchvision. {how_to_get_ops()}")
-    return roi_align(x, rois, (height, width), **kwargs)
+    return roi_align(x, rois, *options)
 
 
 def roi_align_forward(
@@ -132,18 +132,8 @@ def roi_align_forward(
     aligned: bool,
 ) -> None:
     """RoIAlign with average pooling into ``output`` (K, C, height, width)."""
-    output.copy_(
-        _roi_align(
-            input,
-            rois,
-            pool_mode,
-            aligned_height,
-            aligned_width,
-            spatial_scale=spatial_scale,
-            sampling_ratio=sampling_ratio,
-            aligned=aligned,
-        )
-    )
+    size = (aligned_height, aligned_width)
+    output.copy_(_roi_align(input, rois, pool_mode, size, spatial_scale, sampling_ratio, aligned))
 
 
 def roi_align_backward(
@@ -162,16 +152,8 @@ def roi_align_backward(
     """Gradient of :func:`roi_align_forward`; average pooling is linear, so any input gives it."""
     with torch.enable_grad():
         x = torch.zeros_like(grad_input, requires_grad=True)
-        output = _roi_align(
-            x,
-            rois,
-            pool_mode,
-            aligned_height,
-            aligned_width,
-            spatial_scale=spatial_scale,
-            sampling_ratio=sampling_ratio,
-            aligned=aligned,
-        )
+        size = (aligned_height, aligned_width)
+        output = _roi_align(x, rois, pool_mode, size, spatial_scale, sampling_ratio, aligned)
     grad_input.copy_(torch.autograd.grad(output, x, grad_output)[0])
 
 
