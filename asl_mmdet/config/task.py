@@ -1,6 +1,5 @@
 """What a config trains, a detector or a multi-label classifier, and what follows from it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, DefaultScope
 
-from asl_mmdet.config.tree import type_name, type_scope
+from asl_mmdet.config.tree import find_typed_blocks, type_name, type_scope
 from asl_mmdet.errors import UserError
 
 
@@ -58,19 +57,8 @@ def loss_nodes(cfg: Config) -> dict[str, ConfigDict]:
     if task is MULTI_LABEL:
         head = (cfg.get("model") or {}).get("head") or {}
         return {"model.head.loss": head["loss"]} if "loss" in head else {}
-    return dict(_named(cfg.get("model"), "model", task.loss_key))
-
-
-def _named(node: Any, key: str, name: str) -> Iterator[tuple[str, ConfigDict]]:
-    if isinstance(node, dict):
-        for child_key, child in node.items():
-            if child_key == name and isinstance(child, dict):
-                yield f"{key}.{name}", child
-            else:
-                yield from _named(child, f"{key}.{child_key}", name)
-    elif isinstance(node, list | tuple):
-        for i, child in enumerate(node):
-            yield from _named(child, f"{key}.{i}", name)
+    blocks = find_typed_blocks(cfg.get("model"), "model")
+    return {key: block for key, block in blocks if key.endswith(f".{task.loss_key}")}
 
 
 def loss_node(cfg: Config) -> tuple[str, ConfigDict]:
