@@ -1,7 +1,7 @@
 """Match predictions to ground truth: detections to objects, or the labels of a classifier to its targets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,19 +52,9 @@ class MatchedPredictions:
         return self._cut(self.label == label, self.truth_label == label)
 
     def _cut(self, kept: Array, truth: Array) -> "MatchedPredictions":
-        iou, any_iou = (None if values is None else values[kept] for values in (self.iou, self.any_iou))
-        return MatchedPredictions(
-            self.classes,
-            self.num_images,
-            self.image[kept],
-            self.label[kept],
-            self.score[kept],
-            self.is_tp[kept],
-            iou,
-            any_iou,
-            self.truth_image[truth],
-            self.truth_label[truth],
-        )
+        names = ("image", "label", "score", "is_tp", "iou", "any_iou")
+        cut: Any = {name: None if (values := getattr(self, name)) is None else values[kept] for name in names}
+        return replace(self, **cut, truth_image=self.truth_image[truth], truth_label=self.truth_label[truth])
 
     def truths(self) -> Array:
         """Number of objects of each class, (C,)."""
