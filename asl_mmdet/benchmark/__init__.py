@@ -5,31 +5,9 @@
 jinja2, the extra ``benchmark``; they are not imported here.
 """
 
-from asl_mmdet.benchmark.environment import PACKAGES, ROOT, environment
+from asl_mmdet.benchmark.environment import environment
 from asl_mmdet.benchmark.execute import differing, run_plan
-from asl_mmdet.benchmark.metrics import (
-    COCO_STATS,
-    collect,
-    detection_metrics,
-    multilabel_metrics,
-    thirds,
-)
+from asl_mmdet.benchmark.metrics import detection_metrics, multilabel_metrics, thirds
 from asl_mmdet.benchmark.plan import Plan, Run
-from asl_mmdet.runs.jobs import TOOLS, refusal
 
-__all__ = [
-    "COCO_STATS",
-    "PACKAGES",
-    "Plan",
-    "ROOT",
-    "Run",
-    "TOOLS",
-    "collect",
-    "detection_metrics",
-    "differing",
-    "environment",
-    "multilabel_metrics",
-    "refusal",
-    "run_plan",
-    "thirds",
-]
+__all__ = ["Plan", "Run", "detection_metrics", "differing", "environment", "multilabel_metrics", "run_plan", "thirds"]

@@ -4,7 +4,6 @@ A plan is a short config file, see ``benchmarks/plans/``; a name that begins wit
 """
 
 import itertools
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from asl_mmdet.config.task import DETECTION, set_loss, task_of
-from asl_mmdet.config.tree import add_hooks, find_blocks, find_datasets, require, type_name
+from asl_mmdet.config.tree import add_hooks, annotation_path, find_blocks, find_datasets, require, type_name
 from asl_mmdet.errors import UserError
 from asl_mmdet.losses.presets import PRESETS
 
@@ -126,7 +125,7 @@ class Plan:
             datasets = [dataset for _, dataset in find_datasets(cfg[f"{split}_dataloader"], split)]
             for _, evaluator in find_blocks(cfg, f"{split}_evaluator"):
                 if "ann_file" in evaluator and len(datasets) == 1:
-                    evaluator.ann_file = os.path.join(datasets[0].get("data_root") or "", datasets[0].ann_file)
+                    evaluator.ann_file = annotation_path(datasets[0])
         loss = self.losses[run.loss]
         if loss is not None:
             set_loss(cfg, loss)

@@ -12,10 +12,11 @@ from typing import Any
 from mmengine import load
 from mmengine.config import Config
 
-from asl_mmdet.benchmark import Plan, Run, differing, refusal, run_plan
+from asl_mmdet.benchmark import Plan, Run, differing, run_plan
 from asl_mmdet.cli.common import check_data, fail, tell
 from asl_mmdet.config.task import DETECTION, task_of
 from asl_mmdet.errors import UserError
+from asl_mmdet.runs.jobs import refusal
 from asl_mmdet.runs.pictures import draw_detections
 
 try:
@@ -53,8 +54,8 @@ def main(args: argparse.Namespace) -> None:
     if problems := [problem for run in plan.runs() for problem in plan.problems_of(run)]:
         fail("\n".join(problems))
     if args.dry_run:
-        for run in plan.runs():
-            print(f"  {run}{'  finished' if is_finished(out, run) else ''}")
+        finished = finished_runs(plan, out)
+        print("\n".join(f"  {run}{'  finished' if run in finished else ''}" for run in plan.runs()))
         return
     if args.report and (found := differing(plan, out)):
         tell(f"warning: runs that were made with something else are reported too\n{refusal(found)}")
@@ -87,14 +88,9 @@ def show_rows(args: argparse.Namespace) -> None:
         fail(str(error))
 
 
-def is_finished(out: Path, run: Run) -> bool:
-    """Whether a run has its result."""
-    return (out / str(run) / "result.json").exists()
-
-
 def finished_runs(plan: Plan, out: Path) -> list[Run]:
     """The runs that have their results."""
-    return [run for run in plan.runs() if is_finished(out, run)]
+    return [run for run in plan.runs() if (out / str(run) / "result.json").exists()]
 
 
 def show(plan: Plan, out: Path, jobs: int) -> None:

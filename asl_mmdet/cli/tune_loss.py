@@ -14,7 +14,7 @@ from asl_mmdet.benchmark import Plan, run_plan
 from asl_mmdet.cli.common import check_data, fail, load_config, need, need_whole_parts, tell
 from asl_mmdet.coco.format import read_json, write_json
 from asl_mmdet.config.task import loss_node, task_of
-from asl_mmdet.config.tree import find_datasets
+from asl_mmdet.config.tree import annotation_path, find_datasets
 from asl_mmdet.errors import UserError
 from asl_mmdet.runs.key import KEY, differences, key_of, read_key, write_key
 from asl_mmdet.tuning import OWN, TrialResult, block_of, search, split_annotations
@@ -67,12 +67,6 @@ def train_node(cfg: Config) -> Any:
     return datasets[0]
 
 
-def annotations_of(cfg: Config) -> Path:
-    """The annotation file of the training set."""
-    node = train_node(cfg)
-    return Path(node.get("data_root") or "") / node.ann_file
-
-
 def refuse_another(out: Path, cfg: Config, args: argparse.Namespace) -> None:
     """Note what the trials in a folder depend on.
 
@@ -94,7 +88,8 @@ def use_parts(cfg: Config, folder: Path, share: float, seed: int) -> str:
     Raises:
         UserError: If the training set is no file in COCO format, or too small.
     """
-    node, path = train_node(cfg), annotations_of(cfg)
+    node = train_node(cfg)
+    path = annotation_path(node)
     try:
         parts = split_annotations(read_json(path), share, seed)
     except (KeyError, TypeError) as error:
