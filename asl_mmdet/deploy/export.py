@@ -3,8 +3,7 @@
 import inspect
 import json
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +100,9 @@ def export_onnx(
         if "dynamo" in inspect.signature(torch.onnx.export).parameters:
             options["dynamo"] = False
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), warnings.catch_warnings():
+            # Tracing warns of every Python number: compare() looks whether one was frozen wrongly.
+            warnings.simplefilter("ignore")
             torch.onnx.export(network, (images,), str(path), **options)
     except Exception as error:  # the exporters raise many types
         raise UserError(
@@ -110,14 +111,6 @@ def export_onnx(
         ) from error
     _describe(path, detector, network.names)
     return network
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what tracing says of every Python number: :func:`compare` looks whether one was frozen wrongly."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _describe(path: str | Path, detector: Detector, names: list[str]) -> None:
