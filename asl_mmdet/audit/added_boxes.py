@@ -2,9 +2,8 @@
 
 import mmap
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine import load
 
@@ -14,8 +13,7 @@ from asl_mmdet.config.tree import annotation_path, find_datasets
 SOURCE = "audit_labels"  # what marks an annotation of the audit, and the key of its records in a file
 
 
-@dataclass(frozen=True)
-class Labelled:
+class Labelled(NamedTuple):
     """How much of some images is labelled.
 
     Args:
@@ -58,7 +56,8 @@ def labelled(*dataloaders: Any) -> list[Labelled]:
     files = [set(_coco_files(dataloader)) for dataloader in dataloaders]
     if not any(map(_has_record, set().union(*files))):
         return [Labelled()] * len(dataloaders)
-    return [_sum(_of_content(load(file)) for file in sorted(some)) for some in files]
+    contents = [[_of_content(load(file)) for file in sorted(some)] for some in files]
+    return [Labelled(*map(sum, zip(*some, strict=True))) for some in contents]
 
 
 def _coco_files(dataloader: Any) -> Iterator[Path]:
@@ -66,10 +65,6 @@ def _coco_files(dataloader: Any) -> Iterator[Path]:
         file = Path(annotation_path(dataset))
         if file.suffix == ".json" and file.is_file() and file.stat().st_size:
             yield file
-
-
-def _sum(parts: Iterable[Labelled]) -> Labelled:
-    return Labelled(*(sum(numbers) for numbers in zip(*map(astuple, parts), strict=True)))
 
 
 def _has_record(file: Path) -> bool:

@@ -74,7 +74,10 @@ class Folds:
 
     def __init__(self, cfg: Config, labels: Labels, number: int, folder: Path, tta: bool) -> None:
         self.cfg, self.labels, self.folder, self.tta = cfg, labels, folder, tta
-        self.classes = {image.id: _classes_of(labels, image.id) for image in labels.images.values()}
+        self.classes = {
+            image.id: {labels.index[a["category_id"]] for a in image.annotations if a["category_id"] in labels.index}
+            for image in labels.images.values()
+        }
         self.parts = split(self.classes, number)
 
     def source(self) -> Key:
@@ -141,11 +144,6 @@ class Folds:
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
         cfg.merge_from_dict({"default_hooks.checkpoint.max_keep_ckpts": 2})
         return cfg
-
-
-def _classes_of(labels: Labels, image_id: int) -> set[int]:
-    annotations = labels.images[image_id].annotations
-    return {labels.index[a["category_id"]] for a in annotations if a["category_id"] in labels.index}
 
 
 def _only(coco: dict[str, Any], images: set[int]) -> dict[str, Any]:

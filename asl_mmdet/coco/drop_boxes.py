@@ -90,7 +90,7 @@ def _without(coco: dict[str, Any], is_gone: Callable[[dict[str, Any]], bool], re
 def _halved(coco: dict[str, Any], protocol: str, seed: int) -> dict[str, Any]:
     """The two protocols that halve the images: by the classes that they are labelled for, or what is left of them."""
     record = dict(protocol=protocol, rate=None, seed=seed)
-    group = {image["id"]: _group(seed, image["id"]) for image in coco["images"]}
+    group = {image["id"]: int(_generator(seed, image["id"]).random() < 0.5) for image in coco["images"]}
     if protocol == "half_images":
         images = [image for image in coco["images"] if group[image["id"]] == 0]
         left = {image["id"] for image in images}
@@ -101,10 +101,6 @@ def _halved(coco: dict[str, Any], protocol: str, seed: int) -> dict[str, Any]:
     return _without(
         {**coco, "images": images}, lambda a: a["category_id"] not in known.get(a["image_id"], halves[0]), record
     )
-
-
-def _group(seed: int, image_id: int) -> int:
-    return int(_generator(seed, image_id).random() < 0.5)
 
 
 def _generator(seed: int, image_id: float) -> np.random.Generator:

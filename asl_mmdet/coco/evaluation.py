@@ -75,15 +75,11 @@ def make_evaluable(api: Any) -> Any:
                 "for a region to ignore"
             )
     ids = Counter(entry["id"] for entry in annotations)
-    if len(ids) < len(annotations) or not all(_can_be_counted_by(number) for number in ids):
+    if len(ids) < len(annotations) or not all(is_id(number) and 0 < number <= _LARGEST for number in ids):
         for number, entry in enumerate(annotations, 1):
             entry["id"] = number
         api.anns = {entry["id"]: entry for entry in annotations}
     return api
-
-
-def _can_be_counted_by(number: Any) -> bool:
-    return is_id(number) and 0 < number <= _LARGEST
 
 
 def exact(key: str, ids: list[Any]) -> Any:

@@ -127,10 +127,10 @@ def _images(
     check_references(content, path)
     annotations: dict[Any, list[Content]] = {number: [] for number in images}
     for i, entry in enumerate(content["annotations"]):
-        if not _is_of(entry.get("image_id"), images) or not _is_of(entry.get("category_id"), names):
+        if entry["image_id"] not in images or entry["category_id"] not in names:
             raise UserError(
-                f"{path}: annotations[{i}] is of image_id={entry.get('image_id')!r} and category_id="
-                f"{entry.get('category_id')!r}, and the file lacks one of them"
+                f"{path}: annotations[{i}] is of image_id={entry['image_id']!r} and category_id="
+                f"{entry['category_id']!r}, and the file lacks one of them"
             )
         annotations[entry["image_id"]].append(entry)
     for number, image in images.items():
@@ -186,10 +186,6 @@ def left_out(files: Mapping[str, Content]) -> Iterator[str]:
                         f"category {entry['name']!r}: {key}={kept[key]!r} of {before} kept, {entry[key]!r} of {path} "
                         "left out"
                     )
-
-
-def _is_of(number: Any, entries: Mapping[Any, Any]) -> bool:
-    return is_id(number) and number in entries
 
 
 def _entries(files: Mapping[str, Content], ids: Mapping[str, int]) -> Iterator[Content]:

@@ -87,7 +87,7 @@ class NonFiniteLossHook(Hook):
         lines += [f"    {name} = {value}" for name, value in _values(self._terms)]
         samples = self._batch.get("data_samples", []) if isinstance(self._batch, dict) else []
         lines += [f"    image {path}" for path in (getattr(sample, "img_path", None) for sample in samples) if path]
-        buffers = [name for name, buffer in runner.model.named_buffers() if not _is_finite(buffer)]
+        buffers = [name for name, buffer in runner.model.named_buffers() if not buffer.isfinite().all()]
         if self.skipped < self.max_skips and not buffers:
             self.skipped += 1
             lines.append(f"the batch is left out, as {self.skipped} of at most {self.max_skips} (max_skips)")
@@ -111,7 +111,3 @@ def _values(terms: dict[str, Any]) -> Iterator[tuple[str, str]]:
         tensors = [value] if isinstance(value, Tensor) else value
         if isinstance(tensors, (list, tuple)) and all(isinstance(v, Tensor) for v in tensors):
             yield name, f"{sum(float(v.detach().mean()) for v in tensors):.6g}"
-
-
-def _is_finite(x: Tensor) -> bool:
-    return not x.is_floating_point() or bool(x.isfinite().all())

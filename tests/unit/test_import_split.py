@@ -132,7 +132,7 @@ def test_what_is_there_is_replaced_once_the_new_is_complete(tmp_path, monkeypatc
     out = tmp_path / "out"
     write(out, {"annotations/train.json": "old", "images/old.jpg": None, "mine.txt": "kept"})
     with monkeypatch.context() as patch:
-        patch.setattr("asl_mmdet.coco.importing.dataset.json.dumps", lambda content: 1 / 0)
+        patch.setattr("asl_mmdet.coco.importing.dataset.write_json", lambda path, content: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             import_dataset(source, out)
     assert sorted(path.name for path in out.iterdir()) == ["annotations", "images", "mine.txt"]
