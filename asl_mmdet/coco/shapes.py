@@ -5,7 +5,6 @@ and noise. :func:`asl_mmdet.coco.drop_boxes.drop_boxes` leaves out boxes, as in 
 """
 
 import math
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -98,17 +97,13 @@ def make_shapes(
     if root.exists():
         raise FileExistsError(f"{root} exists: remove it, or name another folder")
     root.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
-    try:
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as folder:
+        building = Path(folder) / root.name
         for stream, (split, number) in enumerate((("train", num_train), ("val", num_val))):
-            (building / split).mkdir()
+            (building / split).mkdir(parents=True)
             coco = _make_split(building / split, number, image_size, num_classes, seed, stream)
             write_json(building / "annotations" / f"{split}.json", coco)
-        building.chmod(0o755)
         building.rename(root)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
     return root
 
 
