@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.compat.checkpoints import load_checkpoint
-from asl_mmdet.errors import UserError
 
 MODELS = ("tresnet_m", "tresnet_l", "tresnet_xl", "tresnet_v2_l")
 PREFIX = "backbone.timm_model."
@@ -88,11 +87,8 @@ def from_mmpretrain(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The whole checkpoint, and the state dict in it."""
-    try:
-        checkpoint = load_checkpoint(str(path))
-    except (FileNotFoundError, UserError) as error:
-        fail(str(error))
-    state = checkpoint
+    checkpoint = load_checkpoint(str(path))
+    state: Any = checkpoint
     for key in ("model", "state_dict"):
         state = state.get(key, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):

@@ -16,7 +16,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.models import build_classifier
 
 from asl_mmdet.cli import convert_asl_checkpoint as tool
-from asl_mmdet_cli import parse
+from asl_mmdet_cli import parse, work
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "asl_tresnet.json").read_text())
 FEATURES = {"tresnet_m": 2048, "tresnet_l": 2432, "tresnet_xl": 2656, "tresnet_v2_l": 2048}
@@ -161,7 +161,7 @@ def test_half_precision_and_the_prefix_of_data_parallel_are_undone(theirs, ours)
 
 
 def convert(source, target, *flags):
-    tool.main(parse("convert_asl_checkpoint", [str(source), "--out", str(target), *flags]))
+    work("convert_asl_checkpoint", parse("convert_asl_checkpoint", [str(source), "--out", str(target), *flags]))
 
 
 def test_file_is_converted_there_and_back(theirs, ours, tmp_path, capsys):
