@@ -52,19 +52,15 @@ def clashes() -> list[str]:
     return [f"{package} comes from {' and '.join(names)}" for package, names in found.items() if len(names) > 1]
 
 
-def is_classic() -> bool:
-    """Whether OpenMMLab's own line is what is installed here."""
-    return any(name for package in DISTRIBUTIONS for name in installed(package) if not name.startswith("onedl-"))
-
-
 def how_to_install(packages: list[str]) -> str:
     """What to write to get OpenMMLab packages that are missing, without harm to what is installed."""
-    if not any(installed(package) for package in DISTRIBUTIONS):
+    there = [name for package in DISTRIBUTIONS for name in installed(package)]
+    if not there:
         return (
             "In an empty environment `pip install 'asl-mmdet[full]'` (from a checkout: `pip install '.[full]'`) "
             "installs the maintained stack; or install MMDetection as its own documentation says"
         )
-    if is_classic():
+    if not all(name.startswith("onedl-") for name in there):  # OpenMMLab's own line
         names = " ".join(_CLASSIC[package] for package in packages)
         # The newest opencv-python, which mmengine asks for, needs numpy 2; the newest setuptools has no pkg_resources.
         pins = "'numpy<2' 'opencv-python<4.12' 'setuptools<81'"
