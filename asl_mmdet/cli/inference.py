@@ -10,12 +10,10 @@ from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 
 from asl_mmdet.checks import preflight
-from asl_mmdet.cli.common import build_runner, fail, stop_on, tell
+from asl_mmdet.cli.common import build_runner, stop_on, tell
 from asl_mmdet.config.task import DETECTION, MULTI_LABEL, build_dataset, task_of
 from asl_mmdet.config.tree import type_name
-from asl_mmdet.errors import UserError
-from asl_mmdet.thresholds import ThresholdFile
-from asl_mmdet.thresholds.model import wrap_model
+from asl_mmdet.deploy.detector import add_thresholds
 
 
 def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) -> Runner:
@@ -51,18 +49,9 @@ def dump_to(path: str | Path, cfg: Config) -> DumpResults:
 
 def use_thresholds(cfg: Config, path: str) -> None:
     """Have the model cut its predictions by a thresholds file that is for the classes of the test set."""
-    if type_name(cfg.model.type) == "WithThresholds":
-        fail(f"--thresholds {path}: the config has model.thresholds={cfg.model.thresholds!r} already; leave one out")
     classes = build_dataset(cfg, cfg.test_dataloader.dataset).metainfo["classes"]
-    try:
-        content = ThresholdFile.read(path)
-        if content.task != task_of(cfg).name:
-            raise UserError(f"task={content.task!r}: the config is for {task_of(cfg).name}")
-        content.check_classes(classes, "the test set")
-    except UserError as error:
-        fail(f"--thresholds {path}: {error}")
-    wrap_model(cfg.model, path)
-    if content.task == DETECTION.name:
+    add_thresholds(cfg, path, classes, "the test set")
+    if task_of(cfg) is DETECTION:
         tell("--thresholds: AP needs the detections below the thresholds too, so it is lower than without them")
 
 

@@ -67,10 +67,7 @@ def build_detector(cfg: Config, classes: Sequence[str], thresholds: str | None =
         raise UserError("CONFIG is a multi-label classifier's: predict by mmpretrain's ImageClassificationInferencer")
     cfg = deepcopy(cfg)
     if thresholds:
-        if type_name(cfg.model.type) == "WithThresholds":
-            raise UserError(f"--thresholds {thresholds}: the config has {cfg.model.thresholds} already; leave one out")
-        ThresholdFile.read(thresholds).check_classes(classes, "the model")
-        wrap_model(cfg.model, thresholds)
+        add_thresholds(cfg, thresholds, classes, "the model")
     _check_number(cfg, classes)
     _download_nothing(cfg.model.get("backbone", {}))
     register_all_modules(init_default_scope=False)
@@ -79,6 +76,25 @@ def build_detector(cfg: Config, classes: Sequence[str], thresholds: str | None =
     model.cfg = cfg
     model.dataset_meta = dict(classes=tuple(classes))
     return model.eval()
+
+
+def add_thresholds(cfg: Config, path: str, classes: Sequence[str], owner: str) -> None:
+    """Have the model of a config cut its predictions by a thresholds file.
+
+    Raises:
+        UserError: If the file is for another task or for other classes than those of ``owner``, or if the config has
+            thresholds already.
+    """
+    try:
+        if type_name(cfg.model.type) == "WithThresholds":
+            raise UserError(f"the config has model.thresholds={cfg.model.thresholds!r} already; leave one out")
+        content = ThresholdFile.read(path)
+        if content.task != task_of(cfg).name:
+            raise UserError(f"task={content.task!r}: the config is for {task_of(cfg).name}")
+        content.check_classes(classes, owner)
+    except UserError as error:
+        raise UserError(f"--thresholds {path}: {error}") from error
+    wrap_model(cfg.model, path)
 
 
 def _check_number(cfg: Config, classes: Sequence[str]) -> None:

@@ -34,7 +34,7 @@ def load_onnx(
             :func:`asl_mmdet.deploy.detector.build_detector`.
     """
     network = OnnxNetwork(path, providers)
-    detector = build_detector(cfg, network.classes, thresholds)
+    detector = build_detector(cfg, network.about["classes"], thresholds)
     detector.backbone = nn.Identity()
     detector.neck = nn.Identity()
     # The head's predict() calls the head and then predict_by_feat: what it calls is the file.
@@ -69,11 +69,6 @@ class OnnxNetwork:
             raise UserError(f"{path} was not written by tools/export_onnx.py: it does not name its classes")
         self.about: dict[str, Any] = json.loads(about)
         self.size: list[Any] = self.session.get_inputs()[0].shape[2:]
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the labels."""
-        return tuple(self.about["classes"])
 
     def __call__(self, images: Tensor) -> tuple[list[Tensor], ...]:
         """Preprocessed images (N, 3, H, W) to a list of maps a kind, one (N, channels, h, w) a level.
