@@ -105,7 +105,6 @@ def _with_partly_known(coco: dict[str, Any], new: dict[int, set[int]]) -> list[d
 
 
 def _annotation(number: int, row: Row, as_ignore: bool) -> dict[str, Any]:
-    """The annotation of a missing label."""
     new = dict(id=number, image_id=row["image_id"], category_id=row["category_id"], iscrowd=int(as_ignore))
     return {**new, **_box_of(row), "source": SOURCE, "score": row["score"]}
 

@@ -163,5 +163,4 @@ def _surroundings(row: Row, image: Image, width: int, height: int) -> tuple[int,
 
 
 def _jpeg(pixels: Any) -> str:
-    """As JPEG, in letters."""
     return base64.b64encode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()).decode()

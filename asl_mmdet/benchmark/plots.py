@@ -16,13 +16,7 @@ Colors = dict[str, Any]
 
 
 def draw(rows: Rows, out: Path, names: tuple[str, ...] = ()) -> dict[str, Path]:
-    """Draw what the rows have the numbers for, into files of a folder; by title.
-
-    Args:
-        rows: The rows.
-        out: The folder.
-        names: Some of :data:`PLOTS`; all by default.
-    """
+    """Draw those of :data:`PLOTS`, or some of them, that the rows have the numbers for, into a folder; by title."""
     groups = dict(rows.groups())
     losses = list(dict.fromkeys(loss for group in groups.values() for loss, _ in losses_of(group.runs)))
     number = len(losses)

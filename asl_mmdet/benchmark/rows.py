@@ -178,7 +178,6 @@ def _run(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _points(result: dict[str, Any]) -> Iterator[tuple[str, float, float]]:
-    """Name, x and y of what is drawn."""
     yield from ((result["main_metric"], float(x), y) for x, y in result["curve"].items())
     precision = result.get("precision_at_recall") or []
     yield from (("precision", i / (len(precision) - 1), y) for i, y in enumerate(precision))
@@ -202,7 +201,6 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _of(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of these runs."""
     return table[pd.MultiIndex.from_frame(table[NAME]).isin(pd.MultiIndex.from_frame(runs[NAME]))]
 
 

@@ -9,11 +9,7 @@ _FEW = 5  # boxes that say nothing by their places
 
 
 class BoxForm:
-    """What speaks for x1, y1, x2, y2 in a set of boxes: their areas, and their places in the images; and its repeats.
-
-    Args:
-        path: The annotation file.
-    """
+    """What speaks for x1, y1, x2, y2 in a set of boxes: their areas and their places in the images; and its repeats."""
 
     def __init__(self, path: str) -> None:
         self.path = path

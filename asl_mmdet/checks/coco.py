@@ -113,7 +113,6 @@ def _reference(cfg: Config) -> Reference | None:
 
 
 def _open(dataset: ConfigDict, findings: Findings, class_counts: dict[str, Any], is_evaluated: bool) -> CocoSet | None:
-    """The data set, if its file can be read."""
     file = AnnotationFile(annotation_path(dataset))
     if kind_of(dataset) == "CocoMultiLabel":  # which this project reads
         file.foreign_encoding = ""

@@ -56,7 +56,6 @@ def _say_applied(target: Path, record: dict[str, Any], rows: list[Row]) -> None:
 
 
 def _say_how_to_evaluate(cfg: Config, target: Path) -> None:
-    """The options that test on an annotation file."""
     path = os.path.abspath(target)
     keys = [f"{key}.ann_file" for key, _ in find_datasets(cfg.get("test_dataloader"), "test_dataloader")]
     keys += [f"{key}.ann_file" for key, block in find_blocks(cfg, "test_evaluator") if "ann_file" in block]
@@ -67,7 +66,6 @@ def _say_how_to_evaluate(cfg: Config, target: Path) -> None:
 
 
 def _say_how_to_train(cfg: Config, target: Path) -> None:
-    """The option that trains on an annotation file."""
     (key, _), *_ = find_datasets(cfg.train_dataloader, "train_dataloader")
     folder = f"{cfg.work_dir.rstrip('/')}_2"
     options = f"--work-dir {folder} --cfg-options {key}.ann_file={os.path.abspath(target)}"
@@ -75,7 +73,6 @@ def _say_how_to_train(cfg: Config, target: Path) -> None:
 
 
 def _target(args: argparse.Namespace, out: Path, labels: Labels) -> Path | None:
-    """The annotation file to write."""
     if args.apply is None:
         return None
     check_options(args.apply, args.as_ignore and labels.is_tags)
@@ -133,7 +130,6 @@ def audit(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels, limi
 
 
 def _by_checkpoint(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels) -> dict[int, Prediction]:
-    """The predictions of a checkpoint, for all images."""
     stop_on(preflight.check_checkpoint(args.checkpoint))
     _check_classes(args.checkpoint, labels)
     check_data(cfg, "val" if args.validation else "train")
@@ -164,7 +160,6 @@ def _by_folds(cfg: Config, args: argparse.Namespace, out: Path, labels: Labels) 
 
 
 def _run_folds(folds: Folds, file: PredictionFile, jobs: int) -> None:
-    """Train and predict what is missing."""
     if absent := list(folds.classes_absent_from_training()):
         tell(f"warning: all images of {', '.join(absent)} are in one fold, whose model does not learn it")
     file.append({})  # a run that is stopped is continued only with the same options

@@ -15,11 +15,7 @@ _LABEL_STUDIO = re.compile(r"[0-9a-f]{4,8}-(.+)")  # what it puts before the nam
 
 
 class FileFinder:
-    """The files of folders, which are listed when they are first looked for.
-
-    Args:
-        folder: The folder that ``file_name`` starts from.
-    """
+    """The files of the folder that ``file_name`` starts from, and of others; listed when they are first looked for."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder or "."

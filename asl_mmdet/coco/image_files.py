@@ -66,12 +66,7 @@ class Loading:
 
 
 class ImageFile:
-    """One image; it is read when something about it is asked.
-
-    Args:
-        path: The file.
-        loading: How its pixels are read.
-    """
+    """One image; it is read when something about it is asked."""
 
     def __init__(self, path: str, loading: Loading | None = None) -> None:
         self.path = path

@@ -121,7 +121,6 @@ def merge(files: Mapping[str, Content], prefixes: Sequence[str] | None = None) -
 def _images(
     path: str, content: Content, prefix: str, ids: Mapping[str, int], licenses: Mapping[Any, int]
 ) -> Iterator[_Image]:
-    """The images of a file, with the new ids of categories and licenses."""
     names = {c["id"]: c["name"] for c in content["categories"]}
     images = _by_id(path, content, "images", "file_name")
     check_references(content, path)
@@ -260,7 +259,6 @@ def _categories(files: Mapping[str, Content]) -> dict[str, int]:
 
 
 def _by_id(path: str, content: Content, key: str, needed: str) -> dict[Any, dict[str, Any]]:
-    """The entries of a list by id."""
     found: dict[Any, dict[str, Any]] = {}
     for i, entry in enumerate(content[key]):
         if needed == "file_name" and file_of(entry):

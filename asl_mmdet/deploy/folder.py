@@ -161,11 +161,7 @@ def predict_images(
 
 
 class _Predictor:
-    """Predicts batches; where one fails, its images one by one.
-
-    Args:
-        model: The detector.
-    """
+    """Predicts batches; where one fails, its images one by one."""
 
     def __init__(self, model: Detector) -> None:
         self.model = model
@@ -208,11 +204,8 @@ class _Predictor:
 class CocoResult:
     """A data set in COCO's format, to which the predictions of one image after the other are added.
 
-    Ids are from 1, those of images in the order of their names; an image without a prediction leaves its id out.
-
-    Args:
-        classes: The names of the labels.
-        min_score: Lower scores are left out.
+    Ids are from 1, those of images in the order of their names; an image without a prediction leaves its id out. Scores
+    below ``min_score`` are left out.
     """
 
     def __init__(self, classes: Sequence[str], min_score: float = 0.0) -> None:

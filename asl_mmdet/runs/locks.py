@@ -41,7 +41,6 @@ def locked(folder: Path) -> Iterator[IO[str]]:
 
 
 def _locked_file(folder: Path) -> IO[str]:
-    """The file, open and locked."""
     while True:
         file = (folder / LOCK).open("a+", encoding="utf-8")
         if not _lock(file.fileno()):

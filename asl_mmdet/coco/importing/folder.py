@@ -44,9 +44,7 @@ class Notes:
 class Folder:
     """A folder of images and annotations in any form; files are named by their paths below it, with a slash.
 
-    Args:
-        root: The folder.
-        notes: Where readers put what they do not read.
+    ``notes`` says what was not read.
     """
 
     root: Path

@@ -52,7 +52,6 @@ def read(folder: Folder) -> dict[str, Content]:
 
 
 def _pairs(folder: Folder) -> tuple[dict[str, str], list[str]]:
-    """The files by their images, and the classes of all objects."""
     found: dict[str, str] = {}
     classes: set[str] = set()
     for name in folder.ending_in(".xml"):
