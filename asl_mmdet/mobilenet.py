@@ -4,7 +4,6 @@ import copy
 import itertools
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -112,33 +111,22 @@ def _is_frozen(layer: nn.Module) -> bool:
     return not any(parameter.requires_grad for parameter in layer.parameters()) and not _has_side_effects(layer)
 
 
-@dataclass(frozen=True)
-class _Graph:
-    """What runs in place of frozen layers, while their weights are those that it was made from."""
-
-    kept: list[int]
-    weights: list[Tensor]
-    run: Callable[[Tensor], tuple[Tensor, ...]]
-
-    def fits(self, kept: list[int], weights: list[Tensor]) -> bool:
-        """Whether the layers are still the same, however they may have been written to."""
-        is_same = kept == self.kept and len(weights) == len(self.weights)
-        return is_same and all(map(torch.equal, weights, self.weights))
-
-
-# Not in the module: a copy of it has other weights, and what pickles, traces or compares it need not know.
-_graphs: WeakKeyDictionary[nn.Module, _Graph] = WeakKeyDictionary()
+# What runs in place of frozen layers, with what it was made from: the places that are kept, and the weights. Not in the
+# module: a copy of it has other weights, and what pickles, traces or compares it need not know.
+_Run = Callable[[Tensor], tuple[Tensor, ...]]
+_graphs: WeakKeyDictionary[nn.Module, tuple[list[int], list[Tensor], _Run]] = WeakKeyDictionary()
 
 
 @torch.no_grad()
 def _run_frozen(backbone: nn.Module, layers: list[nn.Module], kept: list[int], x: Tensor) -> tuple[Tensor, ...]:
     """The maps after those layers that are at the places ``kept``."""
     weights = [tensor for layer in layers for tensor in itertools.chain(layer.parameters(), layer.buffers())]
-    graph = _graphs.get(backbone)
-    if graph is None or not graph.fits(kept, weights):
+    places, made_from, run = _graphs.get(backbone, ([], [], None))
+    is_same = places == kept and len(made_from) == len(weights) and all(map(torch.equal, weights, made_from))
+    if run is None or not is_same:
         run = _optimized(_Chain(layers, kept), x)
-        graph = _graphs[backbone] = _Graph(kept, [weight.clone() for weight in weights], run)
-    return graph.run(x)
+        _graphs[backbone] = kept, [weight.clone() for weight in weights], run
+    return run(x)
 
 
 class _Chain(nn.Module):
@@ -158,7 +146,7 @@ class _Chain(nn.Module):
         return tuple(maps[i] for i in self._kept)
 
 
-def _optimized(chain: _Chain, x: Tensor) -> Callable[[Tensor], tuple[Tensor, ...]]:
+def _optimized(chain: _Chain, x: Tensor) -> _Run:
     """A graph for inference with a copy of the weights, or the layers themselves where PyTorch makes none."""
     try:
         with warnings.catch_warnings():
