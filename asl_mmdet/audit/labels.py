@@ -9,7 +9,7 @@ from mmengine.config import Config, ConfigDict
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_box, kind_of
 from asl_mmdet.coco.boxes import Array
-from asl_mmdet.coco.format import JOIN, TO_UTF8, check_lists, check_own_ids, check_references
+from asl_mmdet.coco.format import JOIN, TO_UTF8, check_ids, check_lists, check_references
 from asl_mmdet.coco.known_categories import known_categories
 from asl_mmdet.config.coco_folder import if_unset
 from asl_mmdet.config.task import MULTI_LABEL, task_of
@@ -64,7 +64,7 @@ class Labels:
         check_lists(self.path, file.content)
         self.content: dict[str, Any] = file.content
         try:
-            check_own_ids(self.content, self.path, "categories", "images", "annotations")
+            check_ids(self.content, self.path, "categories", "images", "annotations", are_own=True)
             check_references(self.content, self.path)
         except UserError as error:
             raise UserError(f"{self.path}: {error}") from error

@@ -155,16 +155,22 @@ def check_lists(name: str, content: Any, keys: Iterable[str] = LISTS) -> None:
         raise UserError(f"{name} has no list {', '.join(missing)}: it must be in COCO format")
 
 
-def check_ids(content: Mapping[str, Any], path: str, *keys: str) -> None:
+def check_ids(content: Mapping[str, Any], path: str, *keys: str, are_own: bool = False) -> None:
     """Check the ids of the entries of some lists.
 
     Raises:
-        UserError: If one cannot be an id. It names the entry and the way out.
+        UserError: If one cannot be an id, or two entries of a list have one id where ``are_own``. It names the entry
+            and the way out.
     """
     for key in keys:
+        seen: set[int] = set()
         for i, entry in enumerate(content[key]):
             if not is_id(entry.get("id")):
                 raise UserError(f"{key}[{i}].id={entry.get('id')!r} is no whole number. {RENUMBER.format(path)}")
+            if are_own and entry["id"] in seen:
+                fix = RENUMBER.format(path) if key == "annotations" else "Give each its own."
+                raise UserError(f"{key}[{i}].id={entry['id']!r} is there twice. {fix}")
+            seen.add(entry["id"])
 
 
 def check_references(content: Mapping[str, Any], path: str) -> None:
@@ -179,22 +185,6 @@ def check_references(content: Mapping[str, Any], path: str) -> None:
                 raise UserError(
                     f"annotations[{i}].{key}={entry.get(key)!r} is no whole number. {RENUMBER.format(path)}"
                 )
-
-
-def check_own_ids(content: Mapping[str, Any], path: str, *keys: str) -> None:
-    """Check that no two entries of a list have one id.
-
-    Raises:
-        UserError: If they have, or if one cannot be an id. It names the entry and the way out.
-    """
-    check_ids(content, path, *keys)
-    for key in keys:
-        seen: set[int] = set()
-        for i, entry in enumerate(content[key]):
-            if entry["id"] in seen:
-                fix = RENUMBER.format(path) if key == "annotations" else "Give each its own."
-                raise UserError(f"{key}[{i}].id={entry['id']!r} is there twice. {fix}")
-            seen.add(entry["id"])
 
 
 def folded(name: Any) -> str:

@@ -15,7 +15,7 @@ from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
 
 from asl_mmdet.coco.file_names import entries_below
-from asl_mmdet.coco.format import check_lists, check_own_ids, file_of, read_json
+from asl_mmdet.coco.format import check_ids, check_lists, file_of, read_json
 from asl_mmdet.coco.image_files import DARK, SUFFIXES, ImageFile, Loading, opens_with_pillow
 from asl_mmdet.config.tree import type_name
 from asl_mmdet.deploy.detector import Detector
@@ -261,7 +261,7 @@ class Ids:
         try:
             content = read_json(path)
             check_lists("the file", content, ("images", "categories"))
-            check_own_ids(content, str(path), "images", "categories")
+            check_ids(content, str(path), "images", "categories", are_own=True)
             images = [(file_of(image), image.get("id")) for image in content["images"]]
             categories = [(category.get("name"), category.get("id")) for category in content["categories"]]
             self.images: dict[str, int] = _by_name(images)
