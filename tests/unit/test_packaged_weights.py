@@ -1,7 +1,6 @@
 """ImageNet weights from a pip package: names, errors, and MMDetection's backbone equal to torchvision's."""
 
 import hashlib
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from asl_mmdet.compat import packaged_weights, patches
-from asl_mmdet.compat.packaged_weights import WEIGHTS, find_file, load_packaged, mobilenet_v2_keys
+from asl_mmdet.compat.packaged_weights import FILE, find_file, load_packaged, mobilenet_v2_keys
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,11 +38,11 @@ def package(tmp_path, monkeypatch):
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(std=0.1)
             module.running_var.uniform_(0.5, 2)
-    path = tmp_path / WEIGHTS["mobilenet_v2"].file
+    path = tmp_path / FILE
     path.parent.mkdir(parents=True)
     torch.save(model.state_dict(), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(WEIGHTS, "mobilenet_v2", replace(WEIGHTS["mobilenet_v2"], sha256=digest))
+    monkeypatch.setattr(packaged_weights, "SHA256", digest)
     monkeypatch.setattr(packaged_weights, "distribution", lambda name: Package(tmp_path))
     return model
 
@@ -120,7 +119,7 @@ def test_package_without_the_file_is_reported_as_missing(tmp_path, monkeypatch):
 
 
 def test_another_file_under_that_name_is_refused(package, tmp_path):
-    path = tmp_path / WEIGHTS["mobilenet_v2"].file
+    path = tmp_path / FILE
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ValueError, match="packaged://mobilenet_v2"):
         find_file("mobilenet_v2")
