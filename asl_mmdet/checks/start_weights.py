@@ -1,7 +1,7 @@
 """Whether weights are of the model, and of the classes, that they are used for."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmengine.config import Config
 from torch import nn
@@ -13,41 +13,31 @@ from asl_mmdet.config.tree import find_datasets
 from asl_mmdet.errors import UserError
 
 SHOWN = 5
+Weights = tuple[str, nn.Module]  # the file that a training starts from, and its model
+Classes = tuple[str, list[str], list[str]]  # a checkpoint, its classes, and those of the config
 
 
-class Weights(NamedTuple):
-    """The weights that a training starts from, and its model."""
+def _of_another_model(start: Weights) -> Iterator[str]:
+    """The file, if it has nothing for the model; of two heads with other classes the rest fits."""
+    from mmdet.models import SemiBaseDetector  # there by now, and slow to import before
 
-    path: str
-    model: nn.Module
-
-    def of_another_model(self) -> Iterator[str]:
-        """The file, if it has nothing for the model; of two heads with other classes the rest fits."""
-        from mmdet.models import SemiBaseDetector  # there by now, and slow to import before
-
-        try:
-            weights = weights_for(self.model, self.path)
-        except UserError as error:
-            yield str(error)
-            return
-        takes_detectors = isinstance(self.model, SemiBaseDetector)  # and gives them to its student and its teacher
-        parts: list[Any] = [self.model, *([self.model.student] if takes_detectors else [])]
-        if not any(number_fitting(part, weights) for part in parts):
-            there, here = next(iter(weights), "nothing"), next(iter(self.model.state_dict()), "nothing")
-            yield f"{self.path} has {there}, ..., the model {here}, ..."
+    path, model = start
+    try:
+        weights = weights_for(model, path)
+    except UserError as error:
+        yield str(error)
+        return
+    takes_detectors = isinstance(model, SemiBaseDetector)  # and gives them to its student and its teacher
+    parts: list[Any] = [model, *([model.student] if takes_detectors else [])]
+    if not any(number_fitting(part, weights) for part in parts):
+        there, here = next(iter(weights), "nothing"), next(iter(model.state_dict()), "nothing")
+        yield f"{path} has {there}, ..., the model {here}, ..."
 
 
-class Classes(NamedTuple):
-    """The classes of a checkpoint and those of a config."""
-
-    path: str
-    there: list[str]
-    here: list[str]
-
-    def differing(self) -> Iterator[str]:
-        """Both, where they are not the same in the same order."""
-        if self.there and self.here and self.there != self.here:
-            yield f"{self.path} has {_shown(self.there)}, the config {_shown(self.here)}"
+def _differing(classes: Classes) -> Iterator[str]:
+    path, there, here = classes
+    if there and here and there != here:
+        yield f"{path} has {_shown(there)}, the config {_shown(here)}"
 
 
 def _shown(names: list[str]) -> str:
@@ -61,7 +51,7 @@ CLASSES_RULES: list[Rule[Classes]] = [
         "checkpoint of other classes than the config's, or of the same in another order",
         "Results count the objects of one class for another, unless only names were changed.",
         "Use the metainfo.classes that it was trained with.",
-        lambda classes: classes.differing(),
+        _differing,
     ),
 ]
 WEIGHTS_RULES: list[Rule[Weights]] = [
@@ -71,7 +61,7 @@ WEIGHTS_RULES: list[Rule[Weights]] = [
         "load_from of which no tensor fits the model",
         "Training would start as without it.",
         "Name a checkpoint of this model, or take it out. Weights of only a backbone go into model.backbone.init_cfg.",
-        lambda weights: weights.of_another_model(),
+        _of_another_model,
     ),
 ]
 
@@ -102,10 +92,10 @@ def check_classes(path: str, cfg: Config, split: str) -> list[Finding]:
     there = meta.get("classes", meta.get("CLASSES"))
     found = [data.get("metainfo") or {} for _, data in find_datasets(cfg.get(f"{split}_dataloader"), "")]
     here = found[0].get("classes") if found else None
-    both = [list(map(str, one)) if isinstance(one, (list, tuple)) else [] for one in (there, here)]
-    return check(CLASSES_RULES, Classes(path, *both))
+    there, here = (list(map(str, one)) if isinstance(one, (list, tuple)) else [] for one in (there, here))
+    return check(CLASSES_RULES, (path, there, here))
 
 
 def check_weights(path: str, model: nn.Module) -> list[Finding]:
     """Whether a model takes anything of the weights in a local file; MMEngine only warns."""
-    return check(WEIGHTS_RULES, Weights(path, model)) if "://" not in path else []
+    return check(WEIGHTS_RULES, (path, model)) if "://" not in path else []
