@@ -15,15 +15,7 @@ from asl_mmdet.checks.finding import Finding, Findings
 from asl_mmdet.checks.heads import class_counts
 from asl_mmdet.checks.image_rules import FILTER_RULES, IMAGE_RULES, PIXEL_RULES, AnnotatedImage, left_out
 from asl_mmdet.checks.resizing import left_by
-from asl_mmdet.checks.set_rules import (
-    FILE_RULES,
-    FORM_RULES,
-    LIST_RULES,
-    OBJECT_RULES,
-    SET_RULES,
-    SHARED_RULES,
-    Shared,
-)
+from asl_mmdet.checks.set_rules import FILE_RULES, FORM_RULES, LIST_RULES, OBJECT_RULES, SET_RULES, SHARED_RULES
 from asl_mmdet.coco.annotation_file import Annotation, AnnotationFile, CocoSet, class_of, kind_of
 from asl_mmdet.coco.file_names import FileFinder
 from asl_mmdet.coco.image_files import Loading
@@ -65,7 +57,7 @@ def check_datasets(cfg: Config, splits: Iterable[str], read_images: bool) -> dic
                 trained[key] = images
             else:
                 for train_key, train_images in trained.items():
-                    found.apply(SHARED_RULES, Shared(train_key, sorted(images & train_images)))
+                    found.apply(SHARED_RULES, (train_key, sorted(images & train_images)))
             findings[key] = found.result()
     return findings
 

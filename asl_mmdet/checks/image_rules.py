@@ -1,15 +1,17 @@
 """Rules about the images of a set: which are left out, and what is wrong with a file."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from asl_mmdet.checks.finding import FAILS, Rule
 from asl_mmdet.coco.annotation_file import CocoSet, Size
 from asl_mmdet.coco.format import is_id
-from asl_mmdet.coco.image_files import ImageFile, Loading
+from asl_mmdet.coco.image_files import ImageFile
 from asl_mmdet.errors import stand_in
 
 
+@dataclass
 class AnnotatedImage(ImageFile):
     """An image of a set.
 
@@ -22,17 +24,10 @@ class AnnotatedImage(ImageFile):
         where_else: Says what finds the file.
     """
 
-    def __init__(
-        self,
-        path: str,
-        loading: Loading,
-        exists: bool,
-        size: Size | None,
-        left: Size | None,
-        where_else: Callable[[], str] = str,
-    ) -> None:
-        super().__init__(path, loading)
-        self.exists, self.size, self.left, self.where_else = exists, size, left, where_else
+    exists: bool = True
+    size: Size | None = None
+    left: Size | None = None
+    where_else: Callable[[], str] = str
 
 
 def left_out(coco: CocoSet) -> list[str]:

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from asl_mmdet.checks.box_form import BoxForm
@@ -347,21 +346,14 @@ OBJECT_RULES: list[Rule[CocoSet]] = [
 ]
 
 
-@dataclass(frozen=True)
-class Shared:
-    """Images of an evaluation set that a training set has too."""
-
-    train_key: str
-    images: list[str]
-
-
+Shared = tuple[str, list[str]]  # the key of a training set, and the images of an evaluation set that it has too
 SHARED_RULES: list[Rule[Shared]] = [
     Rule(
         "D501",
         "warning",
         "image that is trained on and evaluated on",
         "The results are too good.",
-        lambda shared: f"Remove it from this set or from {shared.train_key}.",
-        lambda shared: shared.images,
+        lambda shared: f"Remove it from this set or from {shared[0]}.",
+        lambda shared: shared[1],
     ),
 ]

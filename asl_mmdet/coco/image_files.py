@@ -65,12 +65,12 @@ class Loading:
         return pixels
 
 
+@dataclass
 class ImageFile:
     """One image; it is read when something about it is asked."""
 
-    def __init__(self, path: str, loading: Loading | None = None) -> None:
-        self.path = path
-        self.loading = loading or Loading()
+    path: str
+    loading: Loading = Loading()
 
     @cached_property
     def content(self) -> bytes:

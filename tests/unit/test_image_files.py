@@ -27,7 +27,7 @@ def encoded(pixels, kind="JPEG", **options):
     return file.getvalue()
 
 
-def file_of(content, folder, loading=None):
+def file_of(content, folder, loading=Loading()):
     path = folder / "image"
     path.write_bytes(content)
     return ImageFile(str(path), loading)
