@@ -27,10 +27,10 @@ def encoded(pixels, kind="JPEG", **options):
     return file.getvalue()
 
 
-def file_of(content, folder, loading=Loading()):
+def file_of(content, folder, *loading):
     path = folder / "image"
     path.write_bytes(content)
-    return ImageFile(str(path), loading)
+    return ImageFile(str(path), *loading)
 
 
 def with_thumbnail(content, **tags):
