@@ -18,7 +18,7 @@ from asl_mmdet.audit.predict import Prediction, PredictionFile, predict, source_
 from asl_mmdet.audit.share_report import describe_missing_share
 from asl_mmdet.checks import check_labels, preflight
 from asl_mmdet.cli.common import check_data, fail, load_config, need, stop_on, tell, user_errors_end_the_program
-from asl_mmdet.cli.inference import add_test_time_augmentation, runner_of
+from asl_mmdet.cli.inference import runner_of
 from asl_mmdet.coco.format import write_json
 from asl_mmdet.compat.checkpoints import dataset_meta_of, load_checkpoint
 from asl_mmdet.config.tree import find_blocks, find_datasets
@@ -139,10 +139,7 @@ def _by_checkpoint(cfg: Config, args: argparse.Namespace, out: Path, labels: Lab
         if labels.images.keys() - file.predictions.keys():
             test_on_training_images(cfg, labels)
             cfg.resume, cfg.work_dir = False, str(out / "logs")
-            backbone = cfg.model.get("backbone", {})
-            if args.tta:
-                add_test_time_augmentation(cfg)
-            runner = runner_of(cfg, args.checkpoint, backbone)
+            runner = runner_of(cfg, args.checkpoint, args.tta)
             with user_errors_end_the_program():
                 predict(runner, cfg, file, labels.images)
     return file.predictions

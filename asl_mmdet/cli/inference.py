@@ -16,19 +16,14 @@ from asl_mmdet.config.tree import type_name
 from asl_mmdet.deploy.detector import add_thresholds
 
 
-def runner_of(cfg: Config, checkpoint: str, backbone: ConfigDict | None = None) -> Runner:
-    """The runner that tests a checkpoint, or an error if the checkpoint is of another model.
-
-    Args:
-        cfg: The config.
-        checkpoint: The file.
-        backbone: The model's block of that name, where the model is wrapped.
-    """
+def runner_of(cfg: Config, checkpoint: str, tta: bool = False) -> Runner:
+    """The runner that tests a checkpoint, with test-time augmentation or not; an error if it is of another model."""
     keep_config_of_training(cfg)
     cfg.load_from = checkpoint
-    backbone = cfg.model.get("backbone", {}) if backbone is None else backbone
-    if backbone.get("pretrained") is True:  # timm would download weights that the checkpoint then replaces
-        backbone.pretrained = False
+    if cfg.model.get("backbone", {}).get("pretrained") is True:  # timm's weights, which the checkpoint then replaces
+        cfg.model.backbone.pretrained = False
+    if tta:
+        add_test_time_augmentation(cfg)
     stop_on(preflight.check_work_dir(cfg.work_dir))
     runner = build_runner(cfg)
     model = getattr(runner.model, "module", runner.model)  # without DistributedDataParallel

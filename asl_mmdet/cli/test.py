@@ -22,7 +22,7 @@ from asl_mmdet.cli.common import (
     stop_on,
     user_errors_end_the_program,
 )
-from asl_mmdet.cli.inference import add_test_time_augmentation, dump_to, runner_of, use_thresholds
+from asl_mmdet.cli.inference import dump_to, runner_of, use_thresholds
 from asl_mmdet.config.task import MULTI_LABEL, task_of
 from asl_mmdet.config.tree import find_blocks
 from asl_mmdet.runs.pictures import plain_text
@@ -41,10 +41,7 @@ def main(args: argparse.Namespace) -> None:
         use_thresholds(cfg, args.thresholds)
     if args.show or args.show_dir:
         cfg = _with_pictures(cfg, args)
-    backbone = cfg.model.get("backbone", {})
-    if args.tta:
-        add_test_time_augmentation(cfg)
-    runner = runner_of(cfg, args.checkpoint, backbone)
+    runner = runner_of(cfg, args.checkpoint, args.tta)
     if args.show_dir:
         keep_folders(runner)
     if args.out:
