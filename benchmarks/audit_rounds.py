@@ -28,12 +28,11 @@ from asl_mmdet.audit.findings import Limits
 from asl_mmdet.benchmark import Run
 from asl_mmdet.benchmark.environment import conditions, environment
 from asl_mmdet.benchmark.metrics import collect
-from asl_mmdet.cli import audit_labels
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco.boxes import corners, overlaps
 from asl_mmdet.compat.checkpoints import last_checkpoint
 from asl_mmdet.runs.jobs import Job, run_jobs
-from asl_mmdet_cli import parse
+from asl_mmdet_cli import parse, work
 
 
 def first_round(out: Path, name: str) -> dict[str, Any]:
@@ -80,7 +79,7 @@ def write_annotations(config: Path, target: Path, args: argparse.Namespace) -> N
 
 def call(*arguments: Any) -> None:
     """Run tools/audit_labels.py in this process."""
-    audit_labels.main(parse("audit_labels", [str(argument) for argument in arguments]))
+    work("audit_labels", parse("audit_labels", [str(argument) for argument in arguments]))
 
 
 def second_round(name: str, args: argparse.Namespace) -> Job:
