@@ -7,7 +7,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, DefaultScope
 
-from asl_mmdet.config.tree import find_typed_blocks, type_name, type_scope
+from asl_mmdet.config.tree import find_typed_blocks, get_key, type_name, type_scope
 from asl_mmdet.errors import UserError
 
 
@@ -84,11 +84,8 @@ def set_loss(cfg: Config, loss: dict[str, Any]) -> None:
         UserError: As :func:`loss_node`.
     """
     key, _ = loss_node(cfg)
-    parent: Any = cfg
-    *parents, last = key.split(".")
-    for part in parents:
-        parent = parent[int(part)] if part.isdigit() else parent[part]
-    parent[last] = ConfigDict(loss)
+    parent, _, last = key.rpartition(".")
+    get_key(cfg, parent)[last] = ConfigDict(loss)
 
 
 def build_dataset(cfg: Config, node: dict[str, Any]) -> Any:

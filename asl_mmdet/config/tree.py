@@ -130,8 +130,10 @@ def find_typed_blocks(node: Any, key: str) -> Iterator[tuple[str, ConfigDict]]:
 
 
 def get_key(cfg: Config, key: str) -> Any:
-    """The value of a key with dots, or None."""
+    """The value of a key with dots, also in lists, or None."""
     node: Any = cfg
     for part in key.split("."):
+        if isinstance(node, (list, tuple)):
+            node = {str(i): child for i, child in enumerate(node)}
         node = node.get(part) if isinstance(node, (dict, Config)) else None
     return node

@@ -93,6 +93,13 @@ def test_values_that_a_base_of_the_base_had_are_found_and_those_written_again_ar
     assert codes(cfg) == []
 
 
+def test_blocks_in_a_list_of_heads_are_looked_at():
+    heads = [dict(loss_cls=dict(type="AsymmetricLoss", use_sigmoid=False, loss_weight=weight)) for weight in (1, 0)]
+    model = dict(type="CascadeRCNN", roi_head=dict(type="CascadeRoIHead", bbox_head=heads))
+    (finding,) = check_config(Config(dict(model=model, custom_imports=dict(imports=["asl_mmdet"]))))
+    assert finding.code == "C204" and "model.roi_head.bbox_head.1.loss_cls" in str(finding)
+
+
 def test_a_block_without_delete_keeps_the_values(tmp_path):
     assert (
         codes(config_of(tmp_path, 'type="MissingRateLoss", missing_rate=0.5', "configs/small/atss_mnv2_asl.py")) == []
