@@ -50,20 +50,16 @@ class PredictionFile:
                 break
             if not line.endswith(b"\n"):
                 break
-            if number == 0:
-                self._compare(entry.get("source"))
-            else:
+            if number:
                 self.predictions[entry.pop("image_id")] = entry
+            elif lines := differences(entry.get("source"), source):
+                raise UserError(
+                    f"{path} has predictions of something else: {'; '.join(lines)}. Remove it, or name another folder "
+                    "by --out"
+                )
             good += len(line)
         with path.open("r+b") as file:
             file.truncate(good)
-
-    def _compare(self, found: Any) -> None:
-        if lines := differences(found, self._first["source"]):
-            raise UserError(
-                f"{self.path} has predictions of something else: {'; '.join(lines)}. Remove it, or name another folder "
-                "by --out"
-            )
 
     def append(self, predictions: dict[int, Prediction]) -> None:
         """Add predictions, to the file as well."""

@@ -116,7 +116,8 @@ class MissingShareHook(Hook):
                 one.tell(share)
         used = float(self.told[0].missing_rate)
         verb = "stays" if found.doubt else "is"
-        text = f"objects without a box, by {len(parts)} validation images: {found}; {_told(verb, used)}"
+        text = f"objects without a box, by {len(parts)} validation images: {found}; missing_rate {verb} {used:.2f}"
+        text += "" if used else ", no background is ignored"
         if added := self._training.by_audit:
             text += f", as an audit has added {added} boxes to the training images"
         runner.logger.info(text)
@@ -151,10 +152,6 @@ def told_the_share(runner: Runner) -> list[Any]:
     """What has ``missing_rate='auto'``: losses of the model, and hooks that look for missing boxes."""
     hooks = [one for one in runner.hooks if isinstance(one, FoundBoxesHook) and one.is_auto]
     return [*auto_losses(unwrapped_model(runner)).values(), *hooks]
-
-
-def _told(verb: str, share: float) -> str:
-    return f"missing_rate {verb} {share:.2f}" + ("" if share else ", no background is ignored")
 
 
 def _places(hook: MissingShareHook, runner: Runner) -> list[Places]:

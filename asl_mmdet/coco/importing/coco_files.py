@@ -4,8 +4,8 @@ import os
 import re
 import shlex
 from pathlib import PurePosixPath
-from typing import Any
 
+from asl_mmdet.coco.annotation_file import has_size
 from asl_mmdet.coco.fix_annotations import fix_annotations
 from asl_mmdet.coco.format import file_of, of_images
 from asl_mmdet.coco.importing.folder import Content, Folder, split_of
@@ -89,11 +89,12 @@ def _with_files(folder: Folder, name: str, content: Content, split: str) -> Cont
     images = []
     for image in content["images"]:
         path = _locate(folder, start, file_of(image) or "")
-        size = _size_of(folder, image, path) if path else None
-        if path and size:
-            images.append({**image, "file_name": path, "width": size[0], "height": size[1]})
-        elif not path:
+        if not path:
             folder.notes.add("images that are not there, left out with their boxes", f"{name}: {file_of(image)}")
+        elif has_size(image):
+            images.append({**image, "file_name": path})
+        elif size := folder.size(path):
+            images.append({**image, "file_name": path, "width": size[0], "height": size[1]})
     if content["images"] and not images:
         raise UserError(
             f"{name}: none of its {len(content['images'])} images is below {folder.root}, such as "
@@ -122,8 +123,3 @@ def _locate(folder: Folder, start: str, file: str) -> str | None:
     if found:
         folder.notes.add("images found by another name", f"{file}: {found[0]} ({found[1] or 'as it is'})")
     return found[0] if found else None
-
-
-def _size_of(folder: Folder, image: dict[str, Any], path: str) -> tuple[Any, Any] | None:
-    size = image.get("width"), image.get("height")
-    return size if all(isinstance(one, (int, float)) and one > 0 for one in size) else folder.size(path)

@@ -142,7 +142,7 @@ def _add(folder: Folder, content: Content, image: str, name: str, root: Any) -> 
         except (ValueError, KeyError) as error:
             folder.notes.add("objects that cannot be read, left out", f"{where}: {error}")
             continue
-        if _is_reversed(obj):
+        if any(float(obj.findtext(f"bndbox/{a}max")) < float(obj.findtext(f"bndbox/{a}min")) for a in "xy"):
             folder.notes.add("boxes with xmax < xmin or ymax < ymin, read with these exchanged", where)
         if obj.find("polygon") is not None:
             folder.notes.add("polygons, of which the box is read", where)
@@ -159,7 +159,3 @@ def _written_size(root: Any) -> Any:
     except ValueError:
         return None
     return size if min(size) > 0 else None
-
-
-def _is_reversed(obj: Any) -> bool:
-    return any(float(obj.findtext(f"bndbox/{a}max")) < float(obj.findtext(f"bndbox/{a}min")) for a in "xy")
