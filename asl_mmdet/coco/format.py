@@ -1,6 +1,5 @@
 """What all readers of files in COCO format share: how JSON is read, and what an id may be."""
 
-import codecs
 import json
 import os
 import re
@@ -16,13 +15,6 @@ RENUMBER = "python tools/fix_annotations.py {} OUT.json renumbers them."
 JOIN = "python tools/fix_annotations.py {} OUT.json joins them."
 LISTS = ("images", "annotations", "categories")
 LVIS_URL = "http://images.cocodataset.org/"  # what MMDetection takes off an address
-_MARKS = {
-    codecs.BOM_UTF8: "UTF-8 with a byte order mark",
-    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark is the first half of this one
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
 _COMPRESSED = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "zip",
@@ -102,11 +94,8 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def foreign_encoding(content: bytes) -> str:
     """The encoding of a JSON file, if it is not UTF-8 without a byte order mark, which is what MMDetection reads."""
-    for mark, name in _MARKS.items():
-        if content.startswith(mark):
-            return name
-    encoding = json.detect_encoding(content)  # by the zeros of ASCII's characters
-    return "" if encoding == "utf-8" else encoding.upper()
+    encoding = json.detect_encoding(content)  # by its byte order mark, or the zeros of ASCII's characters
+    return {"utf-8": "", "utf-8-sig": "UTF-8 with a byte order mark"}.get(encoding, encoding.upper())
 
 
 def file_of(image: Mapping[str, Any]) -> str | None:
