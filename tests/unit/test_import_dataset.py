@@ -425,6 +425,6 @@ def test_yolo_boxes_follow_the_image_as_it_is_turned(tmp_path):
 
 
 def test_missing_supervision_names_the_command(tmp_path, monkeypatch):
-    monkeypatch.setattr("asl_mmdet.coco.importing.folder.metadata.version", lambda name: "0.26.1")
+    monkeypatch.setattr("asl_mmdet.coco.importing.folder.installed_version", lambda name: "0.26.1")
     text = message(tmp_path, yolo(STEMS))
     assert "supervision 0.31 or newer, and here is 0.26.1: pip install 'supervision>=0.31'" in text

@@ -6,20 +6,21 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mmengine.utils import digit_version
 from PIL import Image
 
 from asl_mmdet.coco.file_names import FileFinder, entries_below
 from asl_mmdet.coco.format import missing_lists, parse_json
 from asl_mmdet.coco.image_files import ORIENTATION, SUFFIXES, ImageFile, without_pixel_limit
+from asl_mmdet.compat.stack import installed_version
 from asl_mmdet.errors import UserError
 
 Content = dict[str, Any]
 EXAMPLES = 3
-SUPERVISION = (0, 31)  # its first version whose functions read YOLO and VOC as the tests here say
+SUPERVISION = "0.31"  # its first version whose functions read YOLO and VOC as the tests here say
 _SPLITS = dict(train="train", training="train", val="val", valid="val", validation="val", test="test", testing="test")
 
 
@@ -169,14 +170,9 @@ def need_supervision() -> None:
     Raises:
         UserError: If it is not, or is too old; with the command that installs it.
     """
-    try:
-        version = metadata.version("supervision")
-    except metadata.PackageNotFoundError:
-        version = ""
-    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-    if numbers < SUPERVISION:
-        least = ".".join(map(str, SUPERVISION))
+    version = installed_version("supervision")
+    if version is None or digit_version(version) < digit_version(SUPERVISION):
         raise UserError(
-            f"YOLO and VOC are read with supervision {least} or newer, and here is {version or 'none'}: "
-            f"pip install 'supervision>={least}'"
+            f"YOLO and VOC are read with supervision {SUPERVISION} or newer, and here is {version or 'none'}: "
+            f"pip install 'supervision>={SUPERVISION}'"
         )
