@@ -8,10 +8,5 @@ is_compiling = torch.compiler.is_compiling if hasattr(torch.compiler, "is_compil
 
 
 def is_cpu(x: Tensor) -> bool:
-    """Where looking at values costs nothing; elsewhere it would make the accelerator wait.
-
-    Example:
-        >>> is_cpu(torch.zeros(1)), is_cpu(torch.zeros(1, device='meta'))
-        (True, False)
-    """
+    """Where looking at values costs nothing; elsewhere it would make the accelerator wait."""
     return x.device.type == "cpu"

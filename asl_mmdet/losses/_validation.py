@@ -16,12 +16,7 @@ _ROUNDING = 2**-7  # bfloat16's at 1: what a label mixed of others may be beyond
 
 
 def check_choice(name: str, value: Any, allowed: tuple[Any, ...], owner: str) -> Any:
-    """``value``, if it is one of ``allowed``; ``owner`` is the class that the message names.
-
-    Example:
-        >>> check_choice('reduction', 'sum', REDUCTIONS, 'AsymmetricLoss')
-        'sum'
-    """
+    """``value``, if it is one of ``allowed``; ``owner`` is the class that the message names."""
     if value not in allowed:
         raise ValueError(f"{owner} got {name}={value!r}: use one of {allowed}")
     return value
@@ -119,12 +114,7 @@ def check_labels(labels: Tensor) -> None:
 
 
 def as_matrix(x: Tensor) -> Tensor:
-    """(N, C) in float32 or float64; labels of an integer type stay what they are.
-
-    Example:
-        >>> as_matrix(torch.zeros(4, 3, 2, dtype=torch.float16)).shape
-        torch.Size([4, 6])
-    """
+    """(N, C) in float32 or float64; labels of an integer type stay what they are."""
     x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     return x.flatten(1) if x.dim() > 1 else x.reshape(-1, 1)
 
@@ -153,12 +143,7 @@ def align_parameter(name: str, value: float | Tensor, z: Tensor, unwrap_scalar: 
 
 
 def align_class_weight(class_weight: Tensor, z: Tensor) -> Tensor:
-    """A factor for every column of the logits.
-
-    Example:
-        >>> align_class_weight(torch.tensor([1, 2]), torch.zeros(3, 2))
-        tensor([1., 2.])
-    """
+    """A factor for every column of the logits."""
     if class_weight.shape != z.shape[1:]:
         raise ValueError(
             f"class_weight of shape {tuple(class_weight.shape)} does not fit {z.shape[1]} classes: give (C,) for "

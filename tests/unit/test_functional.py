@@ -462,7 +462,7 @@ def test_plain_equation_has_a_second_derivative():
 
 @pytest.mark.parametrize(
     "name",
-    ["functional", "plain", "presets", "probability", "_device", "_eager", "_elementwise", "_threads", "_validation"],
+    ["functional", "plain", "presets", "probability", "_eager", "_elementwise", "_threads", "_validation"],
 )
 def test_examples_in_docstrings_run(name):
     results = doctest.testmod(importlib.import_module(f"asl_mmdet.losses.{name}"))
