@@ -8,7 +8,7 @@ from mmengine.config import Config, ConfigDict
 
 from asl_mmdet.audit.findings import Boxes
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet, is_box, kind_of
-from asl_mmdet.coco.boxes import Array
+from asl_mmdet.coco.boxes import Array, corners
 from asl_mmdet.coco.format import JOIN, TO_UTF8, check_ids, check_lists, check_references
 from asl_mmdet.coco.known_categories import known_categories
 from asl_mmdet.config.coco_folder import if_unset
@@ -111,18 +111,15 @@ class Labels:
 
         A box of the data set's ``unknown_class`` has the label -1.
         """
-        boxes, labels, ids, ignored = [], [], [], []
+        given, ignored = [], []
         for entry in image.annotations:
-            x, y, width, height = entry["bbox"]
-            corners = (x, y, x + width, y + height)
             if entry.get("iscrowd") or entry.get("ignore"):
-                ignored.append(corners)
+                ignored.append(entry["bbox"])
             elif entry["category_id"] in self.index or entry["category_id"] in self._of_unknown_class:
-                boxes.append(corners)
-                labels.append(self.index.get(entry["category_id"], -1))
-                ids.append(entry["id"])
-        given = Boxes(np.array(boxes, float).reshape(-1, 4), np.array(labels, int), ids=np.array(ids, object))
-        return given, np.array(ignored, float).reshape(-1, 4)
+                given.append(entry)
+        labels = np.array([self.index.get(entry["category_id"], -1) for entry in given], int)
+        ids = np.array([entry["id"] for entry in given], object)
+        return Boxes(corners([entry["bbox"] for entry in given]), labels, ids=ids), corners(ignored)
 
     def tags_of(self, image: Image) -> Array:
         """(C,): 1 where the image has a label, else 0."""
