@@ -65,6 +65,8 @@ def test_doubt_is_said_where_the_detector_is_bad_or_there_is_little():
     assert not good.doubt and "doubtful" not in str(good)
     assert f"only {100 * bad.found:.0f} % of the annotations" in bad.doubt and bad.doubt in str(bad)
     assert good.found > 0.95 and bad.found < 0.5
+    fair = missing_share(detector(0, 1000, 0.5, DETECTORS["worse from the first on"]))
+    assert not fair.doubt and fair.found < 0.7
     assert "only" in missing_share(detector(0, 30, 0.5, DETECTORS["always right"])).doubt
 
 
