@@ -3,6 +3,8 @@
 ``.item()``, ``nonzero`` and boolean indexing raise there. On an accelerator they make the host wait in every step.
 """
 
+import itertools
+
 import pytest
 import torch
 
@@ -11,6 +13,8 @@ from asl_mmdet.losses.probability import probability_gap, probability_sums
 
 N, C = 12, 5
 WEIGHTS = [None, (N,), (N, C), (N * C,)]
+WEIGHED = torch.ones(C), torch.ones(C, device="meta")  # weights that are still on the CPU, and some that are not
+SIDES = ("positive", "negative", "both")
 
 
 def meta(*shape, dtype=torch.float32):
@@ -50,6 +54,10 @@ def test_function(kind, weight, reduction):
         dict(clip=0.0, ignore_above=meta()),
         dict(clip=0.05, ignore_above=meta(C)),
         dict(clip=meta(), gamma_neg=meta(1)),
+        *(
+            dict(clip=clip, class_weight=weights, class_weight_on=side, ignore_above=0.6)
+            for clip, weights, side in itertools.product((0.0, 0.05), WEIGHED, SIDES)
+        ),
         *([dict(clip=0.05, avg_factor=avg) for avg in (7.0, meta())] if reduction == "mean" else []),
     ]
     for given in options:
