@@ -33,8 +33,8 @@ def copied_set(clean, tmp_path):
     return shutil.copytree(clean, tmp_path / "shapes")
 
 
-def config_of(root, classes=NAMES):
-    cfg = Config.fromfile(CONFIG)
+def config_of(root, classes=NAMES, path=CONFIG):
+    cfg = Config.fromfile(path)
     for split in ("train", "val", "test"):
         cfg[f"{split}_dataloader"].dataset.update(data_root=f"{root}/", metainfo=dict(classes=classes))
     for split in ("val", "test"):

@@ -73,6 +73,14 @@ _scope_of_file = pytest.fixture(_restore_default_scope, autouse=True, scope="mod
 _scope_of_test = pytest.fixture(_restore_default_scope, autouse=True)
 
 
+@pytest.fixture(scope="module")
+def mmdet_scope():
+    """MMDetection's classes are registered, and found without their scope."""
+    from mmdet.utils import register_all_modules
+
+    register_all_modules()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _stop_torch_server():
     """An interpreter that has imported PyTorch takes 0.4 GB: it ends with the file that needed it."""

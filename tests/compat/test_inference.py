@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from commands import ROOT, call, message_of
+from commands import NO_WORKERS, ROOT, call, config_of, message_of, save_random
 from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 from pycocotools.coco import COCO
 
 from asl_mmdet import run
@@ -20,21 +19,15 @@ from asl_mmdet.thresholds import ThresholdFile
 
 def save(head, folder):
     """A config on the little data set, and a checkpoint whose random weights find something."""
-    cfg = Config.fromfile(ROOT / f"configs/shapes/{head}_r18_asl_shapes.py")
-    for key in ("train", "val", "test"):
-        cfg[f"{key}_dataloader"].dataset.data_root = f"{folder}/shapes/"
-        cfg[f"{key}_dataloader"].num_workers = 0
-    cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = f"{folder}/shapes/annotations/val.json"
+
+    def change(model):
+        for name, parameter in model.bbox_head.named_parameters():
+            if name.endswith("weight") and parameter.dim() == 4:
+                torch.nn.init.normal_(parameter, std=0.05)
+
+    cfg = config_of(folder / "shapes", f"{head}_r18_asl", **NO_WORKERS)
     cfg.dump(folder / f"{head}.py")
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        model = MODELS.build(cfg.model)
-    for name, parameter in model.bbox_head.named_parameters():
-        if name.endswith("weight") and parameter.dim() == 4:
-            torch.nn.init.normal_(parameter, std=0.05)
-    meta = dict(dataset_meta=dict(classes=cfg.val_dataloader.dataset.metainfo.classes))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / f"{head}.pth")
-    return folder / f"{head}.py", folder / f"{head}.pth"
+    return folder / f"{head}.py", save_random(cfg, folder / f"{head}.pth", change)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from asl_mmdet.losses import AsymmetricLoss
@@ -23,10 +22,7 @@ from asl_mmdet.losses import AsymmetricLoss
 model.bbox_head.loss_cls = dict(type=AsymmetricLoss, use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.0)
 """
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 def loss_of(cfg):

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmdet.registry import MODELS
-from mmdet.utils import register_all_modules
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
 from mmengine.runner import LogProcessor
@@ -21,11 +20,7 @@ from asl_mmdet.losses import AdaptiveAsymmetricLoss
 from asl_mmdet.losses.probability import probability_gap, probability_sums
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 ASL = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=2.0, alpha=None)

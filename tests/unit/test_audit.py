@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from commands import call, message_of
+from commands import NO_WORKERS, as_arguments, call, config_of, message_of, options_of, save_random
 from mmengine.config import Config
 
 from asl_mmdet.audit.apply import accepted, apply_findings, is_done
@@ -189,9 +189,7 @@ def test_page_shows_every_kind_in_its_turn():
 
 
 def test_page_leaves_the_images_out_that_would_make_it_too_large(tmp_path):
-    cfg = Config.fromfile(CONFIG)
-    cfg.train_dataloader.dataset.data_root = f"{make_shapes(tmp_path / 'shapes', num_train=3, num_val=1)}/"
-    labels = Labels(cfg)
+    labels = Labels(config_of(make_shapes(tmp_path / "shapes", num_train=3, num_val=1)))
     names = {image.id: image.file_name for image in labels.images.values()}
     rows = [row(1 - i / 10) | dict(image_id=i % 3 + 1, file_name=names[i % 3 + 1], category="a") for i in range(6)]
     assert write_page(rows, labels, tmp_path / "all.html", 5) == 5
@@ -238,22 +236,12 @@ def test_number_of_folds_out_of_range_is_refused(folds):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny(mmdet_scope, tmp_path_factory):
     """A data set, options that name it, and a checkpoint of random weights."""
-    import torch
-    from mmdet.registry import MODELS
-    from mmdet.utils import register_all_modules
-
     folder = tmp_path_factory.mktemp("audit")
     data = make_shapes(folder / "shapes", num_train=6, num_val=1)
-    register_all_modules()
-    cfg = Config.fromfile(CONFIG)
-    model = MODELS.build(cfg.model)
-    model.init_weights()  # all scores are near 0.01, so every annotation is doubtful
-    torch.save(dict(state_dict=model.state_dict()), folder / "random.pth")
-    keys = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
-    keys += [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
-    return data, folder / "random.pth", ["--cfg-options", *keys, "test_dataloader.num_workers=0"]
+    checkpoint = save_random(config_of(data), folder / "random.pth")  # scores of 0.01: every annotation is doubtful
+    return data, checkpoint, as_arguments(options_of(data, **NO_WORKERS))
 
 
 def test_tool_audits_every_image_and_predicts_once(tiny, tmp_path):
@@ -301,8 +289,7 @@ def test_validation_images_are_audited_and_evaluated_with_what_is_found(tiny, tm
 
 def test_fold_trains_on_the_other_images_and_is_tested_on_its_own(tiny, tmp_path):
     data, _, _ = tiny
-    cfg = Config.fromfile(CONFIG)
-    cfg.train_dataloader.dataset.data_root = f"{data}/"
+    cfg = config_of(data)
     coco = json.loads((data / "annotations" / "train.json").read_text())
     folds = Folds(cfg, Labels(cfg), 3, tmp_path, tta=False)
     assert len(folds.parts) == 3
@@ -327,15 +314,9 @@ def test_fold_trains_on_the_other_images_and_is_tested_on_its_own(tiny, tmp_path
 
 
 def test_tool_audits_the_tags_of_a_classifier(tiny, tmp_path):
-    import torch
-    from mmpretrain.registry import MODELS
-    from mmpretrain.utils import register_all_modules
-
-    register_all_modules()
     data, _, options = tiny
     config = "configs/shapes/classifier_r18_bce_shapes.py"
-    model = MODELS.build(Config.fromfile(config).model)
-    torch.save(dict(state_dict=model.state_dict()), tmp_path / "random.pth")
+    save_random(Config.fromfile(config), tmp_path / "random.pth")
     options = [option for option in options if "evaluator" not in option]
     arguments = ["--out", tmp_path, "--score-thr", "0", "--apply", "0"]
     done = call("audit_labels", config, tmp_path / "random.pth", *arguments, *options)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from commands import ROOT, call
+from commands import ROOT, call, save_random
 from mmengine.config import Config
 
 import asl_mmdet.known_classes  # noqa: F401  (registers the data set)
@@ -130,11 +130,8 @@ def test_applied_finding_of_another_class_does_not_make_that_class_known(tmp_pat
     assert "not_exhaustive_category_ids" not in labels.content["images"][0]
 
 
+@pytest.mark.usefixtures("mmdet_scope")
 def test_tool_audits_merged_data_by_what_each_image_was_labelled_for(tmp_path):
-    import torch
-    from mmdet.registry import MODELS
-    from mmdet.utils import register_all_modules
-
     data = make_shapes(tmp_path / "shapes", num_train=4, num_val=1)
     file = data / "annotations/train.json"
     content = drop_boxes(json.loads(file.read_text()), "half_classes", seed=0)
@@ -148,10 +145,7 @@ def test_tool_audits_merged_data_by_what_each_image_was_labelled_for(tmp_path):
         "model = dict(test_cfg=dict(score_thr=0.0))\n"
         "custom_hooks = [dict(type='KnownClassesHook')]\n"
     )
-    register_all_modules()
-    model = MODELS.build(Config.fromfile(config).model)
-    model.init_weights()
-    torch.save(dict(state_dict=model.state_dict()), tmp_path / "random.pth")
+    save_random(Config.fromfile(config), tmp_path / "random.pth")
     done = call("audit_labels", config, tmp_path / "random.pth", "--out", tmp_path / "audit", "--score-thr", "0")
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "audit/findings.json").read_text())

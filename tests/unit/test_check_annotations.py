@@ -5,12 +5,8 @@ import re
 
 import pytest
 from annotated import clean_set, codes, config_of, copied_set, each, edit, found_in  # noqa: F401
-from mmdet.utils import register_all_modules
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_config
@@ -12,11 +11,7 @@ from asl_mmdet.checks import check_config
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/shapes/atss_r18_asl_shapes.py"
 DELETED = "_delete_=True, use_sigmoid=True"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 def codes(cfg):

@@ -8,17 +8,13 @@ import pytest
 from annotated import NAMES, clean_set, codes, config_of, copied_set, each, edit, found_in  # noqa: F401
 from commands import call, message_of
 from mmdet.registry import DATASETS
-from mmdet.utils import register_all_modules
 
 import asl_mmdet.known_classes  # noqa: F401
 from asl_mmdet.checks import check_datasets, check_labels
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet
 from asl_mmdet.coco.merge_datasets import merge
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 def in_other_order(content):
@@ -155,6 +151,14 @@ def test_the_group_of_a_roboflow_export_is_called_so(root):
     edit(root, grouped)
     finding = next(f for f in found_in(root, cfg=config_of(root, ("shapes-XY12", *NAMES))) if f.code == "D412")
     assert "the supercategory of circle, square, star: a group, such as Roboflow's" in str(finding)
+
+
+@pytest.mark.parametrize("classes, code", [("circle", "D205"), ((*NAMES, "circle"), "D208"), (None, "D207")])
+def test_classes_that_are_no_list_of_names_are_found(classes, code, root):
+    cfg = config_of(root, classes)
+    if classes is None:
+        del cfg.train_dataloader.dataset["metainfo"]
+    assert code in codes(root, cfg=cfg)
 
 
 def test_a_class_file_is_read_as_mmengine_does(root, tmp_path):

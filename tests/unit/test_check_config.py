@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from mmdet.registry import MODELS
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_config
@@ -17,11 +16,7 @@ from asl_mmdet.losses import AsymmetricLoss
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/shapes/atss_r18_asl_shapes.py"
 NEW_STYLE = ROOT / "configs/shapes/atss_r18_asl_shapes_new_style.py"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 @pytest.fixture(scope="module", params=["names", "classes", "paths"])

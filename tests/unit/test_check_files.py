@@ -7,16 +7,12 @@ import shutil
 import pytest
 from annotated import clean_set, codes, config_of, copied_set, each, edit, found_in  # noqa: F401
 from commands import call
-from mmdet.utils import register_all_modules
 
 import asl_mmdet.known_classes  # noqa: F401
 from asl_mmdet.checks import check_datasets
 from asl_mmdet.checks.rules import RULES
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 def panoptic(content):

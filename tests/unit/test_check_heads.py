@@ -5,7 +5,6 @@ from copy import deepcopy
 
 import pytest
 from mmdet.models import FCNMaskHead, Shared2FCBBoxHead
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_config, check_datasets
@@ -17,11 +16,7 @@ BOX = dict(type="Shared2FCBBoxHead", num_classes=3)
 SEESAW = dict(type="SeesawLoss", num_classes=80)
 MASK = dict(type="FCNMaskHead", num_classes=3)
 TWO_STAGE = dict(type="FasterRCNN", rpn_head=dict(type="RPNHead", num_classes=1))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 def roi(**heads):

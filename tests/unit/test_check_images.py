@@ -99,6 +99,26 @@ def test_what_is_no_file_is_not_found(kind, data):
     assert list(data.found(read_images=False)) == ["D310"]
 
 
+@pytest.mark.parametrize("content", [b"nothing", b""])
+def test_what_is_no_image_is_found(content, data):
+    data.image(0).write_bytes(content)
+    assert list(data.found()) == ["D312"]
+
+
+def test_image_of_another_size_is_found(data):
+    cv2.imwrite(str(data.image(0)), cv2.imread(str(data.image(0)))[:, :100])
+    assert "100 x 128, not 128 x 128" in data.found()["D313"]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
+def test_truncation_is_recognised_in_jpeg_and_png_only(suffix, data):
+    content = cv2.imencode(suffix, cv2.imread(str(data.image(0))))[1].tobytes()
+    data.content["images"][0]["file_name"] = f"other{suffix}"
+    for written, is_found in ((content, False), (content + b"camera's own", False), (content[:-20], suffix != ".bmp")):
+        data.image(0).write_bytes(written)
+        assert ("D311" in data.found()) == is_found
+
+
 @pytest.mark.parametrize("value", [None, 1])
 def test_upright_image_has_no_finding(value, data):
     if value:

@@ -2,7 +2,6 @@
 
 import pytest
 from mmdet.evaluation import CocoMetric
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 
@@ -10,11 +9,7 @@ from asl_mmdet.checks import check_config
 
 COCO = dict(type="CocoMetric", ann_file="val.json")
 VALIDATES = dict(val_dataloader=dict(dataset=dict(type="CocoDataset")))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 def found(evaluator, code="C106", **options):

@@ -5,7 +5,6 @@ import torch
 from mmdet.datasets import CocoDataset
 from mmdet.models import ATSS, MobileNetV2
 from mmdet.registry import DATASETS
-from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import EMAHook
 
@@ -16,10 +15,7 @@ from asl_mmdet.hooks import EvaluateOnResumeHook, NonFiniteLossHook
 from asl_mmdet.losses import AsymmetricLoss
 from asl_mmdet.thresholds.model import with_thresholds
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 @pytest.mark.parametrize(

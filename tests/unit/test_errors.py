@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from commands import message_of
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from asl_mmdet.audit.labels import Labels
@@ -18,11 +17,7 @@ from asl_mmdet_cli import parse
 
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "configs/shapes/atss_r18_asl_shapes.py")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import reference
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 
 from asl_mmdet.checks import check_datasets
@@ -26,11 +25,7 @@ from asl_mmdet.multilabel import CocoMultiLabel, NUSWide
 DTYPES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-4, torch.bfloat16: 1e-4}
 GAMMAS = st.sampled_from([0, 1e-300, 0.3, 0.5, 1, 1.7, 2, 3, 4, 8]) | st.floats(0, 6)
 LOGITS = st.floats(-12, 12, width=16) | st.sampled_from([0.0, 50.0, -50.0, 88.0, -88.0, 200.0, -200.0, 1e4, -1e4])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 @st.composite

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import NO_WORKERS, call, message_of
+from commands import NO_WORKERS, as_arguments, call, config_of, message_of, options_of
 from mmdet.models import ATSS
-from mmengine.config import Config
 
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import PredictionFile, id_of, source_of
@@ -34,17 +33,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def data(made, tmp_path):
     return shutil.copytree(made, tmp_path / "shapes")
-
-
-def options_of(data):
-    options = {f"{split}_dataloader.dataset.data_root": f"{data}/" for split in ("train", "val", "test")}
-    return options | {f"{split}_evaluator.ann_file": f"{data}/annotations/val.json" for split in ("val", "test")}
-
-
-def config_of(data, **changes):
-    cfg = Config.fromfile(CONFIG)
-    cfg.merge_from_dict({**options_of(data), **changes})
-    return cfg
 
 
 def rewrite(path, change):
@@ -134,8 +122,7 @@ def test_many_differences_are_cut():
 
 def plan_of(data, folder, **more):
     text = f"configs = dict(atss={CONFIG!r})\nlosses = dict(own=None)\nbaseline = 'own'\nseeds = (0,)\n"
-    options = dict(options_of(data), **more)
-    (folder / "plan.py").write_text(f"{text}options = {options!r}\n", encoding="utf-8")
+    (folder / "plan.py").write_text(f"{text}options = {options_of(data, **more)!r}\n", encoding="utf-8")
     return Plan.read(folder / "plan.py")
 
 
@@ -306,7 +293,7 @@ def test_file_that_its_holder_removed_before_it_was_locked_holds_nothing(tmp_pat
 
 
 def test_two_audits_of_one_folder_are_refused(data, checkpoint, tmp_path):
-    options = [f"{key}={value}" for key, value in {**options_of(data), **NO_WORKERS}.items()]
+    options = as_arguments(options_of(data, **NO_WORKERS))
     with locked(tmp_path / "out"):
-        message = message_of("audit_labels", CONFIG, checkpoint, "--out", tmp_path / "out", "--cfg-options", *options)
+        message = message_of("audit_labels", CONFIG, checkpoint, "--out", tmp_path / "out", *options)
     assert "is in use: by process" in message
