@@ -19,6 +19,15 @@ NO_WORKERS = {
     for key, value in (("num_workers", 0), ("persistent_workers", False))
 }
 
+# A plan of the benchmark.
+PLAN = """
+_asl = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, alpha=None)
+configs = dict(classifier="configs/shapes/classifier_r18_bce_shapes.py")
+losses = dict(bce=None, asl=_asl)
+baseline = "bce"
+seeds = (0, 1)
+"""
+
 
 def options_of(data, **more):
     """The options by which a config of a detector in configs/shapes reads a folder of ``make_shapes``."""

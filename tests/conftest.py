@@ -1,6 +1,7 @@
 import ctypes
 import gc
 import importlib.util
+import logging
 import os
 import sys
 from pathlib import Path
@@ -79,6 +80,20 @@ def mmdet_scope():
     from mmdet.utils import register_all_modules
 
     register_all_modules()
+
+
+@pytest.fixture
+def logged():
+    """What is logged by MMEngine, which keeps the stdout of its first use: pairs of a level and a text."""
+    from mmengine.logging import MMLogger
+
+    records = []
+    handler = logging.Handler()
+    handler.emit = lambda record: records.append((record.levelname, record.getMessage()))
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield records
+    logger.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -4,12 +4,12 @@ import copy
 import functools
 import json
 import math
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from commands import ROOT
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
@@ -23,7 +23,6 @@ from asl_mmdet.checks import check_config
 from asl_mmdet.losses import AsymmetricLoss, MissingRateLoss
 from asl_mmdet.losses.presets import PRESETS
 
-ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "configs").rglob("*.py") if p.parent.name != "_base_")
 NEW_STYLE = [path for path in SHIPPED if "new_style" in path]  # theirs are in test_new_style.py
 CONFIGS = [path for path in SHIPPED if path not in NEW_STYLE]

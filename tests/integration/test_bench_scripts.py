@@ -5,17 +5,14 @@ import json
 import runpy
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
-from commands import config_of
+from commands import ROOT, config_of
 from mmengine import dump
 from PIL import Image
 
 from asl_mmdet.coco.shapes import make_shapes
-
-ROOT = Path(__file__).parents[2]
 
 
 def message_of(script, *args, monkeypatch):

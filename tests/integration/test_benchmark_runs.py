@@ -3,20 +3,13 @@
 import json
 
 import pytest
-from commands import NO_WORKERS, call, options_of
+from commands import NO_WORKERS, PLAN, call, options_of
 from processes import fork_trainings
 
 import asl_mmdet
 from asl_mmdet.benchmark.rows import Rows
 
 pytestmark = pytest.mark.slow
-PLAN = """
-_asl = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, alpha=None)
-configs = dict(classifier="configs/shapes/classifier_r18_bce_shapes.py")
-losses = dict(bce=None, asl=_asl)
-baseline = "bce"
-seeds = (0, 1)
-"""
 
 
 def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path, monkeypatch):

@@ -10,14 +10,13 @@ import cv2
 import mmdet
 import pytest
 import torch
-from commands import as_arguments, call, message_of, options_of
+from commands import ROOT, as_arguments, call, message_of, options_of
 from mmengine import load
 from processes import Started, python
 
 from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.runs.logs import read_log
 
-ROOT = Path(__file__).parents[2]
 CONFIG = "configs/shapes/atss_r18_adaptive_shapes.py"  # what is resumed has a state of its own, too
 MMDET_TOOLS = Path(mmdet.__file__).parent / ".mim" / "tools"
 

@@ -37,15 +37,11 @@ def test_confident_detection_apart_from_annotations_is_missing():
     assert (finding.kind, finding.label, finding.score, finding.box) == ("missing", 2, 0.7, (50, 50, 60, 60))
 
 
-def test_every_detection_is_missing_in_an_image_without_annotations():
-    assert [f.kind for f in find([(0, 0, 9, 9, 0, 0.8), (20, 20, 29, 29, 0, 0.6)], [])] == ["missing"] * 2
-    assert find([], []) == []
-
-
 def test_object_found_as_two_classes_is_one_with_an_alternative():
     box = (0, 0, 10, 10)
     findings = find([(*box, 3, 0.4), (*box, 1, 0.6), (1, 0, 11, 10, 1, 0.5)], [])
     assert [(f.label, f.score, f.alternative) for f in findings] == [(1, 0.6, 0), (3, 0.4, 1)]
+    assert {f.kind for f in findings} == {"missing"} and find([], []) == []
 
 
 def test_overlap_with_an_annotation_lowers_the_score_of_a_missing_box():
@@ -109,9 +105,9 @@ def test_tags_are_missing_spurious_or_unknown():
 @pytest.mark.parametrize(
     "limits, message",
     [
-        (dict(min_score=2), r"min_score=2: use a number in \[0, 1\]"),
-        (dict(same_iou=0), r"same_iou=0: use a number in \(0, 1\)"),
-        (dict(missing_iou=0.7), "Use a smaller missing_iou"),
+        (dict(min_score=2), "min_score=2"),
+        (dict(same_iou=0), "same_iou=0"),
+        (dict(missing_iou=0.7), "missing_iou"),
     ],
 )
 def test_limits_out_of_range_are_refused(limits, message):
@@ -130,13 +126,10 @@ def test_missing_boxes_above_the_score_are_added_and_marked(as_ignore):
     rows = [row(0.9), row(0.8, alternative=1), row(0.7, "spurious"), row(0.4), row(0.5)]
     result = apply_findings(coco, rows, 0.5, as_ignore)
     assert json.dumps(coco) == before
-    assert result["annotations"][:1] == coco["annotations"]
-    assert [(a["id"], a["score"], a["source"]) for a in result["annotations"][1:]] == [
-        (8, 0.9, "audit_labels"),
-        (9, 0.5, "audit_labels"),
-    ]
+    given, *added = result["annotations"]
+    assert given == coco["annotations"][0] and [(a["id"], a["score"]) for a in added] == [(8, 0.9), (9, 0.5)]
+    assert {(a["iscrowd"], a["area"], a["source"]) for a in added} == {(int(as_ignore), 120, "audit_labels")}
     assert result["audit_labels"] == [dict(min_score=0.5, as_ignore=as_ignore, added=2)]
-    assert {(a["iscrowd"], a["area"]) for a in result["annotations"][1:]} == {(int(as_ignore), 120)}
 
 
 def test_accepted_findings_change_annotations_and_others_do_not():
@@ -174,18 +167,14 @@ def test_findings_of_an_annotation_that_was_changed_since_are_done():
         assert not is_done(finding, labels)
         assert is_done({**finding, "annotated_category": "dog"}, labels)
         assert is_done({**finding, "annotation_id": 8}, labels)
-    assert is_done(
-        row(0.5, "badly_located", annotation_id=7, annotated_category="cat") | dict(bbox=[0, 0, 5, 5]), labels
-    )
+    moved = row(0.5, "badly_located", annotation_id=7, annotated_category="cat") | dict(bbox=box["bbox"])
+    assert is_done(moved, labels)
 
 
 def test_page_shows_every_kind_in_its_turn():
     rows = [row(0.9), row(0.8), row(0.7), row(0.1, "spurious"), row(0.95, alternative=1)]
-    assert [(r["kind"], r["score"]) for r in chosen_for_page(rows, 3)] == [
-        ("missing", 0.9),
-        ("spurious", 0.1),
-        ("missing", 0.8),
-    ]
+    chosen = [(r["kind"], r["score"]) for r in chosen_for_page(rows, 3)]
+    assert chosen == [("missing", 0.9), ("spurious", 0.1), ("missing", 0.8)]
 
 
 def test_page_leaves_the_images_out_that_would_make_it_too_large(tmp_path):
@@ -306,11 +295,8 @@ def test_fold_trains_on_the_other_images_and_is_tested_on_its_own(tiny, tmp_path
         assert fold.val_dataloader is None
     assert cfg.train_dataloader.dataset.ann_file == "annotations/train.json"
     once = [i for i in range(24) if sum(i in labels for labels in folds.classes.values()) == 1]
-    assert (
-        set(folds.labels.names.values())
-        >= set(folds.classes_absent_from_training())
-        >= {list(folds.labels.names.values())[i] for i in once}
-    )
+    names = list(folds.labels.names.values())
+    assert set(names) >= set(folds.classes_absent_from_training()) >= {names[i] for i in once}
 
 
 def test_tool_audits_the_tags_of_a_classifier(tiny, tmp_path):
@@ -423,10 +409,17 @@ def test_findings_of_older_versions_are_read_by_their_old_names(tmp_path):
     assert [r["kind"] for r in accepted(read)] == ["missing"]
 
 
-@pytest.mark.parametrize("key, value", [("kind", "lost"), ("decision", "yes")])
-def test_unknown_kinds_and_decisions_are_refused(key, value, tmp_path):
-    (tmp_path / "findings.json").write_text(json.dumps([row(0.9, file_name="1.jpg") | {key: value}]))
-    with pytest.raises(ValueError, match=f"finding 0 has {key}='{value}': it must be"):
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({}, "no list of findings"),
+        ([row(0.9, file_name="1.jpg") | dict(kind="lost")], "finding 0 has kind='lost'"),
+        ([row(0.9, file_name="1.jpg", decision="yes")], "finding 0 has decision='yes'"),
+    ],
+)
+def test_what_is_no_list_and_unknown_kinds_and_decisions_are_refused(content, message, tmp_path):
+    (tmp_path / "findings.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
         read_findings(tmp_path / "findings.json", labels_of_one_image())
 
 
@@ -438,9 +431,3 @@ def test_rows_say_what_a_missing_object_touches_and_what_the_model_sees():
     spurious = LabelFinding("spurious", 1, 0, (0, 0, 1, 1), 7, 0, seen=Detection((1, 1, 3, 4), 1, 0.3))
     seen = dict(seen_bbox=[1, 1, 2, 3], seen_category="dog", seen_score=0.3)
     assert row_of(spurious, image, labels).items() >= seen.items()
-
-
-def test_findings_that_are_no_list_are_refused(tmp_path):
-    (tmp_path / "findings.json").write_text("{}")
-    with pytest.raises(ValueError, match="no list of findings"):
-        read_findings(tmp_path / "findings.json", None)

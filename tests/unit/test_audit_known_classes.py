@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from annotated import coco
 from commands import ROOT, call, save_random
 from mmengine.config import Config
 
@@ -27,14 +28,10 @@ HERE, THERE, FAR = (0, 0, 10, 10), (40, 0, 50, 10), (80, 0, 90, 10)
 
 def labels_of(path, records, boxes, **dataset):
     """Boxes are (image id, category id, corners)."""
-    images = [dict(id=i, file_name=f"{i}.jpg", width=96, height=64, **more) for i, more in enumerate(records, 1)]
-    annotations = [
-        dict(id=10 + i, image_id=image, category_id=c, bbox=[x1, y1, x2 - x1, y2 - y1], area=100, iscrowd=0)
-        for i, (image, c, (x1, y1, x2, y2)) in enumerate(boxes)
-    ]
-    categories = [dict(id=i, name=name) for i, name in NAMES.items()]
+    images = {i: dict(file_name=f"{i}.jpg", width=96, **more) for i, more in enumerate(records, 1)}
+    boxes = [(image, c, (x1, y1, x2 - x1, y2 - y1)) for image, c, (x1, y1, x2, y2) in boxes]
     file = path / "train.json"
-    file.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+    file.write_text(json.dumps(coco(NAMES, images, boxes)))
     block = dict(type="KnownClassesCoco", ann_file=str(file), metainfo=dict(classes=CLASSES), **dataset)
     model = dict(bbox_head=dict(type="RetinaHead", num_classes=3))
     return Labels(Config(dict(model=model, train_dataloader=dict(dataset=block))))

@@ -1,14 +1,13 @@
 """Config checks that look at more than one value: paths of one file, and what a deleted block had."""
 
 import os
-from pathlib import Path
 
 import pytest
+from commands import ROOT
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_config
 
-ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/shapes/atss_r18_asl_shapes.py"
 DELETED = "_delete_=True, use_sigmoid=True"
 pytestmark = pytest.mark.usefixtures("mmdet_scope")
@@ -89,9 +88,8 @@ def test_values_that_a_base_of_the_base_had_are_found_and_those_written_again_ar
 
 
 def test_a_block_without_delete_keeps_the_values(tmp_path):
-    assert (
-        codes(config_of(tmp_path, 'type="MissingRateLoss", missing_rate=0.5', "configs/small/atss_mnv2_asl.py")) == []
-    )
+    block = 'type="MissingRateLoss", missing_rate=0.5'
+    assert codes(config_of(tmp_path, block, "configs/small/atss_mnv2_asl.py")) == []
 
 
 def test_a_share_that_nothing_can_be_estimated_from_is_pointed_out(tmp_path):

@@ -4,16 +4,15 @@ import copy
 import json
 import math
 import re
-from pathlib import Path
 
 import pytest
+from commands import ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_config
 from asl_mmdet.losses import AsymmetricLoss
 
-ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/shapes/atss_r18_asl_shapes.py"
 NEW_STYLE = ROOT / "configs/shapes/atss_r18_asl_shapes_new_style.py"
 pytestmark = pytest.mark.usefixtures("mmdet_scope")

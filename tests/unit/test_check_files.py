@@ -113,11 +113,10 @@ def test_a_change_that_finds_the_file_is_said(style, expected, root, tmp_path):
     finding = next(finding for finding in found_in(root) if finding.code == "D310")
     assert expected in str(finding) and f"file_name is the path from {root}/train/" in str(finding)
     if "fix_annotations" in str(finding):
-        done = call(
-            "fix_annotations", root / "annotations/train.json", tmp_path / "x.json", "--image-folder", root / "train"
-        )
+        path = root / "annotations/train.json"
+        done = call("fix_annotations", path, tmp_path / "x.json", "--image-folder", root / "train")
         assert "8 file names" in done.stdout
-        shutil.move(tmp_path / "x.json", root / "annotations/train.json")
+        shutil.move(tmp_path / "x.json", path)
         assert codes(root) == set()
 
 

@@ -4,6 +4,7 @@ import json
 from copy import deepcopy
 
 import pytest
+from annotated import coco
 from mmdet.models import FCNMaskHead, Shared2FCBBoxHead
 from mmengine.config import Config
 
@@ -70,11 +71,7 @@ RIGHT = {
 
 def found(model, tmp_path, **dataset):
     names = ("a", "b", "c")
-    content = dict(
-        images=[dict(id=1, file_name="1.jpg", width=64, height=64)],
-        annotations=[dict(id=i, image_id=1, category_id=i, bbox=[1, 1, 9, 9], area=81, iscrowd=0) for i in (1, 2, 3)],
-        categories=[dict(id=i, name=name) for i, name in enumerate(names, 1)],
-    )
+    content = coco(dict(enumerate(names, 1)), {1: "1.jpg"}, [(1, i) for i in (1, 2, 3)])
     (tmp_path / "train.json").write_text(json.dumps(content), encoding="utf-8")
     block = dict(type="CocoDataset", data_root=f"{tmp_path}/", ann_file="train.json", metainfo=dict(classes=names))
     cfg = Config(dict(model=deepcopy(model), train_dataloader=dict(dataset={**block, **dataset})))

@@ -130,19 +130,3 @@ def test_tool_writes_the_file_once_and_says_what_is_left(coco, tmp_path):
     second = call("drop_boxes", *arguments)
     assert second.returncode == 1 and "exists" in second.stderr
     assert call("drop_boxes", *arguments, "--force").returncode == 0
-    itself = call("drop_boxes", tmp_path / "train.json", "--out", tmp_path / "train.json", "--force")
-    assert itself.returncode == 1 and "is the file that is read" in itself.stderr
-    assert json.loads((tmp_path / "train.json").read_text()) == coco
-
-
-def test_tool_refuses_what_is_no_annotation_file(tmp_path):
-    for content, message in (
-        ("[1, 2]", "it has no list images, annotations: it must be in COCO format"),
-        ('{"images": []}', "it has no list annotations"),
-        ('{"images": [], "annotations": [], "categories": null}', "it has no list categories"),
-        ("{", "error"),
-    ):
-        (tmp_path / "wrong.json").write_text(content)
-        result = call("drop_boxes", tmp_path / "wrong.json", "--out", tmp_path / "out.json")
-        assert result.returncode == 1 and message in result.stderr, result.stderr
-        assert not (tmp_path / "out.json").exists()

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from annotated import coco
 
 import asl_mmdet  # noqa: F401  (before mmdet, which needs mmcv.ops)
 
@@ -18,15 +19,9 @@ from experiments.unknown_class import UnknownClassCoco
 
 
 def complete_file():
-    annotations = [
-        dict(id=i, image_id=1 + i % 2, category_id=7 + i % 3, bbox=[8.0 * i, 4.0, 8.0, 8.0], area=64.0, iscrowd=0)
-        for i in range(12)
-    ]
-    return dict(
-        images=[dict(id=i, file_name=f"{i}.jpg", width=96, height=96) for i in (1, 2)],
-        annotations=annotations,
-        categories=[dict(id=7 + k, name=name) for k, name in enumerate("abc")],
-    )
+    boxes = [(1 + i % 2, 7 + i % 3, [8.0 * i, 4.0, 8.0, 8.0]) for i in range(12)]
+    images = {i: dict(file_name=f"{i}.jpg", width=96, height=96) for i in (1, 2)}
+    return coco({7 + k: name for k, name in enumerate("abc")}, images, boxes)
 
 
 def instances_of(path, kind=OracleCoco):

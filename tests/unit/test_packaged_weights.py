@@ -3,11 +3,11 @@
 import hashlib
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
-from pathlib import Path
 
 import pytest
 import torch
 import torchvision
+from commands import ROOT
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
@@ -16,8 +16,6 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from asl_mmdet.compat import packaged_weights, patches
 from asl_mmdet.compat.packaged_weights import WEIGHTS, find_file, load_packaged, mobilenet_v2_keys
-
-ROOT = Path(__file__).parents[2]
 
 
 class Package:

@@ -102,9 +102,8 @@ def test_versions_count(data, monkeypatch):
     before = key_of(config_of(data))
     assert {"asl_mmdet", "torch"} <= before["versions"].keys()
     monkeypatch.setattr(run_key.stack, "installed_version", lambda name: "9.9" if name == "torch" else None)
-    assert f"versions torch: {before['versions']['torch']} there, 9.9 now" in differences(
-        before, key_of(config_of(data))
-    )
+    line = f"versions torch: {before['versions']['torch']} there, 9.9 now"
+    assert line in differences(before, key_of(config_of(data)))
 
 
 @pytest.mark.parametrize("there", [None, [], "text", {}, dict(config=3)])

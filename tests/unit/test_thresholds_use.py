@@ -68,9 +68,8 @@ def keep(found, thresholds):
 def test_tools_test_cuts_at_the_thresholds_and_says_that_ap_falls(detector, folder, tmp_path):
     config, checkpoint, file, _, expected = detector
     out = tmp_path / "cut.pkl"
-    done = call(
-        "test", config, checkpoint, "--thresholds", file, "--out", out, "--dump-only", "--work-dir", tmp_path / "work"
-    )
+    options = ["--out", out, "--dump-only", "--work-dir", tmp_path / "work"]
+    done = call("test", config, checkpoint, "--thresholds", file, *options)
     assert done.returncode == 0, done.stderr
     assert "AP needs the detections below the thresholds too" in done.stderr
     cut = load(str(out))
@@ -195,19 +194,12 @@ def test_tool_predicts_once_and_below_the_configs_score_thr(detector, tmp_path):
     assert sum(len(one["pred_instances"]["scores"]) for one in found) == 12 * 100
 
 
-def test_tool_refuses_wrong_predictions_and_options_before_it_writes(detector, tmp_path):
+def test_tool_refuses_wrong_predictions_before_it_writes(detector, tmp_path):
     config, checkpoint, *_ = detector
     (tmp_path / "bad.pkl").write_bytes(b"nothing")
     out = ["--out", tmp_path / "out"]
-    assert "cannot be read" in message_of(
-        "tune_thresholds", config, checkpoint, *out, "--predictions", tmp_path / "bad.pkl"
-    )
-    assert "--precision: use a number in (0, 1), not 2" in message_of(
-        "tune_thresholds", config, checkpoint, *out, "--precision", "2"
-    )
-    assert "--folds: use a whole number from 2, not 1" in message_of(
-        "tune_thresholds", config, checkpoint, *out, "--folds", "1"
-    )
+    message = message_of("tune_thresholds", config, checkpoint, *out, "--predictions", tmp_path / "bad.pkl")
+    assert "cannot be read" in message
     assert not (tmp_path / "out").exists()
 
 
