@@ -39,26 +39,26 @@ def test_clean_config_has_no_findings(cfg):
 
 
 LOSS = "model.bbox_head.loss_cls"
+NUMBERS = {
+    "train_cfg.max_epochs": (0, "12"),
+    "train_cfg.val_interval": (0,),
+    "train_dataloader.batch_size": (0,),
+    "val_dataloader.batch_size": (1.5,),
+    "train_dataloader.num_workers": (-1,),
+    "randomness.seed": ("0",),
+    "optim_wrapper.optimizer.lr": ("0.01", -0.1, math.nan),
+    "optim_wrapper.optimizer.weight_decay": (-1,),
+    "optim_wrapper.clip_grad.max_norm": (0,),
+    "default_hooks.logger.interval": (0,),
+    "model.bbox_head.num_classes": (0,),
+}
 SETTINGS = [  # changes, code, what the finding names
-    ({"train_cfg.max_epochs": 0}, "C101", "train_cfg.max_epochs=0"),
-    ({"train_cfg.max_epochs": "12"}, "C101", "train_cfg.max_epochs='12'"),
-    ({"train_cfg.val_interval": 0}, "C101", "train_cfg.val_interval=0"),
-    ({"train_dataloader.batch_size": 0}, "C101", "train_dataloader.batch_size=0"),
-    ({"val_dataloader.batch_size": 1.5}, "C101", "val_dataloader.batch_size=1.5"),
-    ({"train_dataloader.num_workers": -1}, "C101", "train_dataloader.num_workers=-1"),
+    *(({key: value}, "C101", f"{key}={value!r}") for key, values in NUMBERS.items() for value in values),
     (
         {"train_dataloader.num_workers": 0, "train_dataloader.persistent_workers": True},
         "C102",
-        "train_dataloader.persistent_workers=True",
+        "persistent_workers=True",
     ),
-    ({"optim_wrapper.optimizer.lr": "0.01"}, "C101", "optim_wrapper.optimizer.lr='0.01'"),
-    ({"optim_wrapper.optimizer.lr": -0.1}, "C101", "optim_wrapper.optimizer.lr=-0.1"),
-    ({"optim_wrapper.optimizer.lr": math.nan}, "C101", "optim_wrapper.optimizer.lr=nan"),
-    ({"optim_wrapper.optimizer.weight_decay": -1}, "C101", "weight_decay=-1"),
-    ({"optim_wrapper.clip_grad.max_norm": 0}, "C101", "clip_grad.max_norm=0"),
-    ({"default_hooks.logger.interval": 0}, "C101", "default_hooks.logger.interval=0"),
-    ({"randomness.seed": "0"}, "C101", "randomness.seed='0'"),
-    ({"model.bbox_head.num_classes": 0}, "C101", "model.bbox_head.num_classes=0"),
     ({"val_evaluator.ann_file": "other.json"}, "C103", "val_evaluator.ann_file='other.json'; write 'data/shapes/"),
     (
         {"model.backbone.init_cfg": dict(type="Pretrained", checkpoint="packaged://mobilenet_v2")},

