@@ -29,10 +29,11 @@ seeds = (0, 1)
 """
 
 
-def options_of(data, **more):
-    """The options by which a config of a detector in configs/shapes reads a folder of ``make_shapes``."""
+def options_of(data, boxes=True, **more):
+    """The options by which a config in configs/shapes, of a detector or not, reads a folder of ``make_shapes``."""
     options = {f"{split}_dataloader.dataset.data_root": f"{data}/" for split in ("train", "val", "test")}
-    options |= {f"{split}_evaluator.ann_file": f"{data}/annotations/val.json" for split in ("val", "test")}
+    if boxes:
+        options |= {f"{split}_evaluator.ann_file": f"{data}/annotations/val.json" for split in ("val", "test")}
     return options | more
 
 

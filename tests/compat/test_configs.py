@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from annotated import coco
 from commands import ROOT
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
@@ -183,17 +184,8 @@ def make_coco(root, dataset, num_classes):
     (root / dataset.ann_file).parent.mkdir(parents=True, exist_ok=True)
     names = dataset.get("metainfo", {}).get("classes") or [f"class {i}" for i in range(1, num_classes + 1)]
     classes = [3 * i % num_classes + 1 for i in (1, 2)]
-    (root / dataset.ann_file).write_text(
-        json.dumps(
-            dict(
-                images=[dict(id=i, file_name=f"{i}.jpg") for i in (1, 2)],
-                annotations=[
-                    dict(id=i, image_id=i, category_id=classes[i - 1], bbox=[0, 0, 9, 9], iscrowd=0) for i in (1, 2)
-                ],
-                categories=[dict(id=i, name=name) for i, name in enumerate(names, 1)],
-            )
-        )
-    )
+    content = coco(dict(enumerate(names, 1)), {i: f"{i}.jpg" for i in (1, 2)}, list(enumerate(classes, 1)))
+    (root / dataset.ann_file).write_text(json.dumps(content))
 
 
 def make_voc(root, dataset, num_classes):

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path, monkeypatch):
     fork_trainings(monkeypatch, really="classifier-bce-tiny-seed0/run")
-    roots = {key: value for key, value in options_of(tmp_path / "shapes", **NO_WORKERS).items() if "loader" in key}
+    roots = options_of(tmp_path / "shapes", boxes=False, **NO_WORKERS)
     (tmp_path / "plan.py").write_text(
         PLAN.replace("asl=_asl", "bad=dict(type='mmdet.AsymmetricLoss')").replace("(0, 1)", "(0,)")
         + f"shapes = {{'{tmp_path}/shapes': dict(num_train=32, num_val=16)}}\ndata = dict(tiny={roots})\n"

@@ -300,10 +300,10 @@ def test_fold_trains_on_the_other_images_and_is_tested_on_its_own(tiny, tmp_path
 
 
 def test_tool_audits_the_tags_of_a_classifier(tiny, tmp_path):
-    data, _, options = tiny
+    data, *_ = tiny
+    options = as_arguments(options_of(data, boxes=False, **NO_WORKERS))
     config = "configs/shapes/classifier_r18_bce_shapes.py"
     save_random(Config.fromfile(config), tmp_path / "random.pth")
-    options = [option for option in options if "evaluator" not in option]
     arguments = ["--out", tmp_path, "--score-thr", "0", "--apply", "0"]
     done = call("audit_labels", config, tmp_path / "random.pth", *arguments, *options)
     assert done.returncode == 0, done.stderr

@@ -158,22 +158,21 @@ def test_boxes_as_they_should_be_are_not_taken_for_corners(change, root):
     assert "D416" not in codes(root)
 
 
+BOXES = [
+    lambda entry, i: [str(v) for v in entry["bbox"]],
+    lambda entry, i: str(entry["bbox"]),
+    lambda entry, i: dict(zip("xywh", entry["bbox"], strict=True)),
+    lambda entry, i: [*entry["bbox"], 0.3],
+    *(None, [], [1, 2, 3, None], [1, 2, 3, True], [1.0, 2.0, float("inf"), 4.0]),
+]
+
+
 @pytest.mark.parametrize(
     "values, code",
     [
-        (dict(bbox=lambda entry, i: [str(v) for v in entry["bbox"]]), "D405"),
-        (dict(bbox=lambda entry, i: str(entry["bbox"])), "D405"),
-        (dict(bbox=lambda entry, i: dict(zip("xywh", entry["bbox"], strict=True))), "D405"),
-        (dict(bbox=None), "D405"),
-        (dict(bbox=[]), "D405"),
-        (dict(bbox=[1, 2, 3, None]), "D405"),
-        (dict(bbox=[1, 2, 3, True]), "D405"),
-        (dict(bbox=[1.0, 2.0, float("inf"), 4.0]), "D405"),
-        (dict(bbox=lambda entry, i: [*entry["bbox"], 0.3]), "D405"),
+        *((dict(bbox=box), "D405") for box in BOXES),
         (dict(bbox=lambda entry, i: [v / 128 for v in entry["bbox"]]), "D408"),
-        (dict(area=None), "D406"),
-        (dict(area="12"), "D406"),
-        (dict(area=float("nan")), "D406"),
+        *((dict(area=area), "D406") for area in (None, "12", float("nan"))),
         (dict(area=-1), "D409"),
         (dict(image_id=lambda entry, i: str(entry["image_id"])), "D403"),
         (dict(image_id=None), "D403"),

@@ -153,4 +153,4 @@ def test_mmpretrains_own_loss_by_the_same_name_is_pointed_out():
     cfg = Config.fromfile(ROOT / "configs/shapes/classifier_r18_asl_shapes.py")
     cfg.model.head.loss.type = "AsymmetricLoss"
     (finding,) = check_config(cfg)
-    assert "Write type='mmdet.AsymmetricLoss'" in str(finding)
+    assert finding.code == "C201" and "mmdet.AsymmetricLoss" in finding.fix

@@ -83,6 +83,7 @@ def found(model, tmp_path, **dataset):
 def test_wrong_number_of_any_head_is_found(model, key, tmp_path):
     (finding,) = found(model, tmp_path)
     (example,) = finding.examples
+    assert finding.is_error
     name = "num_things_classes" if "panoptic" in key else "num_classes"
     assert example == f"model.{key}.{name}=80, 3 in metainfo.classes; write {name}=3"
 

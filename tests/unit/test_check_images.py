@@ -102,12 +102,14 @@ def test_what_is_no_file_is_not_found(kind, data):
 @pytest.mark.parametrize("content", [b"nothing", b""])
 def test_what_is_no_image_is_found(content, data):
     data.image(0).write_bytes(content)
-    assert list(data.found()) == ["D312"]
+    (text,) = data.found().values()
+    assert text.startswith("error: D312 ")
 
 
 def test_image_of_another_size_is_found(data):
     cv2.imwrite(str(data.image(0)), cv2.imread(str(data.image(0)))[:, :100])
-    assert "100 x 128, not 128 x 128" in data.found()["D313"]
+    text = data.found()["D313"]
+    assert text.startswith("error: ") and "100 x 128, not 128 x 128" in text
 
 
 @pytest.mark.parametrize("value", [None, 1])

@@ -84,7 +84,8 @@ def test_a_file_without_cocos_lists_is_named_as_one(content, tmp_path):
             said.append(str(error))
     # Predictions need no annotations.
     assert len(said) >= 5 and all("has no list" in text or "[0] is 1, and no object" in text for text in said)
-    assert check_labels(config_of(path), "val")[0].code == "D103"
+    found = check_labels(config_of(path), "val")[0]
+    assert (found.code, found.is_error) == ("D103", True)
 
 
 def test_a_file_without_an_image_is_named_as_one(tmp_path):
@@ -93,7 +94,8 @@ def test_a_file_without_an_image_is_named_as_one(tmp_path):
         Ids(path, ("cat",))
     with pytest.raises(UserError, match="has no image"):
         Labels(config_of(path))
-    assert check_labels(config_of(path), "val")[0].code == "D104"
+    found = check_labels(config_of(path), "val")[0]
+    assert (found.code, found.is_error) == ("D104", True)
 
 
 def config_of(path):

@@ -172,22 +172,6 @@ def test_properties_of_table_1(name, gamma, margin, hard, soft, rejects, continu
     assert (jump < 1e-3) == continuous
 
 
-def test_three_regimes_of_negatives_and_p_star():
-    p = torch.linspace(1e-4, 1 - 1e-4, 9999, dtype=torch.float64)
-    grad = negative_gradient(p, 2, 0.2)
-    p_star = p[grad.argmax()]
-    # Easy: none. Then growing up to p*, where the derivative of the gradient is zero. Beyond it, mislabelled: falling.
-    assert (grad[p <= 0.2] == 0).all()
-    rising, falling = grad[(p > 0.2) & (p < p_star)], grad[p > p_star]
-    assert (rising.diff() > 0).all()
-    assert (falling.diff() < 0).all()
-    slopes = [reference.negative(torch.logit(q).item(), 2, 0.2, False)[1] for q in p]
-    assert p_star == p[torch.tensor(slopes).argmax()]
-    assert 0.7 < p_star < 0.95
-    # A larger margin rejects earlier.
-    assert p[negative_gradient(p, 2, 0.4).argmax()] != p_star
-
-
 def test_golden_value():
     z, y = torch.tensor([[5.0, -5, 0], [5, -5, 0]]), torch.tensor([[1.0, 0, 1], [0, 1, 0]])
     loss = asymmetric_loss(z, y, gamma_pos=1, gamma_neg=4, clip=0.05, reduction="sum")

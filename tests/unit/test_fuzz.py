@@ -11,6 +11,7 @@ import math
 import pytest
 import reference
 import torch
+from annotated import coco
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mmengine.config import ConfigDict
@@ -91,14 +92,8 @@ def test_loss_equals_the_reference(case):
     torch.testing.assert_close(total.double(), found.double().sum(), rtol=1e-4, atol=1e-4)
 
 
-COCO = dict(
-    images=[dict(id=i, file_name=f"{i}.jpg", width=64, height=48) for i in (1, 2, 3)],
-    annotations=[
-        dict(id=i, image_id=1 + i % 3, category_id=1 + i % 2, bbox=[3.0, 4, 10, 12], area=120, iscrowd=0)
-        for i in range(1, 6)
-    ],
-    categories=[dict(id=1, name="cat"), dict(id=2, name="dog")],
-)
+BOXES = [(1 + i % 3, 1 + i % 2, (3.0, 4, 10, 12)) for i in range(1, 6)]
+COCO = coco({1: "cat", 2: "dog"}, {i: f"{i}.jpg" for i in (1, 2, 3)}, BOXES)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),

@@ -4,6 +4,7 @@ import json
 import random
 from copy import deepcopy
 
+import annotated
 import numpy as np
 import pytest
 from commands import call, message_of
@@ -42,14 +43,7 @@ def coco(image=lambda i: i + 1, annotation=lambda i: i + 1, category=lambda i: i
     return dict(
         images=[dict(id=n, file_name=f"{i}.jpg", width=64, height=64) for i, n in enumerate(images)],
         annotations=[
-            dict(
-                id=annotation(k),
-                image_id=images[k // 3],
-                category_id=categories[k % 2],
-                bbox=[k % 3 * 20, 4, 15, 15],
-                area=225,
-                iscrowd=0,
-            )
+            annotated.annotation(annotation(k), images[k // 3], categories[k % 2], (k % 3 * 20, 4, 15, 15))
             for k in range(3 * IMAGES)
         ],
         categories=[dict(id=n, name=name) for n, name in zip(categories, ("cat", "dog"), strict=True)],

@@ -286,10 +286,9 @@ def test_pictures_of_images_with_one_name_lie_in_folders(kind, data, checkpoint,
     if kind == "classifier":
         config = "configs/shapes/classifier_r18_bce_shapes.py"
         checkpoint = save_random(Config.fromfile(config), tmp_path / "b.pth")
-    options = options_of(root, **NO_WORKERS)
-    changes = {key: value for key, value in options.items() if kind == "detector" or "evaluator" not in key}
-    arguments = ["--work-dir", tmp_path / "w", "--show-dir", shown := tmp_path / "shown", *as_arguments(changes)]
-    done = call("test", config, checkpoint, *arguments)
+    options = as_arguments(options_of(root, kind == "detector", **NO_WORKERS))
+    shown = tmp_path / "shown"
+    done = call("test", config, checkpoint, "--work-dir", tmp_path / "w", "--show-dir", shown, *options)
     assert done.returncode == 0, done.stderr
     found = sorted(file.relative_to(shown).as_posix().split(".jpg")[0] for file in shown.rglob("*") if file.is_file())
     assert found == ["cam0/0001", "cam0/0002", "cam1/0001", "cam1/deep/0001"]
