@@ -295,6 +295,12 @@ def test_training_goes_on_as_if_nothing_had_been_predicted(tmp_path):
     assert torch.is_grad_enabled()
 
 
+def test_no_more_images_are_predicted_than_allowed(tmp_path):
+    runner = runner_of(tmp_path)
+    train(runner, MissingShareHook(at=(0.5,), max_images=12), 20)
+    assert len(runner.model.predicted) == 15  # whole batches
+
+
 def test_processes_estimate_as_one_that_sees_all(tmp_path, monkeypatch):
     alone, first, second = (runner_of(tmp_path / name) for name in ("alone", "first", "second"))
     for runner in (alone, first, second):

@@ -22,7 +22,7 @@ from asl_mmdet.thresholds.calibration import (
 )
 from asl_mmdet.thresholds.calibration import fit as fit_calibration
 from asl_mmdet.thresholds.choose import Objective, Settings, choose, counts, cross_fit, f_score
-from asl_mmdet.thresholds.matching import MatchedPredictions, match_detections
+from asl_mmdet.thresholds.matching import MatchedPredictions, match_boxes, match_detections
 from asl_mmdet.thresholds.model import lower_score_thr
 
 
@@ -283,6 +283,14 @@ def test_calibration_per_class_leaves_the_average_precision(detections, method):
     before, after = evaluate(*detections), evaluate(*detections, change=calibration)
     assert np.array_equal(before.eval["precision"], after.eval["precision"])
     assert before.eval["precision"].max() > 0
+
+
+def test_ignored_region_takes_many_and_an_object_one():
+    truth = np.array([[0, 0, 10, 10], [50, 0, 90, 40]], float)
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [50, 0, 60, 10], [60, 0, 70, 10]], float)
+    iou, counted = match_boxes(boxes, np.array([0.5, 0.9, 0.3, 0.2]), truth, np.array([False, True]), 0.5)
+    assert iou == pytest.approx([0, 0.9, 0, 0])
+    assert counted.tolist() == [True, True, False, False]
 
 
 @pytest.mark.parametrize(
