@@ -142,11 +142,11 @@ def test_one_cycle_schedule_that_ends_before_the_training_is_found():
     assert not check_config(cfg)
     cfg.train_cfg.max_epochs = 16
     (finding,) = check_config(cfg)
-    assert "param_scheduler.0.total_steps=8 with train_cfg.max_epochs=16" in str(finding) and finding.is_error
-    assert "write param_scheduler.0.total_steps=16" in str(finding)
+    assert (finding.code, finding.is_error) == ("C104", True)
+    assert "total_steps=8 with train_cfg.max_epochs=16; write param_scheduler.0.total_steps=16" in finding.examples[0]
     cfg.param_scheduler = cfg.param_scheduler[0]
     (finding,) = check_config(cfg)
-    assert "write param_scheduler.total_steps=16" in str(finding)
+    assert "write param_scheduler.total_steps=16" in finding.examples[0]
 
 
 def test_mmpretrains_own_loss_by_the_same_name_is_pointed_out():
