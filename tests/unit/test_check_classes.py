@@ -157,7 +157,8 @@ def test_the_group_of_a_roboflow_export_is_called_so(root):
     "classes, expected",
     [
         ("circle", "error: D205"),
-        (None, "error: D207"),
+        (dict(CLASSES=NAMES), "error: D206"),
+        ({}, "error: D207"),
         ((*NAMES, "circle"), "error: D208"),
         (("CIRCLE", *NAMES[1:]), "error: D209"),
         (NAMES[:2], "warning: D210"),
@@ -166,8 +167,8 @@ def test_the_group_of_a_roboflow_export_is_called_so(root):
 )
 def test_classes_that_are_not_those_of_the_file_are_found(classes, expected, root):
     cfg = config_of(root, classes)
-    if classes is None:
-        del cfg.train_dataloader.dataset["metainfo"]
+    if isinstance(classes, dict):
+        cfg.train_dataloader.dataset.metainfo = classes
     assert any(str(finding).startswith(expected) for finding in found_in(root, cfg=cfg))
 
 
