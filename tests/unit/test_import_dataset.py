@@ -115,9 +115,10 @@ def test_words_of_a_path_name_its_split(path, split):
 # COCO ----------------------------------------------------------------------------------------------------------------
 
 
-def test_missing_images_are_named_and_left_out_with_their_boxes(tmp_path):
-    done = imported(tmp_path, {**dict.fromkeys(NAMES[1:]), "all.json": coco(NAMES)})
-    assert "images that are not there, left out with their boxes: 1 (all.json: a.jpg)" in notes(done)
+def test_missing_images_and_those_that_no_file_lists_are_named_and_left_out(tmp_path):
+    done = imported(tmp_path, {**dict.fromkeys(NAMES[1:]), "more/f.jpg": None, "all.json": coco(NAMES)})
+    assert "left out with their boxes: 1 (all.json: a.jpg)" in notes(done)
+    assert "left out: 1 (more/f.jpg)" in notes(done)
     assert sorted(boxes(tmp_path)) == NAMES[1:]
 
 
@@ -131,11 +132,6 @@ def test_absolute_names_are_read_in_the_folder_and_elsewhere(tmp_path):
     names = [str(tmp_path / "elsewhere/a.jpg"), *(str(tmp_path / "src" / name) for name in NAMES[1:])]
     done = imported(tmp_path, {**dict.fromkeys(NAMES[1:]), "all.json": coco(names)})
     assert sorted(boxes(tmp_path)) == NAMES and notes(done) == ""
-
-
-def test_images_that_no_file_lists_are_named(tmp_path):
-    done = imported(tmp_path, {**IMAGES, "more/f.jpg": None, "all.json": coco(NAMES)})
-    assert "left out: 1 (more/f.jpg)" in notes(done)
 
 
 def test_annotations_of_unlisted_ids_are_named_and_do_not_become_those_of_another_class(tmp_path):
@@ -313,6 +309,8 @@ def test_names_may_be_numbered_with_gaps(tmp_path):
     [
         ("train: images\nnc: 2\n", "data.yaml: no names"),
         ("train: images\nnames: classes.names\n", "data.yaml: names: classes.names"),
+        ("train: images\nnames: {a: cat}\n", "the keys must be the numbers"),
+        ("train: images\nnames: []\n", "names is empty"),
         ("train: images\n  val: [\n", "YAML files that cannot be read: 1 (data.yaml: "),
     ],
 )
@@ -338,12 +336,6 @@ def test_lists_of_names_must_agree(tmp_path):
     assert "classes.txt and labels/classes.txt name classes in different ways" in message(tmp_path, files)
     imported(tmp_path, {"labels/classes.txt": "cat\ndog\n"})
     assert boxes(tmp_path) == {name: [("cat", *BOX)] for name in NAMES}
-
-
-@READERS
-@pytest.mark.parametrize("names, text", [("{a: cat}", "the keys must be the numbers"), ("[]", "names is empty")])
-def test_names_that_number_no_class_are_an_error(names, text, tmp_path):
-    assert text in message(tmp_path, yolo(STEMS, names))
 
 
 @READERS

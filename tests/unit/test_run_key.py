@@ -1,12 +1,12 @@
 """A result of something else is not taken for the one that is asked for, or gone on with."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from annotated import edit
 from commands import NO_WORKERS, as_arguments, call, config_of, message_of, options_of
 from mmdet.models import ATSS
 
@@ -33,12 +33,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def data(made, tmp_path):
     return shutil.copytree(made, tmp_path / "shapes")
-
-
-def rewrite(path, change):
-    content = json.loads(path.read_text(encoding="utf-8"))
-    change(content)
-    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def test_values_are_text_by_their_keys_and_classes_are_their_names():
@@ -84,7 +78,7 @@ def test_annotation_files_count_by_content(data):
     before, path = key_of(config_of(data)), data / "annotations/train.json"
     path.touch()
     assert differences(before, key_of(config_of(data))) == []
-    rewrite(path, lambda content: content["annotations"].pop())
+    edit(data, lambda content: content["annotations"].pop())
     assert differences(before, key_of(config_of(data))) == [f"{path} has another content now"]
     path.unlink()
     assert digest_of(path) == "missing"
@@ -163,7 +157,7 @@ def test_changed_labels_and_number_of_processes_are_refused(data, tmp_path, star
     finish(next(path for path in out.iterdir() if path.is_dir()))
     with pytest.raises(UserError, match="processes: 1 there, 2 now"):
         run_plan(plan, out, 1, ["python", "-m", "torch.distributed.run", "--nproc_per_node=2"], [])
-    rewrite(data / "annotations/val.json", lambda content: content["annotations"].pop())
+    edit(data, lambda content: content["annotations"].pop(), "val")
     with pytest.raises(UserError, match=r"val.json has another content now"):
         run_plan(plan, out, 1, ["python"], [])
 
@@ -229,7 +223,7 @@ def test_predictions_of_another_test_are_refused(change, line, data, checkpoint)
 def test_predictions_of_renumbered_images_are_refused(data, checkpoint, tmp_path):
     before = source(data, checkpoint)
     PredictionFile(tmp_path / "p.jsonl", before).append({})
-    rewrite(data / "annotations/train.json", swap_ids)
+    edit(data, swap_ids)
     with pytest.raises(UserError, match="predictions of something else: another list of images"):
         PredictionFile(tmp_path / "p.jsonl", source(data, checkpoint))
 
@@ -245,7 +239,7 @@ def test_predictions_of_another_checkpoint_are_refused_wherever_it_is(data, chec
 
 def test_predictions_do_not_depend_on_boxes_or_workers(data, checkpoint):
     before = source(data, checkpoint)
-    rewrite(data / "annotations/train.json", lambda content: content["annotations"].pop())
+    edit(data, lambda content: content["annotations"].pop())
     assert differences(before, source(data, checkpoint, **{"test_dataloader.num_workers": 0})) == []
 
 
