@@ -204,6 +204,7 @@ def test_the_test_tool_ends_where_labels_stand_for_other_classes(root, tmp_path)
         ("annotations", dict(id="x"), "D402"),
         ("images", dict(id="x"), "D302"),
         ("categories", dict(id="x"), "D202"),
+        ("categories", dict(name="circle"), "D203"),
     ],
 )
 def test_what_predictions_cannot_be_compared_with_is_an_error(key, values, code, root):
