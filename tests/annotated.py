@@ -33,14 +33,29 @@ def copied_set(clean, tmp_path):
     return shutil.copytree(clean, tmp_path / "shapes")
 
 
-def config_of(root, classes=NAMES):
-    cfg = Config.fromfile(CONFIG)
+def config_of(root, classes=NAMES, path=CONFIG):
+    cfg = Config.fromfile(path)
     for split in ("train", "val", "test"):
         cfg[f"{split}_dataloader"].dataset.update(data_root=f"{root}/", metainfo=dict(classes=classes))
     for split in ("val", "test"):
         cfg[f"{split}_evaluator"].ann_file = f"{root}/annotations/val.json"
     cfg.model.bbox_head.num_classes = 3
     return cfg
+
+
+def coco(names, images, boxes):
+    """A content: names by id, file names or records by id, and boxes (image id, category id) with or without a bbox."""
+    records = {i: image if isinstance(image, dict) else dict(file_name=image) for i, image in images.items()}
+    return dict(
+        images=[dict(id=i) | dict(width=64, height=64) | record for i, record in records.items()],
+        annotations=[annotation(n, *box) for n, box in enumerate(boxes, 1)],
+        categories=[dict(id=i, name=name) for i, name in names.items()],
+    )
+
+
+def annotation(number, image, category, bbox=(4, 4, 20, 20)):
+    area = bbox[2] * bbox[3]
+    return dict(id=number, image_id=image, category_id=category, bbox=[*bbox], area=area, iscrowd=0)
 
 
 def edit(root, change, split="train"):

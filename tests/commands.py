@@ -18,6 +18,51 @@ NO_WORKERS = {
     for key, value in (("num_workers", 0), ("persistent_workers", False))
 }
 
+# A plan of the benchmark.
+PLAN = """
+_asl = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, alpha=None)
+configs = dict(classifier="configs/shapes/classifier_r18_bce_shapes.py")
+losses = dict(bce=None, asl=_asl)
+baseline = "bce"
+seeds = (0, 1)
+"""
+
+
+def options_of(data, boxes=True, **more):
+    """The options by which a config in configs/shapes, of a detector or not, reads a folder of ``make_shapes``."""
+    options = {f"{split}_dataloader.dataset.data_root": f"{data}/" for split in ("train", "val", "test")}
+    if boxes:
+        options |= {f"{split}_evaluator.ann_file": f"{data}/annotations/val.json" for split in ("val", "test")}
+    return options | more
+
+
+def as_arguments(options):
+    return ["--cfg-options", *(f"{key}={value}" for key, value in options.items())]
+
+
+def config_of(data, name="atss_r18_asl", **more):
+    """A config in configs/shapes that reads a folder of ``make_shapes``."""
+    from mmengine.config import Config
+
+    cfg = Config.fromfile(ROOT / f"configs/shapes/{name}_shapes.py")
+    cfg.merge_from_dict(options_of(data, **more))
+    return cfg
+
+
+def save_random(cfg, path, change=None):
+    """Write a checkpoint of random weights, which ``change`` alters in place of those of ``init_weights``."""
+    import torch
+    from mmengine.registry import MODELS, DefaultScope
+
+    from asl_mmdet.coco.shapes import class_names
+
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+        change(model) if change else model.init_weights()
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=class_names(24)))), path)
+    return path
+
 
 def call(tool, *args):
     """What ``python tools/<tool>.py`` does from the checkout's folder, and what a process would leave of it."""

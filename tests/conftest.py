@@ -1,6 +1,7 @@
 import ctypes
 import gc
 import importlib.util
+import logging
 import os
 import sys
 from pathlib import Path
@@ -71,6 +72,28 @@ def _restore_default_scope():
 
 _scope_of_file = pytest.fixture(_restore_default_scope, autouse=True, scope="module")
 _scope_of_test = pytest.fixture(_restore_default_scope, autouse=True)
+
+
+@pytest.fixture(scope="module")
+def mmdet_scope():
+    """MMDetection's classes are registered, and found without their scope."""
+    from mmdet.utils import register_all_modules
+
+    register_all_modules()
+
+
+@pytest.fixture
+def logged():
+    """What is logged by MMEngine, which keeps the stdout of its first use: pairs of a level and a text."""
+    from mmengine.logging import MMLogger
+
+    records = []
+    handler = logging.Handler()
+    handler.emit = lambda record: records.append((record.levelname, record.getMessage()))
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield records
+    logger.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -4,15 +4,15 @@ import copy
 import functools
 import json
 import math
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from annotated import coco
+from commands import ROOT
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim import OneCycleLR, build_optim_wrapper
@@ -24,7 +24,6 @@ from asl_mmdet.checks import check_config
 from asl_mmdet.losses import AsymmetricLoss, MissingRateLoss
 from asl_mmdet.losses.presets import PRESETS
 
-ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "configs").rglob("*.py") if p.parent.name != "_base_")
 NEW_STYLE = [path for path in SHIPPED if "new_style" in path]  # theirs are in test_new_style.py
 CONFIGS = [path for path in SHIPPED if path not in NEW_STYLE]
@@ -38,9 +37,7 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # nothing may depend on the working directory
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 @functools.cache
@@ -186,17 +183,8 @@ def make_coco(root, dataset, num_classes):
     (root / dataset.ann_file).parent.mkdir(parents=True, exist_ok=True)
     names = dataset.get("metainfo", {}).get("classes") or [f"class {i}" for i in range(1, num_classes + 1)]
     classes = [3 * i % num_classes + 1 for i in (1, 2)]
-    (root / dataset.ann_file).write_text(
-        json.dumps(
-            dict(
-                images=[dict(id=i, file_name=f"{i}.jpg") for i in (1, 2)],
-                annotations=[
-                    dict(id=i, image_id=i, category_id=classes[i - 1], bbox=[0, 0, 9, 9], iscrowd=0) for i in (1, 2)
-                ],
-                categories=[dict(id=i, name=name) for i, name in enumerate(names, 1)],
-            )
-        )
-    )
+    content = coco(dict(enumerate(names, 1)), {i: f"{i}.jpg" for i in (1, 2)}, list(enumerate(classes, 1)))
+    (root / dataset.ann_file).write_text(json.dumps(content))
 
 
 def make_voc(root, dataset, num_classes):

@@ -46,15 +46,8 @@ COVERED = {
     "vfnet": "vfnet/vfnet_r50_fpn_1x_coco.py",
     "yolof": "yolof/yolof_r50-c5_8xb8-1x_coco.py",
 }
-QUALITY = {
-    "fsaf",
-    "gfl",
-    "ld",
-    "pisa_retinanet",
-    "rtmdet",
-    "rtmdet_ins",
-    "vfnet",
-}  # where the gradient of a positive may be of any sign
+# Where the gradient of a positive may be of any sign.
+QUALITY = {"fsaf", "gfl", "ld", "pisa_retinanet", "rtmdet", "rtmdet_ins", "vfnet"}
 ASL = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=1.0, clip=0.0, alpha=0.25)
 REFUSED = {
     "autoassign/autoassign_r50-caffe_fpn_1x_coco.py": "code of its own",

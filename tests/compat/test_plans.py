@@ -2,14 +2,13 @@
 
 import copy
 import functools
-from pathlib import Path
 
 import pytest
+from commands import ROOT
 from mmengine.config import Config
 
 from asl_mmdet.benchmark import Plan
 
-ROOT = Path(__file__).parents[2]
 PLANS = sorted(path for folder in ("benchmarks", "experiments") for path in (ROOT / folder / "plans").glob("*.py"))
 
 

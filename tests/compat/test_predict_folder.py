@@ -53,54 +53,26 @@ def names_of(found):
 WHOLE = ["000001.jpg", "000002.jpg", "000003.jpg"]
 
 
-def no_image(path):
-    path.write_bytes(b"nothing")
-    return ".jpg: cannot be decoded"
-
-
-def empty(path):
-    path.write_bytes(b"")
-    return ".jpg: missing there, or empty"
-
-
-def truncated(path):
-    content = (path.parent / "000001.jpg").read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    return ".jpg: truncated"
-
-
-def cut_and_given_an_end(path):
-    content = (path.parent / "000001.jpg").read_bytes()
-    path.write_bytes(content[: len(content) // 2] + b"\xff\xd9")
-    return ".jpg: truncated"
-
-
-def strip(path):
-    cv2.imwrite(str(path.with_suffix(".png")), np.full((4000, 8, 3), 90, np.uint8))
-    return ".png: "
-
-
-def lying_strip(path):
-    cv2.imwrite(str(path.with_suffix(".png")), np.full((8, 4000, 3), 90, np.uint8))
-    return ".png: "
-
-
-def floating(path):
-    cv2.imwrite(str(path.with_suffix(".tif")), np.linspace(0, 1, 6400, dtype=np.float32).reshape(80, 80))
-    return ".tif: cannot be decoded"
-
-
-def link_to_nothing(path):
-    path.symlink_to("nowhere.jpg")
-    return ".jpg: missing there, or empty"
-
-
-BAD = [no_image, empty, truncated, cut_and_given_an_end, strip, lying_strip, floating, link_to_nothing]
+def plant_bad_images(folder):
+    """What is said of each."""
+    whole = (folder / "000001.jpg").read_bytes()
+    half = whole[: len(whole) // 2]
+    for name, content in dict(text=b"nothing", empty=b"", truncated=half, ended=half + b"\xff\xd9").items():
+        (folder / f"{name}.jpg").write_bytes(content)
+    (folder / "link.jpg").symlink_to("nowhere.jpg")
+    cv2.imwrite(str(folder / "floating.tif"), np.linspace(0, 1, 6400, dtype=np.float32).reshape(80, 80))
+    for name, shape in dict(strip=(4000, 8, 3), lying_strip=(8, 4000, 3)).items():
+        cv2.imwrite(str(folder / f"{name}.png"), np.full(shape, 90, np.uint8))
+    reasons = {"text.jpg": "cannot be decoded", "floating.tif": "cannot be decoded"}
+    reasons |= dict.fromkeys(("empty.jpg", "link.jpg"), "missing there, or empty")
+    reasons |= dict.fromkeys(("truncated.jpg", "ended.jpg"), "truncated")
+    reasons |= dict.fromkeys(("strip.png", "lying_strip.png"), "")
+    return [f"{name}: {reason}" for name, reason in reasons.items()]
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_images_that_cannot_be_predicted_are_named_and_the_others_are(batch_size, atss, images):
-    expected = [plant.__name__ + plant(images / f"{plant.__name__}.jpg") for plant in BAD]
+    expected = plant_bad_images(images)
     done, found = predict(atss, images, "--batch-size", batch_size)
     assert done.returncode == 1
     assert "8 of 11 images have no prediction" in done.stderr and all(line in done.stderr for line in expected)
@@ -110,14 +82,14 @@ def test_images_that_cannot_be_predicted_are_named_and_the_others_are(batch_size
 
 def test_what_is_found_does_not_depend_on_a_bad_image_in_the_batch(atss, images):
     _, alone = predict(atss, images)
-    no_image(images / "a.jpg")
+    (images / "a.jpg").write_bytes(b"nothing")
     _, found = predict(atss, images)
     assert found["annotations"] == alone["annotations"] and len(alone["annotations"]) > 5
 
 
 def test_workers_tell_what_failed_too(atss, images):
     out = images.parent / "out.json"
-    strip(images / "a.jpg")
+    cv2.imwrite(str(images / "a.png"), np.full((4000, 8, 3), 90, np.uint8))
     done = call("predict", *atss, images, "--out", out, "--num-workers", "2", "--batch-size", "2")
     assert done.returncode == 1 and "a.png: " in done.stderr
     assert names_of(json.loads(out.read_text(encoding="utf-8"))) == WHOLE
@@ -153,12 +125,8 @@ def test_hidden_files_those_of_systems_and_others_are_passed_over_with_a_word(at
     assert done.returncode == 0 and names_of(found) == WHOLE
     assert "4 hidden files are passed over: " in done.stderr and HIDDEN[0] in done.stderr
     assert "1 files that are not named as images are passed over: notes.txt" in done.stderr
-
-
-def test_folder_that_is_hidden_itself_is_read(atss, images):
-    hidden = images.rename(images.parent / ".images")
-    done, found = predict(atss, hidden)
-    assert done.returncode == 0 and names_of(found) == WHOLE
+    itself = images.rename(images.parent / ".images")
+    assert names_of(predict(atss, itself)[1]) == WHOLE
 
 
 def test_linked_folders_and_files_are_read_and_a_circle_is_not_followed(images):

@@ -4,15 +4,14 @@ import importlib
 import importlib.metadata
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import ROOT
 from processes import python_with_torch
 
 from asl_mmdet.compat import mmcv_ops, stack
 
-ROOT = Path(__file__).parents[2]
 CLASSIC = {"mmengine": "0.10.7", "mmcv-lite": "2.1.0", "mmdet": "3.3.0"}
 MAINTAINED = {"onedl-mmengine": "0.10.12", "onedl-mmcv": "2.3.6", "onedl-mmdetection": "3.5.1"}
 

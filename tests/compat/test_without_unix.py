@@ -1,7 +1,7 @@
 """What Windows lacks is not needed for training, the loss, the audit and thresholds: its modules are blocked here."""
 
 import pytest
-from commands import ROOT
+from commands import NO_WORKERS, ROOT, as_arguments, options_of
 from processes import python_with_torch
 
 from asl_mmdet.coco.shapes import make_shapes
@@ -39,10 +39,7 @@ assert Path("log").read_text().strip() == "said"
 @pytest.mark.every_stack
 def test_every_module_is_imported_and_training_audit_and_thresholds_run(tmp_path):
     root = make_shapes(tmp_path / "shapes", num_train=4, num_val=6)
-    keys = [f"{split}_dataloader.dataset.data_root={root}/" for split in ("train", "val", "test")]
-    keys += [f"{split}_evaluator.ann_file={root}/annotations/val.json" for split in ("val", "test")]
-    keys += [f"{split}_dataloader.num_workers=0" for split in ("train", "val", "test")]
-    keys += ["train_cfg.max_epochs=1", "model.test_cfg.score_thr=0.0"]
+    short = {"train_cfg.max_epochs": 1, "model.test_cfg.score_thr": 0.0}
     config = "config.py"
     base = f"_base_ = '{ROOT}/configs/shapes/atss_r18_asl_shapes.py'\n"
     (tmp_path / config).write_text(f"{base}custom_hooks = [dict(type='PeakMemoryHook')]\n", encoding="utf-8")
@@ -50,7 +47,7 @@ def test_every_module_is_imported_and_training_audit_and_thresholds_run(tmp_path
 from asl_mmdet_cli import run
 import asl_mmdet, mmdet.models, platform
 platform.system = lambda: "Windows"  # MMEngine asks before it imports resource
-options = ["--cfg-options", *{keys!r}]
+options = {as_arguments(options_of(root, **NO_WORKERS, **short))!r}
 run("train", [{config!r}, "--work-dir", "work", *options])
 checkpoint = "work/epoch_1.pth"
 run("test", [{config!r}, checkpoint, "--work-dir", "work", *options])

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import NO_WORKERS, ROOT
+from commands import NO_WORKERS, ROOT, as_arguments, options_of
 from processes import Started
 
 from asl_mmdet.coco.shapes import make_shapes
@@ -56,10 +56,8 @@ def test_launch_script_of_the_evaluation_starts_it_as_that_of_the_training_does(
 def test_launch_script_trains_and_dies_and_the_run_is_resumed_and_evaluated(tmp_path):
     """Two processes: the death of one ends the run, which resumes; its checkpoint is evaluated."""
     data = make_shapes(tmp_path / "shapes", num_train=16, num_val=8)
-    roots = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
-    files = [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
-    options = ["--cfg-options", *roots, *files, "train_cfg.max_epochs=2", "default_hooks.logger.interval=1"]
-    options += ["train_dataloader.batch_size=4", *(f"{key}={value}" for key, value in NO_WORKERS.items())]
+    short = {"train_cfg.max_epochs": 2, "default_hooks.logger.interval": 1, "train_dataloader.batch_size": 4}
+    options = as_arguments(options_of(data, **short, **NO_WORKERS))
     config, work_dir = "configs/shapes/atss_r18_adaptive_shapes.py", tmp_path / "work"
     train = [config, "2", "--work-dir", work_dir]
     with (tmp_path / "errors").open("w") as errors:

@@ -2,10 +2,10 @@
 
 import json
 import time
-from pathlib import Path
 
 import pytest
 import torch
+from commands import ROOT
 from processes import Started
 
 from asl_mmdet.cli.common import end_processes
@@ -13,7 +13,6 @@ from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.losses import AdaptiveAsymmetricLoss, MissingRateLoss
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
 
 
 def adaptive(**options):

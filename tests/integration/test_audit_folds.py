@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from commands import NO_WORKERS, call, message_of
+from commands import NO_WORKERS, as_arguments, call, message_of, options_of
 from processes import fork_trainings
 
 from asl_mmdet.coco.shapes import make_shapes
@@ -43,19 +43,18 @@ def started(monkeypatch):
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_every_image_is_judged_by_a_model_that_has_not_seen_it(kind, data, started, tmp_path):
     run, scripts = started
-    options = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
-    options += ["train_cfg.max_epochs=1", "train_dataloader.batch_size=2"]
-    options += [f"{key}={value}" for key, value in NO_WORKERS.items()]
+    short = {"train_cfg.max_epochs": 1, "train_dataloader.batch_size": 2, **NO_WORKERS}
+    options = as_arguments(options_of(data, kind == "detector", **short))
     if kind == "detector":
-        options += ["model.test_cfg.score_thr=0.0", f"test_evaluator.ann_file={data}/annotations/val.json"]
+        options.append("model.test_cfg.score_thr=0.0")
     arguments = [CONFIGS[kind], "--folds", "2", "--out", tmp_path, "--crops", "0", "--score-thr", "0"]
     run.fails = "fold2/config.py"
-    message = message_of("audit_labels", *arguments, "--cfg-options", *options)
+    message = message_of("audit_labels", *arguments, *options)
     assert "1 of 2 folds failed" in message and "fold2: exit code 1" in message
     assert not (tmp_path / "findings.json").exists()
 
     run.fails, before = "", len(scripts)
-    done = call("audit_labels", *arguments, "--cfg-options", *options)
+    done = call("audit_labels", *arguments, *options)
     assert done.returncode == 0, done.stderr
     assert scripts[before:] and all("fold2" in script for script in scripts[before:])  # the first is kept
     coco = json.loads((data / "annotations" / "train.json").read_text())
@@ -71,8 +70,8 @@ def test_every_image_is_judged_by_a_model_that_has_not_seen_it(kind, data, start
     assert "missing" in {row["kind"] for row in rows}
 
     before = len(scripts)
-    applied = call("audit_labels", *arguments, "--apply", "0", "--cfg-options", *options)
+    applied = call("audit_labels", *arguments, "--apply", "0", *options)
     assert applied.returncode == 0, applied.stderr
     assert len(scripts) == before  # nothing is trained or predicted again
-    other = message_of("audit_labels", *arguments, "--cfg-options", *options, "train_cfg.max_epochs=2")
+    other = message_of("audit_labels", *arguments, *options, "train_cfg.max_epochs=2")
     assert "predictions of something else: config train_cfg.max_epochs: 1 there, 2 now" in other and "--out" in other

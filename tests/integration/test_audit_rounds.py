@@ -5,7 +5,7 @@ import runpy
 import sys
 
 import pytest
-from commands import NO_WORKERS, ROOT
+from commands import NO_WORKERS, ROOT, options_of
 from mmengine.config import Config
 from processes import fork_trainings
 
@@ -24,10 +24,8 @@ def test_second_round_trains_on_what_was_found(tmp_path, monkeypatch, capsys):
     train, complete = data / "annotations/train.json", tmp_path / "complete.json"
     complete.write_bytes(train.read_bytes())
     train.write_text(json.dumps(drop_boxes(json.loads(train.read_text()))))
-    options = {f"{split}_dataloader.dataset.data_root": f"{data}/" for split in ("train", "val", "test")}
-    options |= NO_WORKERS
-    options |= {f"{split}_evaluator.ann_file": f"{data}/annotations/val.json" for split in ("val", "test")}
-    options |= {"train_cfg.max_epochs": 1, "train_dataloader.batch_size": 2, "model.test_cfg.score_thr": 0.0}
+    short = {"train_cfg.max_epochs": 1, "train_dataloader.batch_size": 2, "model.test_cfg.score_thr": 0.0}
+    options = options_of(data, **short, **NO_WORKERS)
     (tmp_path / "plan.py").write_text(
         f"configs = dict(atss='{ROOT}/configs/shapes/atss_r18_asl_shapes.py')\n"
         f"losses = dict(asl=None)\nbaseline = 'asl'\nseeds = (0,)\ndata = dict(half={options})\n"

@@ -5,17 +5,14 @@ import json
 import runpy
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
+from commands import ROOT, config_of
 from mmengine import dump
-from mmengine.config import Config
 from PIL import Image
 
 from asl_mmdet.coco.shapes import make_shapes
-
-ROOT = Path(__file__).parents[2]
 
 
 def message_of(script, *args, monkeypatch):
@@ -105,13 +102,9 @@ def test_detections_that_no_annotation_is_near_are_left_out(tmp_path, monkeypatc
     data = make_shapes(tmp_path / "data", num_train=2, num_val=4)
     path = data / "annotations/val.json"
     coco = json.loads(path.read_text())
-    cfg = Config.fromfile(ROOT / "configs/shapes/atss_r18_asl_shapes.py")
-    for split in ("train", "val", "test"):
-        cfg[f"{split}_dataloader"].dataset.data_root = f"{data}/"
-    cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(path)
     run = tmp_path / "run"
     run.mkdir()
-    cfg.dump(run / "config.py")
+    config_of(data).dump(run / "config.py")
     (run / "result.json").write_text(json.dumps(dict(set="shapes", config="atss", data="half", loss="asl", seed=0)))
     labels = {category["id"]: label for label, category in enumerate(coco["categories"])}
     count = Counter(row["category_id"] for row in coco["annotations"])

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import ROOT
 from processes import Started
 
 from asl_mmdet.runs.locks import locked
 
-ROOT = Path(__file__).parents[2]
 # In the place of tools/train.py: a "training" with a data worker, which both go on for ever.
 TRAINING = """
 import os, subprocess, sys

@@ -3,26 +3,18 @@
 import json
 
 import pytest
-from commands import NO_WORKERS, call
+from commands import NO_WORKERS, PLAN, call, options_of
 from processes import fork_trainings
 
 import asl_mmdet
 from asl_mmdet.benchmark.rows import Rows
 
 pytestmark = pytest.mark.slow
-PLAN = """
-_asl = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, alpha=None)
-configs = dict(classifier="configs/shapes/classifier_r18_bce_shapes.py")
-losses = dict(bce=None, asl=_asl)
-baseline = "bce"
-seeds = (0, 1)
-"""
 
 
 def test_failed_run_does_not_stop_the_others_and_finished_ones_are_kept(tmp_path, monkeypatch):
     fork_trainings(monkeypatch, really="classifier-bce-tiny-seed0/run")
-    roots = {f"{split}_dataloader.dataset.data_root": f"{tmp_path}/shapes/" for split in ("train", "val", "test")}
-    roots |= NO_WORKERS
+    roots = options_of(tmp_path / "shapes", boxes=False, **NO_WORKERS)
     (tmp_path / "plan.py").write_text(
         PLAN.replace("asl=_asl", "bad=dict(type='mmdet.AsymmetricLoss')").replace("(0, 1)", "(0,)")
         + f"shapes = {{'{tmp_path}/shapes': dict(num_train=32, num_val=16)}}\ndata = dict(tiny={roots})\n"

@@ -1,9 +1,8 @@
 """Two processes (gloo, on the CPU) against one with the joined batch."""
 
-from pathlib import Path
-
 import pytest
 import torch
+from commands import ROOT
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmdet.utils import register_all_modules
@@ -18,7 +17,6 @@ pytest.importorskip("mmpretrain")
 from mmpretrain.structures import DataSample
 from mmpretrain.utils import register_all_modules as mmpretrain_modules
 
-ROOT = Path(__file__).parents[2]
 CONFIGS = {
     name: f"{ROOT}/configs/shapes/{name}_shapes.py"
     for name in ("atss_r18_adaptive", "fcos_r18_asl", "classifier_r18_adaptive")

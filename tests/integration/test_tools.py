@@ -10,14 +10,13 @@ import cv2
 import mmdet
 import pytest
 import torch
-from commands import call, message_of
+from commands import ROOT, as_arguments, call, message_of, options_of
 from mmengine import load
 from processes import Started, python
 
 from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.runs.logs import read_log
 
-ROOT = Path(__file__).parents[2]
 CONFIG = "configs/shapes/atss_r18_adaptive_shapes.py"  # what is resumed has a state of its own, too
 MMDET_TOOLS = Path(mmdet.__file__).parent / ".mim" / "tools"
 
@@ -30,10 +29,8 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def options(data):
     """A short run on a little of the shapes data."""
-    root = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
-    ann_file = [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
-    short = ["train_cfg.max_epochs=3", "train_dataloader.batch_size=4", "default_hooks.logger.interval=1"]
-    return ["--cfg-options", *root, *ann_file, *short]
+    short = {"train_cfg.max_epochs": 3, "train_dataloader.batch_size": 4, "default_hooks.logger.interval": 1}
+    return as_arguments(options_of(data, **short))
 
 
 @pytest.fixture(scope="module")
@@ -67,22 +64,11 @@ def test_missing_data_set_is_explained(tmp_path):
     assert not (tmp_path / "work").exists()
 
 
-def test_data_moved_as_the_message_says_is_found(options, run):
-    assert (run / "epoch_3.pth").is_file()
-
-
 def test_training_logs_finite_falling_losses_and_coco_metrics(run):
     rows = [json.loads(line) for line in next(run.glob("*/vis_data/scalars.json")).read_text().splitlines()]
     losses = [row["loss"] for row in rows if "loss" in row]
     assert losses[-1] < losses[0] < 100
     assert {"coco/bbox_mAP", "coco/bbox_mAP_50", "coco/bbox_mAP_75", "coco/bbox_mAP_s"} <= metrics(run).keys()
-
-
-def test_config_that_cannot_be_read_is_explained(tmp_path):
-    (tmp_path / "broken.py").write_text("_base_ = './not_there.py'\n")
-    message = message_of("train", tmp_path / "broken.py")
-    assert "broken.py" in message
-    assert "not_there.py" in message
 
 
 def test_failed_custom_import_shows_its_cause_first(tmp_path):
@@ -99,12 +85,6 @@ def test_wrong_checkpoint_path_is_explained(run):
     message = message_of("test", CONFIG, run / "epoch_9.pth")
     assert "epoch_9.pth" in message
     assert "epoch_3.pth" in message  # what is there instead
-
-
-def test_file_that_is_no_checkpoint_is_explained(options, tmp_path):
-    (tmp_path / "half.pth").write_bytes(b"PK\x03\x04 truncated")
-    message = message_of("test", CONFIG, tmp_path / "half.pth", "--work-dir", tmp_path, *options)
-    assert "half.pth is truncated, or not a checkpoint" in message
 
 
 def test_checkpoint_of_another_model_is_refused_instead_of_evaluated_as_zero(options, run, tmp_path):
@@ -136,7 +116,7 @@ def test_unknown_labels_without_their_loss_are_explained():
     config = "configs/multilabel/tresnet_l_asl_openimages448.py"
     options = ["train_dataloader.dataset.unannotated=ignore", "optim_wrapper.type=OptimWrapper"]
     message = message_of("train", config, "--cfg-options", *options)
-    assert "Write model.head.loss=dict(type='PartialLabelLoss', loss=...)" in message
+    assert "P102" in message and "model.head.loss=dict(type='PartialLabelLoss', loss=...)" in message
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,12 @@ import copy
 import functools
 import importlib.util
 import warnings
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from commands import ROOT
 from mmdet.registry import MODELS
-from mmdet.utils import register_all_modules
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
 from mmengine.runner import LogProcessor
@@ -20,12 +19,7 @@ from asl_mmdet.hooks import AdaptiveAsymmetryHook, ProbabilityGapHook
 from asl_mmdet.losses import AdaptiveAsymmetricLoss
 from asl_mmdet.losses.probability import probability_gap, probability_sums
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 ASL = dict(type="AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=2.0, alpha=None)
@@ -240,26 +234,16 @@ def test_without_the_hook_it_warns_once():
     assert len(caught) == 1
 
 
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        (dict(use_sigmoid=None), "use_sigmoid=None"),
-        (dict(use_sigmoid=False), "use_sigmoid=False"),
-        (dict(target_gap=1.5), "target_gap=1.5"),
-        (dict(step_size=-0.1), "step_size=-0.1"),
-        (dict(gamma_neg_min=3, gamma_neg_max=2), "gamma_neg_max=2"),
-        (dict(gamma_neg=9.0), r"gamma_neg=9.0: it starts outside of \[gamma_neg_min, gamma_neg_max\] = \[0.0, 8.0\]"),
-        (dict(adapt="gamma_pos"), "adapt='gamma_pos'"),
-        (dict(clip_max=1.0), "clip_max=1.0"),
-        (dict(momentum=1.0), "momentum=1.0"),
-        (dict(min_score=1.0), "min_score=1.0"),
-        (dict(num_classes=0), "num_classes=0"),
-        (dict(gamma_pos=-1), "gamma_pos=-1"),
-    ],
+WRONG = dict(
+    **dict(use_sigmoid=False, target_gap=1.5, step_size=-0.1, adapt="gamma_pos", clip_max=1.0, momentum=1.0),
+    **dict(min_score=1.0, num_classes=0, gamma_neg_max=-1, gamma_neg=9.0, gamma_pos=-1),
 )
-def test_wrong_arguments_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        adaptive(**options)
+
+
+@pytest.mark.parametrize("name, value", WRONG.items())
+def test_wrong_arguments_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value!r}"):
+        adaptive(**{name: value})
 
 
 # --- the loop, closed ---

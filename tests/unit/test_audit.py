@@ -6,14 +6,13 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from commands import call, message_of
+from commands import NO_WORKERS, as_arguments, call, config_of, message_of, options_of, save_random
 from mmengine.config import Config
 
 from asl_mmdet.audit.apply import accepted, apply_findings, is_done
 from asl_mmdet.audit.files import read_findings, row_of
-from asl_mmdet.audit.findings import Boxes, Detection, LabelFinding, Limits, find_in_boxes, find_in_tags
+from asl_mmdet.audit.findings import Detection, LabelFinding
 from asl_mmdet.audit.folds import Folds, split
 from asl_mmdet.audit.labels import Image, Labels
 from asl_mmdet.audit.page import chosen_for_page, write_page
@@ -21,102 +20,6 @@ from asl_mmdet.audit.predict import PredictionFile
 from asl_mmdet.coco.shapes import make_shapes
 
 CONFIG = "configs/shapes/atss_r18_asl_shapes.py"
-
-
-def find(detections, annotations, ignored=None, **limits):
-    """Of rows (x1, y1, x2, y2, label, score) and (x1, y1, x2, y2, label)."""
-    d = np.array(detections, float).reshape(-1, 6)
-    a = np.array(annotations, float).reshape(-1, 5)
-    found = Boxes(d[:, :4], d[:, 4].astype(int), d[:, 5])
-    given = Boxes(a[:, :4], a[:, 4].astype(int), ids=np.arange(len(a)) + 10)
-    return find_in_boxes(found, given, Limits(**limits), ignored)
-
-
-def test_confident_detection_apart_from_annotations_is_missing():
-    (finding,) = find([(0, 0, 10, 10, 1, 0.9), (50, 50, 60, 60, 2, 0.7)], [(0, 0, 10, 10, 1)])
-    assert (finding.kind, finding.label, finding.score, finding.box) == ("missing", 2, 0.7, (50, 50, 60, 60))
-
-
-def test_every_detection_is_missing_in_an_image_without_annotations():
-    assert [f.kind for f in find([(0, 0, 9, 9, 0, 0.8), (20, 20, 29, 29, 0, 0.6)], [])] == ["missing"] * 2
-    assert find([], []) == []
-
-
-def test_object_found_as_two_classes_is_one_with_an_alternative():
-    box = (0, 0, 10, 10)
-    findings = find([(*box, 3, 0.4), (*box, 1, 0.6), (1, 0, 11, 10, 1, 0.5)], [])
-    assert [(f.label, f.score, f.alternative) for f in findings] == [(1, 0.6, 0), (3, 0.4, 1)]
-
-
-def test_overlap_with_an_annotation_lowers_the_score_of_a_missing_box():
-    findings = find([(5, 0, 15, 10, 0, 0.9), (50, 0, 60, 10, 0, 0.9), (0, 0, 10, 10, 1, 0.9)], [(0, 0, 10, 10, 1)])
-    assert sorted(f.score for f in findings) == pytest.approx([0.9 * 2 / 3, 0.9])
-
-
-def test_other_class_that_scores_higher_is_a_wrong_class():
-    box = (0, 0, 10, 10)
-    (finding,) = find([(*box, 4, 0.8), (*box, 2, 0.3)], [(*box, 2)])
-    assert (finding.kind, finding.label, finding.annotated_label, finding.annotation_id) == ("wrong_class", 4, 2, 10)
-    assert finding.score == pytest.approx(0.5)
-    assert find([(*box, 4, 0.3), (*box, 2, 0.8)], [(*box, 2)]) == []
-
-
-def test_own_class_beside_an_annotation_is_badly_located_unless_it_is_there_too():
-    beside, there = (0, 0, 10, 14, 2, 0.8), (0, 0, 10, 10, 2, 0.5)
-    (finding,) = find([(0, 0, 10, 20, 2, 0.8)], [(0, 0, 10, 10, 2)])
-    assert (finding.kind, finding.iou, finding.score) == ("badly_located", 0.5, pytest.approx(0.4))
-    assert find([(0, 0, 10, 20, 2, 0.8), there], [(0, 0, 10, 10, 2)]) == []
-    assert find([beside], [(0, 0, 10, 10, 2)]) == []
-
-
-def test_annotation_that_is_not_found_is_spurious():
-    (finding,) = find([(50, 50, 60, 60, 0, 0.01)], [(0, 0, 10, 10, 2)])
-    assert (finding.kind, finding.score, finding.box, finding.label) == ("spurious", 1.0, (0, 0, 10, 10), 2)
-    (finding,) = find([(0, 0, 10, 10, 2, 0.07)], [(0, 0, 10, 10, 2)])
-    assert (finding.kind, finding.score) == ("spurious", pytest.approx(0.93))
-
-
-def test_own_box_of_the_model_stands_beside_a_spurious_annotation():
-    finding = find([(0, 0, 10, 25, 1, 0.3)], [(0, 0, 10, 10, 2)])[-1]
-    assert (finding.kind, finding.label, finding.box) == ("spurious", 2, (0, 0, 10, 10))
-    assert (finding.seen.box, finding.seen.label, finding.seen.score) == ((0, 0, 10, 25), 1, 0.3)
-    apart = find([(9, 0, 19, 10, 1, 0.3)], [(0, 0, 10, 10, 2)])[-1]
-    assert (apart.kind, apart.seen) == ("spurious", None)
-
-
-def test_loose_box_of_an_annotation_is_no_missing_object_and_a_second_object_beside_it_is():
-    annotation, loose, other = (0, 0, 10, 10, 2), (0, 0, 10, 22, 2, 0.8), (0, 6, 10, 16, 1, 0.7)
-    assert [f.kind for f in find([loose], [annotation])] == ["badly_located"]
-    beside, _ = find([other], [annotation])
-    assert (beside.kind, beside.touched_id, beside.touched_is_found) == ("missing", 10, False)
-    (beside,) = find([other, (0, 0, 10, 10, 2, 0.6)], [annotation])
-    assert (beside.kind, beside.touched_id, beside.touched_is_found) == ("missing", 10, True)
-    (apart,) = find([(50, 0, 60, 10, 1, 0.7), (0, 0, 10, 10, 2, 0.6)], [annotation])
-    assert (apart.touched_id, apart.touched_is_found) == (None, None)
-
-
-def test_detection_inside_of_an_ignored_region_is_not_looked_at():
-    detection = [(0, 0, 10, 10, 0, 0.9)]
-    assert find(detection, [], ignored=np.array([[0, 0, 100, 100.0]])) == []
-    assert len(find(detection, [], ignored=np.array([[6, 0, 100, 100.0]]))) == 1
-
-
-def test_tags_are_missing_spurious_or_unknown():
-    findings = find_in_tags(np.array([0.9, 0.9, 0.01, 0.01, 0.9]), np.array([0, 1, 1, 0, -1]), Limits())
-    assert [(f.kind, f.label, f.score) for f in findings] == [("missing", 0, 0.9), ("spurious", 2, 0.99)]
-
-
-@pytest.mark.parametrize(
-    "limits, message",
-    [
-        (dict(min_score=2), r"min_score=2: use a number in \[0, 1\]"),
-        (dict(same_iou=0), r"same_iou=0: use a number in \(0, 1\)"),
-        (dict(missing_iou=0.7), "Use a smaller missing_iou"),
-    ],
-)
-def test_limits_out_of_range_are_refused(limits, message):
-    with pytest.raises(ValueError, match=message):
-        Limits(**limits)
 
 
 def row(score, kind="missing", **more):
@@ -130,13 +33,10 @@ def test_missing_boxes_above_the_score_are_added_and_marked(as_ignore):
     rows = [row(0.9), row(0.8, alternative=1), row(0.7, "spurious"), row(0.4), row(0.5)]
     result = apply_findings(coco, rows, 0.5, as_ignore)
     assert json.dumps(coco) == before
-    assert result["annotations"][:1] == coco["annotations"]
-    assert [(a["id"], a["score"], a["source"]) for a in result["annotations"][1:]] == [
-        (8, 0.9, "audit_labels"),
-        (9, 0.5, "audit_labels"),
-    ]
+    given, *added = result["annotations"]
+    assert given == coco["annotations"][0] and [(a["id"], a["score"]) for a in added] == [(8, 0.9), (9, 0.5)]
+    assert {(a["iscrowd"], a["area"], a["source"]) for a in added} == {(int(as_ignore), 120, "audit_labels")}
     assert result["audit_labels"] == [dict(min_score=0.5, as_ignore=as_ignore, added=2)]
-    assert {(a["iscrowd"], a["area"]) for a in result["annotations"][1:]} == {(int(as_ignore), 120)}
 
 
 def test_accepted_findings_change_annotations_and_others_do_not():
@@ -174,24 +74,18 @@ def test_findings_of_an_annotation_that_was_changed_since_are_done():
         assert not is_done(finding, labels)
         assert is_done({**finding, "annotated_category": "dog"}, labels)
         assert is_done({**finding, "annotation_id": 8}, labels)
-    assert is_done(
-        row(0.5, "badly_located", annotation_id=7, annotated_category="cat") | dict(bbox=[0, 0, 5, 5]), labels
-    )
+    moved = row(0.5, "badly_located", annotation_id=7, annotated_category="cat") | dict(bbox=box["bbox"])
+    assert is_done(moved, labels)
 
 
 def test_page_shows_every_kind_in_its_turn():
     rows = [row(0.9), row(0.8), row(0.7), row(0.1, "spurious"), row(0.95, alternative=1)]
-    assert [(r["kind"], r["score"]) for r in chosen_for_page(rows, 3)] == [
-        ("missing", 0.9),
-        ("spurious", 0.1),
-        ("missing", 0.8),
-    ]
+    chosen = [(r["kind"], r["score"]) for r in chosen_for_page(rows, 3)]
+    assert chosen == [("missing", 0.9), ("spurious", 0.1), ("missing", 0.8)]
 
 
 def test_page_leaves_the_images_out_that_would_make_it_too_large(tmp_path):
-    cfg = Config.fromfile(CONFIG)
-    cfg.train_dataloader.dataset.data_root = f"{make_shapes(tmp_path / 'shapes', num_train=3, num_val=1)}/"
-    labels = Labels(cfg)
+    labels = Labels(config_of(make_shapes(tmp_path / "shapes", num_train=3, num_val=1)))
     names = {image.id: image.file_name for image in labels.images.values()}
     rows = [row(1 - i / 10) | dict(image_id=i % 3 + 1, file_name=names[i % 3 + 1], category="a") for i in range(6)]
     assert write_page(rows, labels, tmp_path / "all.html", 5) == 5
@@ -238,22 +132,12 @@ def test_number_of_folds_out_of_range_is_refused(folds):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny(mmdet_scope, tmp_path_factory):
     """A data set, options that name it, and a checkpoint of random weights."""
-    import torch
-    from mmdet.registry import MODELS
-    from mmdet.utils import register_all_modules
-
     folder = tmp_path_factory.mktemp("audit")
     data = make_shapes(folder / "shapes", num_train=6, num_val=1)
-    register_all_modules()
-    cfg = Config.fromfile(CONFIG)
-    model = MODELS.build(cfg.model)
-    model.init_weights()  # all scores are near 0.01, so every annotation is doubtful
-    torch.save(dict(state_dict=model.state_dict()), folder / "random.pth")
-    keys = [f"{split}_dataloader.dataset.data_root={data}/" for split in ("train", "val", "test")]
-    keys += [f"{split}_evaluator.ann_file={data}/annotations/val.json" for split in ("val", "test")]
-    return data, folder / "random.pth", ["--cfg-options", *keys, "test_dataloader.num_workers=0"]
+    checkpoint = save_random(config_of(data), folder / "random.pth")  # scores of 0.01: every annotation is doubtful
+    return data, checkpoint, as_arguments(options_of(data, **NO_WORKERS))
 
 
 def test_tool_audits_every_image_and_predicts_once(tiny, tmp_path):
@@ -301,8 +185,7 @@ def test_validation_images_are_audited_and_evaluated_with_what_is_found(tiny, tm
 
 def test_fold_trains_on_the_other_images_and_is_tested_on_its_own(tiny, tmp_path):
     data, _, _ = tiny
-    cfg = Config.fromfile(CONFIG)
-    cfg.train_dataloader.dataset.data_root = f"{data}/"
+    cfg = config_of(data)
     coco = json.loads((data / "annotations" / "train.json").read_text())
     folds = Folds(cfg, Labels(cfg), 3, tmp_path, tta=False)
     assert len(folds.parts) == 3
@@ -319,24 +202,15 @@ def test_fold_trains_on_the_other_images_and_is_tested_on_its_own(tiny, tmp_path
         assert fold.val_dataloader is None
     assert cfg.train_dataloader.dataset.ann_file == "annotations/train.json"
     once = [i for i in range(24) if sum(i in labels for labels in folds.classes.values()) == 1]
-    assert (
-        set(folds.labels.names.values())
-        >= set(folds.classes_absent_from_training())
-        >= {list(folds.labels.names.values())[i] for i in once}
-    )
+    names = list(folds.labels.names.values())
+    assert set(names) >= set(folds.classes_absent_from_training()) >= {names[i] for i in once}
 
 
 def test_tool_audits_the_tags_of_a_classifier(tiny, tmp_path):
-    import torch
-    from mmpretrain.registry import MODELS
-    from mmpretrain.utils import register_all_modules
-
-    register_all_modules()
-    data, _, options = tiny
+    data, *_ = tiny
+    options = as_arguments(options_of(data, boxes=False, **NO_WORKERS))
     config = "configs/shapes/classifier_r18_bce_shapes.py"
-    model = MODELS.build(Config.fromfile(config).model)
-    torch.save(dict(state_dict=model.state_dict()), tmp_path / "random.pth")
-    options = [option for option in options if "evaluator" not in option]
+    save_random(Config.fromfile(config), tmp_path / "random.pth")
     arguments = ["--out", tmp_path, "--score-thr", "0", "--apply", "0"]
     done = call("audit_labels", config, tmp_path / "random.pth", *arguments, *options)
     assert done.returncode == 0, done.stderr
@@ -442,10 +316,17 @@ def test_findings_of_older_versions_are_read_by_their_old_names(tmp_path):
     assert [r["kind"] for r in accepted(read)] == ["missing"]
 
 
-@pytest.mark.parametrize("key, value", [("kind", "lost"), ("decision", "yes")])
-def test_unknown_kinds_and_decisions_are_refused(key, value, tmp_path):
-    (tmp_path / "findings.json").write_text(json.dumps([row(0.9, file_name="1.jpg") | {key: value}]))
-    with pytest.raises(ValueError, match=f"finding 0 has {key}='{value}': it must be"):
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({}, "no list of findings"),
+        ([row(0.9, file_name="1.jpg") | dict(kind="lost")], "finding 0 has kind='lost'"),
+        ([row(0.9, file_name="1.jpg", decision="yes")], "finding 0 has decision='yes'"),
+    ],
+)
+def test_what_is_no_list_and_unknown_kinds_and_decisions_are_refused(content, message, tmp_path):
+    (tmp_path / "findings.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
         read_findings(tmp_path / "findings.json", labels_of_one_image())
 
 
@@ -457,9 +338,3 @@ def test_rows_say_what_a_missing_object_touches_and_what_the_model_sees():
     spurious = LabelFinding("spurious", 1, 0, (0, 0, 1, 1), 7, 0, seen=Detection((1, 1, 3, 4), 1, 0.3))
     seen = dict(seen_bbox=[1, 1, 2, 3], seen_category="dog", seen_score=0.3)
     assert row_of(spurious, image, labels).items() >= seen.items()
-
-
-def test_findings_that_are_no_list_are_refused(tmp_path):
-    (tmp_path / "findings.json").write_text("{}")
-    with pytest.raises(ValueError, match="no list of findings"):
-        read_findings(tmp_path / "findings.json", None)

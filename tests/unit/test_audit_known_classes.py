@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from commands import ROOT, call
+from annotated import coco
+from commands import ROOT, call, save_random
 from mmengine.config import Config
 
 import asl_mmdet.known_classes  # noqa: F401  (registers the data set)
@@ -27,14 +28,10 @@ HERE, THERE, FAR = (0, 0, 10, 10), (40, 0, 50, 10), (80, 0, 90, 10)
 
 def labels_of(path, records, boxes, **dataset):
     """Boxes are (image id, category id, corners)."""
-    images = [dict(id=i, file_name=f"{i}.jpg", width=96, height=64, **more) for i, more in enumerate(records, 1)]
-    annotations = [
-        dict(id=10 + i, image_id=image, category_id=c, bbox=[x1, y1, x2 - x1, y2 - y1], area=100, iscrowd=0)
-        for i, (image, c, (x1, y1, x2, y2)) in enumerate(boxes)
-    ]
-    categories = [dict(id=i, name=name) for i, name in NAMES.items()]
+    images = {i: dict(file_name=f"{i}.jpg", width=96, **more) for i, more in enumerate(records, 1)}
+    boxes = [(image, c, (x1, y1, x2 - x1, y2 - y1)) for image, c, (x1, y1, x2, y2) in boxes]
     file = path / "train.json"
-    file.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+    file.write_text(json.dumps(coco(NAMES, images, boxes)))
     block = dict(type="KnownClassesCoco", ann_file=str(file), metainfo=dict(classes=CLASSES), **dataset)
     model = dict(bbox_head=dict(type="RetinaHead", num_classes=3))
     return Labels(Config(dict(model=model, train_dataloader=dict(dataset=block))))
@@ -130,11 +127,8 @@ def test_applied_finding_of_another_class_does_not_make_that_class_known(tmp_pat
     assert "not_exhaustive_category_ids" not in labels.content["images"][0]
 
 
+@pytest.mark.usefixtures("mmdet_scope")
 def test_tool_audits_merged_data_by_what_each_image_was_labelled_for(tmp_path):
-    import torch
-    from mmdet.registry import MODELS
-    from mmdet.utils import register_all_modules
-
     data = make_shapes(tmp_path / "shapes", num_train=4, num_val=1)
     file = data / "annotations/train.json"
     content = drop_boxes(json.loads(file.read_text()), "half_classes", seed=0)
@@ -148,10 +142,7 @@ def test_tool_audits_merged_data_by_what_each_image_was_labelled_for(tmp_path):
         "model = dict(test_cfg=dict(score_thr=0.0))\n"
         "custom_hooks = [dict(type='KnownClassesHook')]\n"
     )
-    register_all_modules()
-    model = MODELS.build(Config.fromfile(config).model)
-    model.init_weights()
-    torch.save(dict(state_dict=model.state_dict()), tmp_path / "random.pth")
+    save_random(Config.fromfile(config), tmp_path / "random.pth")
     done = call("audit_labels", config, tmp_path / "random.pth", "--out", tmp_path / "audit", "--score-thr", "0")
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "audit/findings.json").read_text())

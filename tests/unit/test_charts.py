@@ -1,14 +1,13 @@
 """What the charts of the pages show is what the rows give."""
 
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import ROOT
 
 from docs_build import charts, values
 
-ROOT = Path(__file__).parents[2]
 CHESS = "chess: chess_tuned50_384 data=missing50 loss=focal_tuned,focal_tuned_gamma05,detection_small_missing_rate"
 
 

@@ -1,22 +1,16 @@
 """Config checks that look at more than one value: paths of one file, and what a deleted block had."""
 
 import os
-from pathlib import Path
 
 import pytest
-from mmdet.utils import register_all_modules
+from commands import ROOT
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_config
 
-ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/shapes/atss_r18_asl_shapes.py"
 DELETED = "_delete_=True, use_sigmoid=True"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 def codes(cfg):
@@ -101,9 +95,8 @@ def test_blocks_in_a_list_of_heads_are_looked_at():
 
 
 def test_a_block_without_delete_keeps_the_values(tmp_path):
-    assert (
-        codes(config_of(tmp_path, 'type="MissingRateLoss", missing_rate=0.5', "configs/small/atss_mnv2_asl.py")) == []
-    )
+    block = 'type="MissingRateLoss", missing_rate=0.5'
+    assert codes(config_of(tmp_path, block, "configs/small/atss_mnv2_asl.py")) == []
 
 
 def test_a_share_that_nothing_can_be_estimated_from_is_pointed_out(tmp_path):

@@ -8,17 +8,13 @@ import pytest
 from annotated import NAMES, clean_set, codes, config_of, copied_set, each, edit, found_in  # noqa: F401
 from commands import call, message_of
 from mmdet.registry import DATASETS
-from mmdet.utils import register_all_modules
 
 import asl_mmdet.known_classes  # noqa: F401
 from asl_mmdet.checks import check_datasets, check_labels
 from asl_mmdet.coco.annotation_file import AnnotationFile, CocoSet
 from asl_mmdet.coco.merge_datasets import merge
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 def in_other_order(content):
@@ -157,6 +153,25 @@ def test_the_group_of_a_roboflow_export_is_called_so(root):
     assert "the supercategory of circle, square, star: a group, such as Roboflow's" in str(finding)
 
 
+@pytest.mark.parametrize(
+    "classes, expected",
+    [
+        ("circle", "error: D205"),
+        (dict(CLASSES=NAMES), "error: D206"),
+        ({}, "error: D207"),
+        ((*NAMES, "circle"), "error: D208"),
+        (("CIRCLE", *NAMES[1:]), "error: D209"),
+        (NAMES[:2], "warning: D210"),
+        (NAMES[::-1], "warning: D211"),
+    ],
+)
+def test_classes_that_are_not_those_of_the_file_are_found(classes, expected, root):
+    cfg = config_of(root, classes)
+    if isinstance(classes, dict):
+        cfg.train_dataloader.dataset.metainfo = classes
+    assert any(str(finding).startswith(expected) for finding in found_in(root, cfg=cfg))
+
+
 def test_a_class_file_is_read_as_mmengine_does(root, tmp_path):
     (tmp_path / "classes.txt").write_text("\n".join(NAMES))
     assert codes(root, cfg=config_of(root, str(tmp_path / "classes.txt"))) == set()
@@ -181,11 +196,20 @@ def test_the_test_tool_ends_where_labels_stand_for_other_classes(root, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "values, code", [(dict(bbox=None), "D405"), (dict(area="9"), "D406"), (dict(iscrowd="0"), "D415")]
+    "key, values, code",
+    [
+        ("annotations", dict(bbox=None), "D405"),
+        ("annotations", dict(area="9"), "D406"),
+        ("annotations", dict(iscrowd="0"), "D415"),
+        ("annotations", dict(id="x"), "D402"),
+        ("images", dict(id="x"), "D302"),
+        ("categories", dict(id="x"), "D202"),
+        ("categories", dict(name="circle"), "D203"),
+    ],
 )
-def test_what_predictions_cannot_be_compared_with_is_an_error(values, code, root):
-    edit(root, each("annotations", **values), "val")
-    assert {code, "D413"} <= {finding.code for finding in check_labels(config_of(root), "val") if finding.is_error}
+def test_what_predictions_cannot_be_compared_with_is_an_error(key, values, code, root):
+    edit(root, each(key, **values), "val")
+    assert code in {finding.code for finding in check_labels(config_of(root), "val") if finding.is_error}
 
 
 def test_labels_without_a_training_file_are_not_compared(root):

@@ -4,24 +4,18 @@ import copy
 import json
 import math
 import re
-from pathlib import Path
 
 import pytest
+from commands import ROOT
 from mmdet.registry import MODELS
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_config
 from asl_mmdet.losses import AsymmetricLoss
 
-ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/shapes/atss_r18_asl_shapes.py"
 NEW_STYLE = ROOT / "configs/shapes/atss_r18_asl_shapes_new_style.py"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 @pytest.fixture(scope="module", params=["names", "classes", "paths"])
@@ -45,26 +39,26 @@ def test_clean_config_has_no_findings(cfg):
 
 
 LOSS = "model.bbox_head.loss_cls"
+NUMBERS = {
+    "train_cfg.max_epochs": (0, "12"),
+    "train_cfg.val_interval": (0,),
+    "train_dataloader.batch_size": (0,),
+    "val_dataloader.batch_size": (1.5,),
+    "train_dataloader.num_workers": (-1,),
+    "randomness.seed": ("0",),
+    "optim_wrapper.optimizer.lr": ("0.01", -0.1, math.nan),
+    "optim_wrapper.optimizer.weight_decay": (-1,),
+    "optim_wrapper.clip_grad.max_norm": (0,),
+    "default_hooks.logger.interval": (0,),
+    "model.bbox_head.num_classes": (0,),
+}
 SETTINGS = [  # changes, code, what the finding names
-    ({"train_cfg.max_epochs": 0}, "C101", "train_cfg.max_epochs=0"),
-    ({"train_cfg.max_epochs": "12"}, "C101", "train_cfg.max_epochs='12'"),
-    ({"train_cfg.val_interval": 0}, "C101", "train_cfg.val_interval=0"),
-    ({"train_dataloader.batch_size": 0}, "C101", "train_dataloader.batch_size=0"),
-    ({"val_dataloader.batch_size": 1.5}, "C101", "val_dataloader.batch_size=1.5"),
-    ({"train_dataloader.num_workers": -1}, "C101", "train_dataloader.num_workers=-1"),
+    *(({key: value}, "C101", f"{key}={value!r}") for key, values in NUMBERS.items() for value in values),
     (
         {"train_dataloader.num_workers": 0, "train_dataloader.persistent_workers": True},
         "C102",
-        "train_dataloader.persistent_workers=True",
+        "persistent_workers=True",
     ),
-    ({"optim_wrapper.optimizer.lr": "0.01"}, "C101", "optim_wrapper.optimizer.lr='0.01'"),
-    ({"optim_wrapper.optimizer.lr": -0.1}, "C101", "optim_wrapper.optimizer.lr=-0.1"),
-    ({"optim_wrapper.optimizer.lr": math.nan}, "C101", "optim_wrapper.optimizer.lr=nan"),
-    ({"optim_wrapper.optimizer.weight_decay": -1}, "C101", "weight_decay=-1"),
-    ({"optim_wrapper.clip_grad.max_norm": 0}, "C101", "clip_grad.max_norm=0"),
-    ({"default_hooks.logger.interval": 0}, "C101", "default_hooks.logger.interval=0"),
-    ({"randomness.seed": "0"}, "C101", "randomness.seed='0'"),
-    ({"model.bbox_head.num_classes": 0}, "C101", "model.bbox_head.num_classes=0"),
     ({"val_evaluator.ann_file": "other.json"}, "C103", "val_evaluator.ann_file='other.json'; write 'data/shapes/"),
     (
         {"model.backbone.init_cfg": dict(type="Pretrained", checkpoint="packaged://mobilenet_v2")},
@@ -148,15 +142,15 @@ def test_one_cycle_schedule_that_ends_before_the_training_is_found():
     assert not check_config(cfg)
     cfg.train_cfg.max_epochs = 16
     (finding,) = check_config(cfg)
-    assert "param_scheduler.0.total_steps=8 with train_cfg.max_epochs=16" in str(finding) and finding.is_error
-    assert "write param_scheduler.0.total_steps=16" in str(finding)
+    assert (finding.code, finding.is_error) == ("C104", True)
+    assert "total_steps=8 with train_cfg.max_epochs=16; write param_scheduler.0.total_steps=16" in finding.examples[0]
     cfg.param_scheduler = cfg.param_scheduler[0]
     (finding,) = check_config(cfg)
-    assert "write param_scheduler.total_steps=16" in str(finding)
+    assert "write param_scheduler.total_steps=16" in finding.examples[0]
 
 
 def test_mmpretrains_own_loss_by_the_same_name_is_pointed_out():
     cfg = Config.fromfile(ROOT / "configs/shapes/classifier_r18_asl_shapes.py")
     cfg.model.head.loss.type = "AsymmetricLoss"
     (finding,) = check_config(cfg)
-    assert "Write type='mmdet.AsymmetricLoss'" in str(finding)
+    assert finding.code == "C201" and "mmdet.AsymmetricLoss" in finding.fix

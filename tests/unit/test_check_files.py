@@ -7,16 +7,12 @@ import shutil
 import pytest
 from annotated import clean_set, codes, config_of, copied_set, each, edit, found_in  # noqa: F401
 from commands import call
-from mmdet.utils import register_all_modules
 
 import asl_mmdet.known_classes  # noqa: F401
 from asl_mmdet.checks import check_datasets
 from asl_mmdet.checks.rules import RULES
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 def panoptic(content):
@@ -106,9 +102,7 @@ def test_a_fix_that_a_function_says_is_no_function_in_the_docs():
     "style, expected",
     [
         ("images\\{}", "is there as '000001.jpg'"),
-        ("..\\..\\label-studio\\media\\upload\\4\\{}", "is there as '000001.jpg'"),
         ("upload/4/ab12-{}", "without Label Studio's prefix"),
-        ("/data/local-files/?d=x/{}", "is there as '000001.jpg'"),
         ("{}.gone", "Restore the file"),
     ],
 )
@@ -117,11 +111,10 @@ def test_a_change_that_finds_the_file_is_said(style, expected, root, tmp_path):
     finding = next(finding for finding in found_in(root) if finding.code == "D310")
     assert expected in str(finding) and f"file_name is the path from {root}/train/" in str(finding)
     if "fix_annotations" in str(finding):
-        done = call(
-            "fix_annotations", root / "annotations/train.json", tmp_path / "x.json", "--image-folder", root / "train"
-        )
+        path = root / "annotations/train.json"
+        done = call("fix_annotations", path, tmp_path / "x.json", "--image-folder", root / "train")
         assert "8 file names" in done.stdout
-        shutil.move(tmp_path / "x.json", root / "annotations/train.json")
+        shutil.move(tmp_path / "x.json", path)
         assert codes(root) == set()
 
 

@@ -4,8 +4,8 @@ import json
 from copy import deepcopy
 
 import pytest
+from annotated import coco
 from mmdet.models import FCNMaskHead, Shared2FCBBoxHead
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
 from asl_mmdet.checks import check_config, check_datasets
@@ -17,11 +17,7 @@ BOX = dict(type="Shared2FCBBoxHead", num_classes=3)
 SEESAW = dict(type="SeesawLoss", num_classes=80)
 MASK = dict(type="FCNMaskHead", num_classes=3)
 TWO_STAGE = dict(type="FasterRCNN", rpn_head=dict(type="RPNHead", num_classes=1))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 def roi(**heads):
@@ -75,11 +71,7 @@ RIGHT = {
 
 def found(model, tmp_path, **dataset):
     names = ("a", "b", "c")
-    content = dict(
-        images=[dict(id=1, file_name="1.jpg", width=64, height=64)],
-        annotations=[dict(id=i, image_id=1, category_id=i, bbox=[1, 1, 9, 9], area=81, iscrowd=0) for i in (1, 2, 3)],
-        categories=[dict(id=i, name=name) for i, name in enumerate(names, 1)],
-    )
+    content = coco(dict(enumerate(names, 1)), {1: "1.jpg"}, [(1, i) for i in (1, 2, 3)])
     (tmp_path / "train.json").write_text(json.dumps(content), encoding="utf-8")
     block = dict(type="CocoDataset", data_root=f"{tmp_path}/", ann_file="train.json", metainfo=dict(classes=names))
     cfg = Config(dict(model=deepcopy(model), train_dataloader=dict(dataset={**block, **dataset})))
@@ -91,6 +83,7 @@ def found(model, tmp_path, **dataset):
 def test_wrong_number_of_any_head_is_found(model, key, tmp_path):
     (finding,) = found(model, tmp_path)
     (example,) = finding.examples
+    assert finding.is_error
     name = "num_things_classes" if "panoptic" in key else "num_classes"
     assert example == f"model.{key}.{name}=80, 3 in metainfo.classes; write {name}=3"
 

@@ -99,6 +99,19 @@ def test_what_is_no_file_is_not_found(kind, data):
     assert list(data.found(read_images=False)) == ["D310"]
 
 
+@pytest.mark.parametrize("content", [b"nothing", b""])
+def test_what_is_no_image_is_found(content, data):
+    data.image(0).write_bytes(content)
+    (text,) = data.found().values()
+    assert text.startswith("error: D312 ")
+
+
+def test_image_of_another_size_is_found(data):
+    cv2.imwrite(str(data.image(0)), cv2.imread(str(data.image(0)))[:, :100])
+    text = data.found()["D313"]
+    assert text.startswith("error: ") and "100 x 128, not 128 x 128" in text
+
+
 @pytest.mark.parametrize("value", [None, 1])
 def test_upright_image_has_no_finding(value, data):
     if value:

@@ -116,29 +116,6 @@ def test_large_inputs_whose_positives_are_selected(kind, side):
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_gradient_equals_finite_differences():
-    z, target, weight = logits(4, 5).requires_grad_(), labels("index", (4, 5)), torch.rand(4).double().requires_grad_()
-
-    def function(x, w):
-        return asymmetric_loss(
-            x, target, w, gamma_pos=0.5, gamma_neg=1.5, clip=0.0, class_weight=WEIGHTS, class_weight_on="both"
-        )
-
-    assert torch.autograd.gradcheck(function, (z, weight))
-
-
-def test_alpha_of_every_class_follows():
-    alphas = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9], dtype=torch.float64)
-    z, y = logits(30, 5), labels("hard", (30, 5))
-    kwargs = dict(gamma_pos=2, gamma_neg=2, clip=0.0, reduction="none")
-    expected = torch.cat(
-        [loss_and_grad(z[:, [c]], y[:, [c]], alpha=alphas[c].item(), **kwargs)[0] for c in range(5)], 1
-    )
-    scale = 1 - alphas
-    given = dict(class_weight=alphas / scale, class_weight_on="positive", **kwargs)
-    torch.testing.assert_close(loss_and_grad(z, y, **given)[0] * scale, expected)
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("side", SIDES)
 def test_half_precision_and_autocast_are_computed_in_float32(side, dtype):
@@ -148,20 +125,6 @@ def test_half_precision_and_autocast_are_computed_in_float32(side, dtype):
         loss, grad = loss_and_grad(z, target, **kwargs)
     assert (loss.dtype, grad.dtype) == (torch.float32, dtype)
     torch.testing.assert_close(loss, loss_and_grad(z.float(), target, **kwargs)[0])
-
-
-@pytest.mark.parametrize("on_meta", [True, False])  # weights that are still on the CPU, and some that are not
-@pytest.mark.parametrize("kind", ["index", "dense"])
-@pytest.mark.parametrize("side", SIDES)
-def test_no_value_is_looked_at_on_an_accelerator(side, kind, on_meta):
-    z = torch.empty(12, 5, device="meta").requires_grad_()
-    target = torch.empty((12,) if kind == "index" else (12, 5), device="meta", dtype=torch.long)
-    weights = WEIGHTS.to("meta") if on_meta else WEIGHTS
-    for clip, weight in itertools.product((0.0, 0.05), (None, torch.empty(12, device="meta"))):
-        kwargs = dict(gamma_pos=1, gamma_neg=2, clip=clip, ignore_above=0.6, impl="eager")
-        loss = asymmetric_loss(z, target, weight, class_weight=weights, class_weight_on=side, **kwargs)
-        loss.backward()
-        assert (loss.device.type, z.grad.device.type) == ("meta", "meta")
 
 
 @pytest.mark.slow
@@ -363,18 +326,3 @@ def test_unknown_classes_are_an_error_and_not_a_loss_without_weights():
         module(logits(4, 3), torch.tensor([0, 1, 2, 3]))
     assert module.set_classes(["cat", "dog", "cow"], list).tolist() == [1, 3, 1]
     assert module(logits(4, 3), torch.tensor([0, 1, 2, 3])).isfinite()
-
-
-def test_multi_label_head_takes_it():
-    pytest.importorskip("mmpretrain")
-    from mmpretrain.models.heads import MultiLabelLinearClsHead
-    from mmpretrain.structures import DataSample
-
-    loss = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, gamma_neg=4.0, clip=0.05, alpha=None)
-    head = MultiLabelLinearClsHead(num_classes=5, in_channels=4, loss=dict(loss, class_weight=WEIGHTS.tolist()))
-    x, target = logits(6, 4).float(), labels("hard", (6, 5)).float()
-    found = head.loss((x,), [DataSample().set_gt_score(row) for row in target])["loss"]
-    expected = asymmetric_loss(
-        head((x,)), target, gamma_pos=0, gamma_neg=4, clip=0.05, class_weight=WEIGHTS, reduction="sum"
-    )
-    torch.testing.assert_close(found, expected / 6)

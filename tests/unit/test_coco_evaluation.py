@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from annotated import coco
 from mmdet.registry import DATASETS, METRICS
 from mmdet.utils import register_all_modules
 
@@ -14,17 +15,11 @@ from asl_mmdet.coco.evaluation import make_evaluable
 RANDOM = random.Random(0)
 
 
-def coco():
+def perfect():
     """Three images, two classes, two boxes an image."""
     boxes = [(i, c, [10.0 + 40 * c, 20.0, 30.0, 25.0 + i]) for i in (1, 2, 3) for c in (1, 2)]
-    return dict(
-        images=[dict(id=i, width=128, height=96, file_name=f"{i}.jpg") for i in (1, 2, 3)],
-        annotations=[
-            dict(id=n, image_id=i, category_id=c, bbox=box, area=box[2] * box[3], iscrowd=0)
-            for n, (i, c, box) in enumerate(boxes, 1)
-        ],
-        categories=[dict(id=1, name="cat"), dict(id=2, name="dog")],
-    )
+    images = {i: dict(file_name=f"{i}.jpg", width=128, height=96) for i in (1, 2, 3)}
+    return coco({1: "cat", 2: "dog"}, images, boxes)
 
 
 def renumbered(content, key, number):
@@ -91,7 +86,7 @@ ANNOTATIONS = {
     + [("annotations", name) for name in ANNOTATIONS],
 )
 def test_perfect_prediction_has_an_ap_of_1_whatever_the_ids_are(key, number, metric, dataset, tmp_path):
-    content = renumbered(coco(), key, (NUMBERS | ANNOTATIONS)[number])
+    content = renumbered(perfect(), key, (NUMBERS | ANNOTATIONS)[number])
     assert evaluate(content, tmp_path, metric, dataset)["coco/bbox_mAP"] == 1
 
 
@@ -108,7 +103,7 @@ def test_a_second_evaluation_of_one_metric_is_as_right():
 
 @pytest.mark.parametrize("value", ["missing", None, "", False, 0.0])
 def test_iscrowd_that_says_no_is_0(value, tmp_path):
-    content = coco()
+    content = perfect()
     for entry in content["annotations"]:
         entry.pop("iscrowd") if value == "missing" else entry.update(iscrowd=value)
     assert evaluate(content, tmp_path)["coco/bbox_mAP"] == 1
@@ -116,7 +111,7 @@ def test_iscrowd_that_says_no_is_0(value, tmp_path):
 
 @pytest.mark.parametrize("value", ["0", "1", "false", [], {}])
 def test_iscrowd_that_is_no_number_is_refused(value, tmp_path):
-    content = coco()
+    content = perfect()
     content["annotations"][2]["iscrowd"] = value
     with pytest.raises(ValueError, match=r"CocoMetric: annotation 3 .*iscrowd=.*write 0, or 1 for a region"):
         evaluate(content, tmp_path)
@@ -133,7 +128,7 @@ def test_iscrowd_that_is_no_number_is_refused(value, tmp_path):
     ids=["twice", "text in part", "none"],
 )
 def test_ids_that_cannot_be_told_apart_are_refused(key, number, message, tmp_path):
-    content = renumbered(coco(), key, number)
+    content = renumbered(perfect(), key, number)
     if message.startswith("have ids") and key == "images":
         content["images"] = content["images"][:2]
         content["annotations"] = [
@@ -145,7 +140,7 @@ def test_ids_that_cannot_be_told_apart_are_refused(key, number, message, tmp_pat
 
 def test_sound_ids_stay_as_they_are():
     class Api:
-        dataset = coco()
+        dataset = perfect()
 
     before = json.dumps(Api.dataset)
     assert make_evaluable(Api) is Api

@@ -8,9 +8,9 @@ import shlex
 import subprocess
 import sys
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
+from commands import ROOT
 from mmengine import logging
 
 import asl_mmdet_cli
@@ -27,7 +27,6 @@ from asl_mmdet.tuning import FAMILIES
 from asl_mmdet_cli import COMMANDS, arguments, parse, parser_of
 from asl_mmdet_cli.messages import without_foreign_line
 
-ROOT = Path(__file__).parents[2]
 TOOLS = sorted(path.stem for path in (ROOT / "tools").glob("*.py"))
 CONFIG = str(ROOT / "configs/shapes/atss_r18_asl_shapes.py")
 # What a tool says with these arguments; FILE is a file that exists, and FOLDER a folder.
@@ -42,15 +41,20 @@ REFUSED = {
         ("CONFIG FILE --cfg-options model", "'model' is not KEY=VALUE"),
         ("CONFIG FILE --cfg-options a=[1,2", "'a=[1,2' has a bracket without its other half"),
     ],
-    "check_dataset": [("CONFIG --splits all", "invalid choice")],
+    "check_dataset": [("CONFIG --splits all", "invalid choice"), ("CONFIG --ignore D999", "D999")],
     "report": [("CONFIG nowhere", "there is no work directory nowhere"), ("CONFIG FOLDER --images 0", "from 1, not 0")],
     "tune_loss": [
         ("CONFIG --minutes 0", "use a number in (0, inf), not 0"),
         ("CONFIG --seeds 1 1", "--seeds 1 1: use"),
+        ("CONFIG --trials 0", "--trials: use a whole number from 1, not 0"),
+        ("CONFIG --val-share 1", "--val-share: use a number in (0, 1), not 1"),
+        ("CONFIG --losses hinge", "invalid choice: 'hinge'"),
     ],
     "tune_thresholds": [
         ("CONFIG FILE --predictions nowhere.pkl", "there is no file of predictions nowhere.pkl"),
         ("CONFIG FILE --iou nan", "use a number in (0, 1], not nan"),
+        ("CONFIG FILE --precision 2", "--precision: use a number in (0, 1), not 2"),
+        ("CONFIG FILE --folds 1", "--folds: use a whole number from 2, not 1"),
         ("CONFIG FILE --precision 0.9 --recall 0.9", "not allowed with argument"),
     ],
     "audit_labels": [
@@ -353,9 +357,7 @@ def test_numbers_outside_of_their_interval_are_refused(interval, inside, outside
     read = arguments.number(interval)
     assert [read(text) for text in inside] == [float(text) for text in inside]
     for text in outside:
-        with pytest.raises(
-            arguments.argparse.ArgumentTypeError, match=re.escape(f"use a number in {interval}, not {text}")
-        ):
+        with pytest.raises(argparse.ArgumentTypeError, match=re.escape(f"use a number in {interval}, not {text}")):
             read(text)
 
 
@@ -363,7 +365,7 @@ def test_whole_numbers_are_whole():
     read = arguments.whole(1, 3)
     assert [read(text) for text in ("1", "3")] == [1, 3]
     for text in ("0", "4", "1.5", "x"):
-        with pytest.raises(arguments.argparse.ArgumentTypeError, match=f"use a whole number from 1 to 3, not {text}"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"use a whole number from 1 to 3, not {text}"):
             read(text)
 
 

@@ -2,8 +2,8 @@ import re
 from pathlib import Path
 
 import pytest
+from commands import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGES = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "configs").rglob("README.md"), *ROOT.glob("*.md")]
 PAGES = sorted(page for page in PAGES if page.name != "CHANGELOG.md")
 BLOCK = re.compile(r"^( *)```(?:console|bash)\n(.*?)^\1```", re.M | re.S)

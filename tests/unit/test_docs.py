@@ -1,13 +1,12 @@
 import json
 import re
 import shlex
-from pathlib import Path
 
 import pytest
+from commands import ROOT
 
 from asl_mmdet_cli import COMMANDS, parser_of
 
-ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
 OTHERS = [ROOT / name for name in ("CONTRIBUTING.md",)]
 OTHERS += sorted(page for folder in ("benchmarks", "configs", "tests") for page in (ROOT / folder).rglob("README.md"))

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from annotated import coco
+from commands import ROOT
 from mmengine.config import Config
 
 import asl_mmdet.cli
@@ -22,7 +24,6 @@ from asl_mmdet.runs.key import read_key, write_key
 from asl_mmdet.thresholds import ThresholdFile
 from asl_mmdet_cli import run
 
-ROOT = Path(__file__).parents[2]
 NAMES = ("größe", "猫", "plate")
 
 
@@ -52,11 +53,7 @@ def test_no_text_file_is_opened_in_the_encoding_of_the_machine():
 
 def raw_file(path):
     """An annotation file with the letters themselves, as many tools write it."""
-    content = dict(
-        images=[dict(id=1, file_name="1.jpg", width=64, height=64)],
-        annotations=[dict(id=i, image_id=1, category_id=i, bbox=[1, 1, 9, 9], area=81, iscrowd=0) for i in (1, 2, 3)],
-        categories=[dict(id=i, name=name) for i, name in enumerate(NAMES, 1)],
-    )
+    content = coco(dict(enumerate(NAMES, 1)), {1: "1.jpg"}, [(1, i) for i in (1, 2, 3)])
     path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
@@ -111,8 +108,7 @@ def test_file_that_pycocotools_would_read_by_the_locale_is_found(encoding, found
 
 def test_what_is_no_text_is_printed_and_written_as_its_bytes(tmp_path, monkeypatch):
     name = os.fsdecode(b"gr\xf6\xdfe.jpg")  # a file from another system has it
-    coco = dict(images=[dict(id=1, file_name=name)], annotations=[], categories=[dict(id=1, name=name)])
-    (tmp_path / "in.json").write_text(json.dumps(coco), encoding="utf-8")
+    (tmp_path / "in.json").write_text(json.dumps(coco({1: name}, {1: name}, [])), encoding="utf-8")
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     monkeypatch.setattr(sys, "stdout", out)
     run("drop_boxes", [str(tmp_path / "in.json"), str(tmp_path / "out.json")])

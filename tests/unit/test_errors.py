@@ -2,11 +2,10 @@
 
 import ast
 import json
-from pathlib import Path
 
 import pytest
-from commands import message_of
-from mmdet.utils import register_all_modules
+from annotated import coco
+from commands import ROOT, message_of
 from mmengine.config import Config
 
 from asl_mmdet.audit.labels import Labels
@@ -16,13 +15,8 @@ from asl_mmdet.deploy.folder import Ids
 from asl_mmdet.errors import UserError
 from asl_mmdet_cli import parse
 
-ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "configs/shapes/atss_r18_asl_shapes.py")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 @pytest.fixture
@@ -63,15 +57,13 @@ def test_what_a_user_can_mend_is_a_message(checkpoint):
 def test_what_is_there_instead_of_json_is_said(content, said, tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(content)
-    for tool in ("drop_boxes", "fix_annotations"):
-        assert said in message_of(tool, path, tmp_path / "out.json")
+    (good := tmp_path / "b.json").write_text(json.dumps(COCO), encoding="utf-8")
+    for tool, *files in (("drop_boxes", path), ("fix_annotations", path), ("merge_datasets", good, path)):
+        assert said in message_of(tool, *files, tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
 
 
-COCO = dict(
-    images=[dict(id=1, file_name="1.jpg", width=9, height=9)],
-    annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 5, 5], area=25, iscrowd=0)],
-    categories=[dict(id=1, name="cat")],
-)
+COCO = coco({1: "cat"}, {1: "1.jpg"}, [(1, 1)])
 NO_LISTS = [None, [], {}, 3, "text", *({**COCO, key: value} for key in COCO for value in (None, {}, {"1": {}}, [1]))]
 
 
@@ -92,7 +84,8 @@ def test_a_file_without_cocos_lists_is_named_as_one(content, tmp_path):
             said.append(str(error))
     # Predictions need no annotations.
     assert len(said) >= 5 and all("has no list" in text or "[0] is 1, and no object" in text for text in said)
-    assert check_labels(config_of(path), "val")[0].code == "D103"
+    found = check_labels(config_of(path), "val")[0]
+    assert (found.code, found.is_error) == ("D103", True)
 
 
 def test_a_file_without_an_image_is_named_as_one(tmp_path):
@@ -101,7 +94,8 @@ def test_a_file_without_an_image_is_named_as_one(tmp_path):
         Ids(path, ("cat",))
     with pytest.raises(UserError, match="has no image"):
         Labels(config_of(path))
-    assert check_labels(config_of(path), "val")[0].code == "D104"
+    found = check_labels(config_of(path), "val")[0]
+    assert (found.code, found.is_error) == ("D104", True)
 
 
 def config_of(path):

@@ -2,6 +2,7 @@
 
 import json
 
+import annotated
 import numpy as np
 import pytest
 from commands import call, message_of
@@ -12,16 +13,12 @@ from asl_mmdet.coco.fix_annotations import fix_annotations
 
 def coco(**values):
     """Two images, two classes, three boxes."""
-    boxes = [(1, 3), (1, 5), (2, 3)]
-    return dict(
-        info=dict(description="mine"),
-        images=[dict(id=1, file_name="a.jpg"), dict(id=2, file_name="b.jpg", neg_category_ids=[5])],
-        annotations=[
-            dict(id=n, image_id=i, category_id=c, bbox=[1, 2, 3, 4], area=12, iscrowd=0, **values)
-            for n, (i, c) in enumerate(boxes, 1)
-        ],
-        categories=[dict(id=3, name="cat"), dict(id=5, name="dog")],
-    )
+    images = {1: "a.jpg", 2: dict(file_name="b.jpg", neg_category_ids=[5])}
+    boxes = [(1, 3, [1, 2, 3, 4]), (1, 5, [1, 2, 3, 4]), (2, 3, [1, 2, 3, 4])]
+    content = annotated.coco({3: "cat", 5: "dog"}, images, boxes)
+    for entry in content["annotations"]:
+        entry.update(values)
+    return content | dict(info=dict(description="mine"))
 
 
 def meaning(content):
@@ -85,27 +82,15 @@ def test_sound_ids_of_annotations_are_kept(ids):
 
 
 @pytest.mark.parametrize(
-    "value, expected",
-    [
-        (None, 0),
-        ("", 0),
-        (float("nan"), 0),
-        (False, 0),
-        (True, 1),
-        ("0", 0),
-        ("1", 1),
-        ("False", 0),
-        (0.0, 0),
-        (1.0, 1),
-        (3, 1),
-    ],
+    "expected, values", [(0, (None, "", float("nan"), False, "0", "False", 0.0)), (1, (True, "1", 1.0, 3))]
 )
 @pytest.mark.parametrize("key", ["iscrowd", "ignore"])
-def test_flags_become_0_or_1(key, value, expected):
-    content = coco(ignore=0)
-    content["annotations"][0][key] = value
-    flag = fix_annotations(content)[0]["annotations"][0][key]
-    assert flag == expected and type(flag) is int
+def test_flags_become_0_or_1(key, values, expected):
+    for value in values:
+        content = coco(ignore=0)
+        content["annotations"][0][key] = value
+        flag = fix_annotations(content)[0]["annotations"][0][key]
+        assert flag == expected and type(flag) is int, value
 
 
 @pytest.mark.parametrize(
@@ -162,6 +147,7 @@ def test_boxes_of_text_become_numbers_and_corners_sizes():
     assert entry["bbox"] == [1, 2.5, 4, 6] and entry["area"] == 12
     (entry,) = fix_annotations(content, corners=True)[0]["annotations"]
     assert entry["bbox"] == [1, 2.5, 3, 3.5]
+    assert fix_annotations(coco(), corners=True)[0]["annotations"][0]["bbox"] == [1, 2, 2, 2]
 
 
 def test_sizes_of_text_become_numbers():
@@ -254,15 +240,11 @@ def changed(key, i, **values):
             {},
             "no annotation is of an image and .* annotation 1 with image_id=1 and",
         ),
-        (coco(), dict(corners=True), None),
         (changed("annotations", 1, bbox=[5, 5, 3, 9]), dict(corners=True), r"annotations\[1\].bbox=.*no corners"),
     ],
     ids=str,
 )
 def test_what_can_be_meant_in_several_ways_is_refused(content, options, message):
-    if message is None:
-        assert fix_annotations(content, **options)[0]["annotations"][0]["bbox"] == [1, 2, 2, 2]
-        return
     with pytest.raises(ValueError, match=message):
         fix_annotations(content, **options)
 
@@ -275,6 +257,3 @@ def test_command_says_what_was_changed_and_overwrites_nothing(tmp_path):
     assert "3 ids of annotations" in done.stdout and f"{out}: use it as ann_file" in done.stdout
     assert "nothing was changed" in call("fix_annotations", out, tmp_path / "again.json").stdout
     assert "exists" in message_of("fix_annotations", source, out)
-    assert "there is no annotation file" in message_of("fix_annotations", tmp_path / "none.json", tmp_path / "x.json")
-    source.write_text("[]")
-    assert "in.json: the file has no list images" in message_of("fix_annotations", source, tmp_path / "x.json")

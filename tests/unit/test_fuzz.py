@@ -11,9 +11,9 @@ import math
 import pytest
 import reference
 import torch
+from annotated import coco
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 
 from asl_mmdet.checks import check_datasets
@@ -26,11 +26,7 @@ from asl_mmdet.multilabel import CocoMultiLabel, NUSWide
 DTYPES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-4, torch.bfloat16: 1e-4}
 GAMMAS = st.sampled_from([0, 1e-300, 0.3, 0.5, 1, 1.7, 2, 3, 4, 8]) | st.floats(0, 6)
 LOGITS = st.floats(-12, 12, width=16) | st.sampled_from([0.0, 50.0, -50.0, 88.0, -88.0, 200.0, -200.0, 1e4, -1e4])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 @st.composite
@@ -96,14 +92,8 @@ def test_loss_equals_the_reference(case):
     torch.testing.assert_close(total.double(), found.double().sum(), rtol=1e-4, atol=1e-4)
 
 
-COCO = dict(
-    images=[dict(id=i, file_name=f"{i}.jpg", width=64, height=48) for i in (1, 2, 3)],
-    annotations=[
-        dict(id=i, image_id=1 + i % 3, category_id=1 + i % 2, bbox=[3.0, 4, 10, 12], area=120, iscrowd=0)
-        for i in range(1, 6)
-    ],
-    categories=[dict(id=1, name="cat"), dict(id=2, name="dog")],
-)
+BOXES = [(1 + i % 3, 1 + i % 2, (3.0, 4, 10, 12)) for i in range(1, 6)]
+COCO = coco({1: "cat", 2: "dog"}, {i: f"{i}.jpg" for i in (1, 2, 3)}, BOXES)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),

@@ -1,11 +1,10 @@
 """The glossary has what the pages abbreviate, once, in order, and nothing that no page uses."""
 
 import re
-from pathlib import Path
 
 import pytest
+from commands import ROOT
 
-ROOT = Path(__file__).parents[2]
 GLOSSARY = ROOT / "docs/concepts/glossary.md"
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
 ABBREVIATION = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]*[A-Z]{2}[A-Za-z0-9]*")

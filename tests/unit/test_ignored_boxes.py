@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from mmdet.registry import DATASETS, MODELS
-from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
@@ -70,11 +69,7 @@ HEADS = {
 }
 
 CHANNELS = dict(atss=(CLASSES, 4, 1), retinanet=(CLASSES, 4), gfl=(CLASSES, 4 * (REG_MAX + 1)), fcos=(CLASSES, 4, 1))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _mmdet_scope():
-    register_all_modules()
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
 def cell_box(cell):

@@ -49,39 +49,30 @@ def test_public_implementations_agree_where_their_logarithms_are_not_clamped(gam
     torch.testing.assert_close(ours, (theirs.detach(), torch.autograd.grad(theirs, x)[0]), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "kwargs, message",
-    [
-        ({"gamma": 2.0}, "gamma=2.0.*_delete_=True"),
-        ({"gama_neg": 2.0}, "gama_neg=2.0"),
-        ({"gamma_neg": float("inf")}, "gamma_neg=inf"),
-        ({"ignore_above": 0.0}, "ignore_above=0.0 and clip=0.0"),
-        ({"activated": 1.5}, "activated=1.5"),
-        ({"loss_weight": -1}, "loss_weight=-1"),
-        ({"use_sigmoid": None}, "use_sigmoid=None.*use_sigmoid=True"),
-        ({"use_sigmoid": 1}, "use_sigmoid=1"),
-        ({"use_sigmoid": False}, "alpha=0.25 with use_sigmoid=False"),
-        ({"use_sigmoid": False, "alpha": None, "clip": 0.05}, "clip=0.05 with use_sigmoid=False"),
-        ({"use_sigmoid": False, "alpha": None, "activated": True}, "activated=True with use_sigmoid=False"),
-        ({"label_smoothing": 0.1}, "label_smoothing=0.1 with use_sigmoid=True"),
-        ({"impl": "cuda"}, "impl='cuda'"),
-        ({"detach_focusing": "yes"}, "detach_focusing='yes'"),
-        ({"gamma_pos": -1}, "gamma_pos=-1"),
-        ({"gamma_neg": float("nan")}, "gamma_neg=nan"),
-        ({"gamma_neg": "4"}, "gamma_neg='4'"),
-        ({"clip": 1.0}, "clip=1.0"),
-        ({"clip": -0.1}, "clip=-0.1"),
-        ({"ignore_above": 1.1}, "ignore_above=1.1"),
-        ({"clip": 0.5, "ignore_above": 0.5}, "ignore_above=0.5 and clip=0.5"),
-        ({"use_sigmoid": False, "alpha": None, "ignore_above": 0.5}, "ignore_above=0.5 with use_sigmoid=False"),
-        ({"alpha": 1.5}, "alpha=1.5"),
-        ({"reduction": "avg"}, "reduction='avg'"),
-        ({"loss_weight": True}, "loss_weight=True"),
-    ],
+WRONG = dict(
+    **dict(gamma=(2.0,), gama_neg=(2.0,), gamma_pos=(-1,), gamma_neg=(float("inf"), float("nan"), "4")),
+    **dict(clip=(1.0, -0.1), ignore_above=(1.1,), alpha=(1.5,), loss_weight=(-1, True), use_sigmoid=(None, 1)),
+    **dict(activated=(1.5,), impl=("cuda",), detach_focusing=("yes",), reduction=("avg",), label_smoothing=(0.1,)),
 )
-def test_bad_arguments_raise_at_construction(kwargs, message):
-    with pytest.raises((ValueError, TypeError), match=message):
-        AsymmetricLoss(**{"use_sigmoid": True, **kwargs})
+
+
+@pytest.mark.parametrize("name, value", [(name, value) for name, values in WRONG.items() for value in values])
+def test_bad_arguments_raise_at_construction(name, value):
+    with pytest.raises((ValueError, TypeError), match=f"{name}={value!r}"):
+        AsymmetricLoss(**{"use_sigmoid": True, name: value})
+
+
+@pytest.mark.parametrize("wrong", [dict(alpha=0.25), dict(clip=0.05), dict(activated=True), dict(ignore_above=0.5)])
+def test_softmax_form_refuses_what_is_of_the_sigmoid(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"{name}={value} with use_sigmoid=False"):
+        AsymmetricLoss(False, **dict(alpha=None) | wrong)
+
+
+@pytest.mark.parametrize("clip, ignore_above", [(0.0, 0.0), (0.5, 0.5)])
+def test_margin_above_what_is_ignored_is_refused(clip, ignore_above):
+    with pytest.raises(ValueError, match=f"ignore_above={ignore_above} and clip={clip}"):
+        AsymmetricLoss(True, clip=clip, ignore_above=ignore_above)
 
 
 @pytest.mark.parametrize(

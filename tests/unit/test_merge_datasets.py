@@ -3,25 +3,13 @@
 import json
 
 import pytest
+from annotated import annotation, coco
 from commands import call, message_of
 from mmdet.registry import DATASETS
 
 import asl_mmdet.known_classes  # noqa: F401
 from asl_mmdet.coco.merge_datasets import merge
 from asl_mmdet.errors import UserError
-
-
-def coco(names, images, boxes):
-    """Of names by id, file names or records by id, and (image, category)."""
-    records = {i: image if isinstance(image, dict) else dict(file_name=image) for i, image in images.items()}
-    return dict(
-        images=[dict(id=i) | dict(width=64, height=64) | record for i, record in records.items()],
-        annotations=[
-            dict(id=n, image_id=i, category_id=c, bbox=[4, 4, 20, 20], area=400, iscrowd=0)
-            for n, (i, c) in enumerate(boxes)
-        ],
-        categories=[dict(id=i, name=name) for i, name in names.items()],
-    )
 
 
 def animals():
@@ -38,16 +26,10 @@ def test_merged_file_is_read_with_the_classes_that_every_image_was_labelled_for(
         path.write_text(json.dumps(content))
     done = call("merge_datasets", *paths[:2], "--out", paths[2], "--folders", "animals", "traffic/images")
     assert done.returncode == 0, done.stderr
-    table = [line.split() for line in done.stdout.splitlines()]
-    assert (
-        ["dog", "2", "0"] in table
-        and ["car", "not", "labelled", "1"] in table
-        and ["cat", "1"] in [r[:2] for r in table]
-    )
-    merged = json.loads(paths[2].read_text())
-    assert [image["file_name"] for image in merged["images"]] == [
-        *("animals/a.jpg", "animals/b.jpg", "traffic/images/c.jpg", "traffic/images/d.jpg")
-    ]
+    table = {tuple(line.split()) for line in done.stdout.splitlines()}
+    assert {("dog", "2", "0"), ("car", "not", "labelled", "1")} <= table and ("cat", "1") in {row[:2] for row in table}
+    names = [image["file_name"] for image in json.loads(paths[2].read_text())["images"]]
+    assert names == ["animals/a.jpg", "animals/b.jpg", "traffic/images/c.jpg", "traffic/images/d.jpg"]
     block = dict(type="KnownClassesCoco", ann_file=str(paths[2]), metainfo=dict(classes=("cat", "dog", "car")))
     dataset = DATASETS.build(block | dict(data_prefix=dict(img=""), filter_cfg=dict(filter_empty_gt=False)))
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
@@ -75,15 +57,9 @@ def changed(content, key, i, **values):
     [
         (coco({1: "Dog"}, {1: "c.jpg"}, []), "b has the category 'Dog', and a has 'dog': write them alike"),
         (coco({1: "car", 2: "car"}, {}, []), "b has the category 'car' more than once"),
-        (
-            coco({1: "car"}, {1: dict(file_name="a.jpg", width=32)}, []),
-            r"b: the image 'a.jpg' has .*\(32, 64\).* in a\.",
-        ),
+        (coco({1: "car"}, {1: dict(file_name="a.jpg", width=32)}, []), r"b: the image 'a.jpg' has .*\(32, 64\)"),
         (coco({1: "car"}, {1: "c.jpg", 2: "./c.jpg"}, []), "b: two images have file_name='c.jpg'"),
-        (
-            changed(coco({3: "dog"}, {1: "a.jpg"}, [(1, 3)]), "annotations", 0, bbox=[1, 2]),
-            r"b: a box of 'a.jpg' is .*1, 2",
-        ),
+        (changed(coco({3: "dog"}, {1: "a.jpg"}, [(1, 3)]), "annotations", 0, bbox=[1, 2]), "b: a box of 'a.jpg'.*1, 2"),
         (coco({1: "car"}, {1: "c.jpg"}, [(1, 4)]), r"b: annotations\[0\] is of image_id=1 and category_id=4"),
         (changed(traffic(), "images", 1, id=1), r"b: images\[1\] has id=1, and so has another"),
         (changed(traffic(), "images", 1, file_name=None), r"b: images\[1\] needs a whole number as id and a file_name"),
@@ -91,36 +67,10 @@ def changed(content, key, i, **values):
         (dict(images=[], annotations=[]), "b has no list categories"),
         ([], "b has no list images"),
     ],
-    ids=[
-        "spelling",
-        "name",
-        "size",
-        "file name",
-        "box",
-        "category",
-        "image id",
-        "no name",
-        "unknown",
-        "no list",
-        "no dict",
-    ],
 )
 def test_clashes_are_refused(second, message):
     with pytest.raises(ValueError, match=message):
         merge({"a": animals(), "b": second})
-
-
-def test_command_names_what_it_cannot_read_and_writes_nothing(tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps(animals()))
-    paths, out = [tmp_path / "a.json", tmp_path / "b.json"], ["--out", tmp_path / "out.json"]
-    assert f"there is no annotation file {paths[1]}" in message_of("merge_datasets", *paths, *out)
-    paths[1].write_text("{")
-    assert "b.json cannot be read" in message_of("merge_datasets", *paths, *out)
-    (tmp_path / "b.json").write_text(json.dumps(traffic()))
-    message = message_of("merge_datasets", *paths, *out, "--folders", "x")
-    assert "1 folders for 2 files" in message
-    assert "at least two files" in message_of("merge_datasets", paths[0], *out)
-    assert not (tmp_path / "out.json").exists()
 
 
 def keyed():
@@ -182,8 +132,8 @@ def test_lvis_images_get_the_names_of_their_files():
     assert [image["file_name"] for image in merged["images"]][2:] == ["train2017/c.jpg", "train2017/d.jpg"]
 
 
-def box(number, image, category, x, **values):
-    return dict(id=number, image_id=image, category_id=category, bbox=[x, 4, 20, 20], area=400, iscrowd=0, **values)
+def box(number, image, category, x):
+    return annotation(number, image, category, (x, 4, 20, 20))
 
 
 def labelled(names, *annotations, **record):
@@ -197,9 +147,7 @@ def test_an_image_labelled_by_several_people_has_what_all_of_them_say():
     cars = labelled({1: "car"}, box(1, 1, 1, 4), complete=True, date_captured="today")
     merged = merge({"a": dogs, "b": cars})
     (image,) = merged["images"]
-    assert image == dict(
-        id=1, width=64, height=64, file_name="a.jpg", known_categories=[1, 2], complete=True, date_captured="today"
-    )
+    assert image["known_categories"] == [1, 2] and image["complete"] and image["date_captured"] == "today"
     assert [(a["id"], a["image_id"], a["category_id"]) for a in merged["annotations"]] == [(1, 1, 1), (2, 1, 2)]
     assert "duplicates" not in merged
     del dogs["images"][0]["complete"]

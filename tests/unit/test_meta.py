@@ -3,6 +3,8 @@
 ``.item()``, ``nonzero`` and boolean indexing raise there. On an accelerator they make the host wait in every step.
 """
 
+import itertools
+
 import pytest
 import torch
 
@@ -11,6 +13,8 @@ from asl_mmdet.losses.probability import probability_gap, probability_sums
 
 N, C = 12, 5
 WEIGHTS = [None, (N,), (N, C), (N * C,)]
+WEIGHED = torch.ones(C), torch.ones(C, device="meta")  # weights that are still on the CPU, and some that are not
+SIDES = ("positive", "negative", "both")
 
 
 def meta(*shape, dtype=torch.float32):
@@ -50,6 +54,10 @@ def test_function(kind, weight, reduction):
         dict(clip=0.0, ignore_above=meta()),
         dict(clip=0.05, ignore_above=meta(C)),
         dict(clip=meta(), gamma_neg=meta(1)),
+        *(
+            dict(clip=clip, class_weight=weights, class_weight_on=side, ignore_above=0.6)
+            for clip, weights, side in itertools.product((0.0, 0.05), WEIGHED, SIDES)
+        ),
         *([dict(clip=0.05, avg_factor=avg) for avg in (7.0, meta())] if reduction == "mean" else []),
     ]
     for given in options:
@@ -90,41 +98,3 @@ def test_statistics(kind, weight, per_class):
     weight = None if weight is None else meta(*weight)
     sums = probability_sums(meta(N, C), target_of(kind), weight, min_score=0.05, per_class=per_class)
     assert [(v.device.type, v.shape) for v in probability_gap(sums)] == 2 * [("meta", (C,) if per_class else ())]
-
-
-# The registered classes, and the heads that call them. --------------------------------------------------------------
-
-
-@pytest.mark.parametrize("loss", ["AsymmetricLoss", "AdaptiveAsymmetricLoss", "MissingRateLoss"])
-def test_dense_detection_head(loss):
-    pytest.importorskip("mmdet")
-    import asl_mmdet  # noqa: F401, I001  (before mmdet.models, which needs mmcv.ops)
-    from mmdet.models.dense_heads import RetinaHead
-
-    loss_cls = dict(type=loss, use_sigmoid=True, ignore_above=0.5, impl="eager")
-    options = dict(num_classes=C, in_channels=4, stacked_convs=1, feat_channels=4, loss_cls=loss_cls)
-    # BalancedL1Loss, since MMDetection's L1Loss and SmoothL1Loss look whether there is a weight above 0
-    head = RetinaHead(**options, loss_bbox=dict(type="BalancedL1Loss")).to("meta")
-    cls_score, bbox_pred = (v[0] for v in head((meta(2, 4, 3, 3),)))
-    number = 9 * head.num_base_priors
-    of_boxes = [meta(2, number, 4) for _ in range(3)]  # anchors, targets, weights
-    labels, label_weights = meta(2, number, dtype=torch.long), meta(2, number)
-    anchors, targets, weights = of_boxes
-    losses = head.loss_by_feat_single(cls_score, bbox_pred, anchors, labels, label_weights, targets, weights, 7.0)
-    assert [v.device.type for v in losses] == ["meta", "meta"]
-    losses[0].backward()
-    assert head.retina_cls.weight.grad.device.type == "meta"
-
-
-@pytest.mark.parametrize("loss", ["AsymmetricLoss", "AdaptiveAsymmetricLoss"])
-def test_multi_label_head(loss):
-    pytest.importorskip("mmpretrain")
-    from mmpretrain.models.heads import MultiLabelLinearClsHead
-    from mmpretrain.structures import DataSample
-
-    loss_module = dict(type=f"mmdet.{loss}", use_sigmoid=True, gamma_neg=4.0, clip=0.05, alpha=None, impl="eager")
-    head = MultiLabelLinearClsHead(num_classes=C, in_channels=4, loss=loss_module).to("meta")
-    samples = [DataSample().set_gt_score(meta(C)) for _ in range(3)]
-    loss = head.loss((meta(3, 4),), samples)["loss"]
-    loss.backward()
-    assert (loss.device.type, head.fc.weight.grad.device.type) == ("meta", "meta")

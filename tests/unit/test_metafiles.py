@@ -5,10 +5,10 @@ from pathlib import Path
 import modelindex
 import pytest
 import yaml
+from commands import ROOT
 
 from asl_mmdet.benchmark.rows import Rows
 
-ROOT = Path(__file__).parents[2]
 CONFIGS = {p.relative_to(ROOT).as_posix() for p in (ROOT / "configs").rglob("*.py") if p.parent.name != "_base_"}
 
 

@@ -1,21 +1,18 @@
 """Multi-label data sets, the ML-Decoder head, losses of partial labels and the table of metrics."""
 
 import json
-import logging
 import math
 
 import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.logging import MMLogger
 from mmpretrain.registry import DATASETS, METRICS, MODELS
 from mmpretrain.structures import DataSample
 from mmpretrain.utils import register_all_modules
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
 
 import asl_mmdet.multilabel
-from asl_mmdet.coco.shapes import class_names, make_shapes
 from asl_mmdet.multilabel import OFA595, CocoMultiLabel, MLDecoderClsHead, MultiLabelTable, NUSWide, PartialLabelLoss
 
 ASL = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_neg=4.0, clip=0.05, alpha=None)
@@ -24,18 +21,6 @@ ASL = dict(type="mmdet.AsymmetricLoss", use_sigmoid=True, gamma_pos=0.0, gamma_n
 @pytest.fixture(autouse=True, scope="module")
 def _mmpretrain_scope():
     register_all_modules()
-
-
-@pytest.fixture
-def logged():
-    """The messages of MMEngine's logger, which keeps the stdout of its first use."""
-    messages = []
-    handler = logging.Handler()
-    handler.emit = lambda record: messages.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield messages
-    logger.removeHandler(handler)
 
 
 # --- COCO ---
@@ -108,18 +93,7 @@ def test_coco_annotations_of_unlisted_images_or_classes_are_reported(coco, logge
     ]
     dataset = CocoMultiLabel(coco(annotations=stray))
     assert labels_of(dataset) == {"1.jpg": [0]}
-    assert "2 annotations are of an image or a category that the file does not list" in logged[0]
-
-
-def test_coco_reads_the_detectors_shapes(tmp_path):
-    root = make_shapes(tmp_path / "shapes", num_train=5, num_val=1)
-    pipeline = [dict(type="LoadImageFromFile"), dict(type="PackInputs")]
-    dataset = CocoMultiLabel("annotations/train.json", data_root=str(root), data_prefix="train", pipeline=pipeline)
-    assert list(dataset.metainfo["classes"]) == class_names(24)
-    content = json.loads((root / "annotations" / "train.json").read_text())
-    expected = {a["category_id"] - 1 for a in content["annotations"] if a["image_id"] == 1}
-    assert set(dataset[0]["data_samples"].gt_label.tolist()) == expected
-    assert dataset[0]["inputs"].shape == (3, 128, 128)
+    assert "2 annotations are of an image or a category that the file does not list" in logged[0][1]
 
 
 # --- NUS-WIDE ---
@@ -141,7 +115,7 @@ def test_nus_wide_reads_its_split_and_reports_bad_rows_with_their_lines(tmp_path
     assert train.metainfo["classes"] == val.metainfo["classes"] == ("animal", "bird's nest", "sky", "zebra")
     assert labels_of(train) == {"1.jpg": [0, 2], "6.jpg": [1]}
     assert val.get_data_info(0) == dict(img_path=f"{tmp_path}/images/2.jpg", gt_label=[3], sample_idx=0)
-    warned = logged[0]
+    warned = logged[0][1]
     assert "3 rows cannot be read" in warned
     assert all(f"line {line}: " in warned for line in (5, 6, 8))
 
@@ -149,18 +123,10 @@ def test_nus_wide_reads_its_split_and_reports_bad_rows_with_their_lines(tmp_path
 @pytest.mark.parametrize(
     "content, split, message",
     [
-        ("", "train", "has no column filepath, label, split_name"),
-        (
-            "filepath,labels,split_name\n",
-            "train",
-            "has no column label: its first line should be filepath,label,split_n",
-        ),
-        (NUS, "test", r"has no row of split='test'; it has \{'train': 3, 'val': 1\}"),
-        (
-            "filepath,label,split_name\na.jpg,sky,train\nb.jpg,\"['sky']\",train\nc.jpg,sea,train\n",
-            "train",
-            "2 rows cannot",
-        ),
+        ("", "train", "no column filepath, label, split_name"),
+        ("filepath,labels,split_name\n", "train", "no column label: "),
+        (NUS, "test", r"split='test'; it has \{'train': 3, 'val': 1\}"),
+        ("filepath,label,split_name\na.jpg,sky,train\nb.jpg,[],train\nc.jpg,sea,train\n", "train", "2 rows cannot"),
     ],
 )
 def test_nus_wide_files_that_are_something_else_are_refused(content, split, message, tmp_path):
@@ -204,7 +170,7 @@ def test_table_equals_scikit_learn(logged):
             expected[f"{letter}F1{suffix}"] = 2 * p * r / (p + r)
         assert expected[f"OF1{suffix}"] == pytest.approx(f1_score(target, positive, average="micro", zero_division=0))
     assert ours == {name: pytest.approx(100 * value, abs=1e-3) for name, value in expected.items()}
-    printed = logged[-1]
+    printed = logged[-1][1]
     assert f"mAP {ours['mAP']:.2f} (mean of 12 classes)" in printed
     assert [f"{ours[c]:.1f}" for c in ("CP", "CR", "CF1", "OP", "OR", "OF1")] == [
         cell.strip() for cell in next(line for line in printed.splitlines() if "score >= 0.6" in line).split("|")[2:-1]
@@ -234,7 +200,7 @@ def test_table_leaves_classes_without_positives_out_and_says_so(logged):
     ours = evaluate(pred, target)
     for name in ("mAP", "mAP_all", "CP", "CR", "OP", "OR"):
         assert ours[name] == pytest.approx(expected[name]), name
-    assert "1 classes without a positive are left out" in logged[-1]
+    assert "1 classes without a positive are left out" in logged[-1][1]
     with pytest.raises(ValueError, match=" 200 samples"):
         evaluate(pred, torch.zeros_like(target))
 

@@ -1,6 +1,5 @@
 import csv
 import gzip
-import logging
 import pickle
 import random
 import re
@@ -15,7 +14,6 @@ pytest.importorskip("mmpretrain")
 pytest.importorskip("pyarrow")
 
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
-from mmengine.logging import MMLogger
 from mmpretrain.datasets import KFoldDataset
 from mmpretrain.evaluation import AveragePrecision
 from mmpretrain.registry import DATASETS
@@ -26,18 +24,6 @@ from asl_mmdet.multilabel.open_images import OpenImages
 HEADER = "ImageID,Source,LabelName,Confidence"
 MIDS = ["/m/0b", "/m/0a", "/g/1c", "/m/0d"]
 A, B, C = (f"{i:016x}" for i in (10, 11, 0xFEDCBA9876543210))
-
-
-@pytest.fixture
-def messages():
-    """What is logged: pairs of a level and a text."""
-    records = []
-    handler = logging.Handler()
-    handler.emit = lambda record: records.append((record.levelname, record.getMessage()))
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield records
-    logger.removeHandler(handler)
 
 
 def write(path, text):
@@ -118,7 +104,7 @@ def random_file(rng, mids, bad_rate, newline):
 @pytest.mark.parametrize("newline, suffix", [("\n", ".csv"), ("\r\n", ".csv"), ("\n", ".csv.gz")])
 @pytest.mark.parametrize("bad_rate", [0, 0.1])
 def test_random_files_are_read_as_by_a_plain_csv_reader(
-    tmp_path, monkeypatch, messages, block_bytes, newline, suffix, bad_rate
+    tmp_path, monkeypatch, logged, block_bytes, newline, suffix, bad_rate
 ):
     monkeypatch.setattr(open_images, "BLOCK_BYTES", block_bytes)
     monkeypatch.setattr(open_images, "LINEWISE_BYTES", 400)
@@ -131,7 +117,7 @@ def test_random_files_are_read_as_by_a_plain_csv_reader(
         if len(texts) > 1:  # images in two files
             texts[1] += newline + newline.join(line for line in texts[0].splitlines()[1:] if rng.random() < 0.3)
         files = [write(tmp_path / f"{seed}_{i}{suffix}", text) for i, text in enumerate(texts)]
-        messages.clear()
+        logged.clear()
         min_confidence = rng.choice([1.0, 0.7])
         dataset = OpenImages(files, classes, unannotated="ignore", min_confidence=min_confidence)
 
@@ -143,7 +129,7 @@ def test_random_files_are_read_as_by_a_plain_csv_reader(
             assert info["gt_label"] == [k for k, score in enumerate(scores) if score == 1]
             assert info["gt_score"].tolist() == scores
         wanted = [f"{file} line {number}:" for file, lines in zip(files, bad_lines, strict=True) for number in lines]
-        warnings = [text for level, text in messages if level == "WARNING"]
+        warnings = [text for level, text in logged if level == "WARNING"]
         assert len(warnings) == bool(wanted)
         found = [line.strip() for text in warnings for line in text.splitlines()[1:]]
         assert len(found) == len(wanted)
@@ -166,14 +152,14 @@ def test_readable_lines_mean_the_same_to_both_parsers():
 
 
 @pytest.mark.parametrize("block_bytes", [60, open_images.BLOCK_BYTES])
-def test_unreadable_rows_are_counted_and_named_by_their_lines(tmp_path, monkeypatch, messages, block_bytes):
+def test_unreadable_rows_are_counted_and_named_by_their_lines(tmp_path, monkeypatch, logged, block_bytes):
     monkeypatch.setattr(open_images, "BLOCK_BYTES", block_bytes)
     good = [f"{i:016x},v,/m/0a,1" for i in range(20)]
     rows = [*good[:3], "only,three,columns", "", "", f"{A.upper()},v,/m/0a,1", *good[3:5]]
     rows += [f"{A},v,/m/0a,2", f'{A},"a, b",/m/0a,high', f"{A},v,/m/0a,1,5", " ", f'{A},"v', '",/m/0a,1', *good[5:]]
     dataset = OpenImages(**write_set(tmp_path, *rows))
     assert labels_of(dataset) == {f"{i:016x}": [1] for i in range(20)}
-    [warning] = [text for level, text in messages if level == "WARNING"]
+    [warning] = [text for level, text in logged if level == "WARNING"]
     first, *listed = warning.splitlines()
     assert first.startswith("8 of 28 rows cannot be read")
     file = str(tmp_path / "labels.csv")
@@ -198,14 +184,14 @@ def test_odd_bytes_do_not_end_the_reading(tmp_path, line):
     assert labels == {B: [1], C: [0, 1]}
 
 
-def test_positive_wins_over_negative_and_rows_left_out_are_counted(tmp_path, messages):
+def test_positive_wins_over_negative_and_rows_left_out_are_counted(tmp_path, logged):
     rows = [*[f"{A},v,/m/0a,0"] * 3, *[f"{A},v,/m/0a,1"] * 2, f"{A},v,/m/0b,1", f"{A},v,/m/0d,0"]
     rows += [f"{B},m,/m/0a,0.8", f"{B},m,/m/0b,0.5", f"{B},m,/m/0unknown,0.9", f"{B},v,/m/0unknown,1"]
     dataset = OpenImages(**write_set(tmp_path, *rows), unannotated="ignore", min_confidence=0.8)
     assert labels_of(dataset) == {A: [0, 1], B: [1]}
     assert dataset.get_data_info(0)["gt_score"].tolist() == [1, 1, -1, 0]
     assert dataset.get_data_info(0)["gt_score"].dtype == np.float32
-    [(level, text)] = messages
+    [(level, text)] = logged
     assert level == "INFO"
     assert "4 labels of 2 images from 11 rows" in text
     assert "2 rows of classes that are not listed, 1 with a confidence between 0 and 0.8, and 1 negative" in text

@@ -1,16 +1,15 @@
 """Measurements on pages and in the headers of configs are those of the rows, not typed."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from commands import ROOT
 
 from asl_mmdet.losses.functional import asymmetric_loss
 from docs_build.results import rows
 from docs_build.values import MARKED
 
-ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 RESULTS = sorted((DOCS / "results").glob("*.md"))
 FOLDERS = (

@@ -1,14 +1,13 @@
 """The drawn pictures show what the rows give now, and README stays short."""
 
 import re
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from commands import ROOT
 
 from docs_build import pictures
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 HOW_TO = sorted((ROOT / "docs" / "how_to").glob("*.md"))
 

@@ -1,15 +1,14 @@
 """A result of something else is not taken for the one that is asked for, or gone on with."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
-from commands import NO_WORKERS, call, message_of
+from annotated import edit
+from commands import NO_WORKERS, as_arguments, call, config_of, message_of, options_of
 from mmdet.models import ATSS
-from mmengine.config import Config
 
 from asl_mmdet.audit.labels import Labels
 from asl_mmdet.audit.predict import PredictionFile, id_of, source_of
@@ -34,23 +33,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def data(made, tmp_path):
     return shutil.copytree(made, tmp_path / "shapes")
-
-
-def options_of(data):
-    options = {f"{split}_dataloader.dataset.data_root": f"{data}/" for split in ("train", "val", "test")}
-    return options | {f"{split}_evaluator.ann_file": f"{data}/annotations/val.json" for split in ("val", "test")}
-
-
-def config_of(data, **changes):
-    cfg = Config.fromfile(CONFIG)
-    cfg.merge_from_dict({**options_of(data), **changes})
-    return cfg
-
-
-def rewrite(path, change):
-    content = json.loads(path.read_text(encoding="utf-8"))
-    change(content)
-    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def test_values_are_text_by_their_keys_and_classes_are_their_names():
@@ -96,7 +78,7 @@ def test_annotation_files_count_by_content(data):
     before, path = key_of(config_of(data)), data / "annotations/train.json"
     path.touch()
     assert differences(before, key_of(config_of(data))) == []
-    rewrite(path, lambda content: content["annotations"].pop())
+    edit(data, lambda content: content["annotations"].pop())
     assert differences(before, key_of(config_of(data))) == [f"{path} has another content now"]
     path.unlink()
     assert digest_of(path) == "missing"
@@ -114,9 +96,8 @@ def test_versions_count(data, monkeypatch):
     before = key_of(config_of(data))
     assert {"asl_mmdet", "torch"} <= before["versions"].keys()
     monkeypatch.setattr(run_key.stack, "installed_version", lambda name: "9.9" if name == "torch" else None)
-    assert f"versions torch: {before['versions']['torch']} there, 9.9 now" in differences(
-        before, key_of(config_of(data))
-    )
+    line = f"versions torch: {before['versions']['torch']} there, 9.9 now"
+    assert line in differences(before, key_of(config_of(data)))
 
 
 @pytest.mark.parametrize("there", [None, [], "text", {}, dict(config=3)])
@@ -134,8 +115,7 @@ def test_many_differences_are_cut():
 
 def plan_of(data, folder, **more):
     text = f"configs = dict(atss={CONFIG!r})\nlosses = dict(own=None)\nbaseline = 'own'\nseeds = (0,)\n"
-    options = dict(options_of(data), **more)
-    (folder / "plan.py").write_text(f"{text}options = {options!r}\n", encoding="utf-8")
+    (folder / "plan.py").write_text(f"{text}options = {options_of(data, **more)!r}\n", encoding="utf-8")
     return Plan.read(folder / "plan.py")
 
 
@@ -177,7 +157,7 @@ def test_changed_labels_and_number_of_processes_are_refused(data, tmp_path, star
     finish(next(path for path in out.iterdir() if path.is_dir()))
     with pytest.raises(UserError, match="processes: 1 there, 2 now"):
         run_plan(plan, out, 1, ["python", "-m", "torch.distributed.run", "--nproc_per_node=2"], [])
-    rewrite(data / "annotations/val.json", lambda content: content["annotations"].pop())
+    edit(data, lambda content: content["annotations"].pop(), "val")
     with pytest.raises(UserError, match=r"val.json has another content now"):
         run_plan(plan, out, 1, ["python"], [])
 
@@ -243,7 +223,7 @@ def test_predictions_of_another_test_are_refused(change, line, data, checkpoint)
 def test_predictions_of_renumbered_images_are_refused(data, checkpoint, tmp_path):
     before = source(data, checkpoint)
     PredictionFile(tmp_path / "p.jsonl", before).append({})
-    rewrite(data / "annotations/train.json", swap_ids)
+    edit(data, swap_ids)
     with pytest.raises(UserError, match="predictions of something else: another list of images"):
         PredictionFile(tmp_path / "p.jsonl", source(data, checkpoint))
 
@@ -259,7 +239,7 @@ def test_predictions_of_another_checkpoint_are_refused_wherever_it_is(data, chec
 
 def test_predictions_do_not_depend_on_boxes_or_workers(data, checkpoint):
     before = source(data, checkpoint)
-    rewrite(data / "annotations/train.json", lambda content: content["annotations"].pop())
+    edit(data, lambda content: content["annotations"].pop())
     assert differences(before, source(data, checkpoint, **{"test_dataloader.num_workers": 0})) == []
 
 
@@ -306,7 +286,7 @@ def test_file_that_its_holder_removed_before_it_was_locked_holds_nothing(tmp_pat
 
 
 def test_two_audits_of_one_folder_are_refused(data, checkpoint, tmp_path):
-    options = [f"{key}={value}" for key, value in {**options_of(data), **NO_WORKERS}.items()]
+    options = as_arguments(options_of(data, **NO_WORKERS))
     with locked(tmp_path / "out"):
-        message = message_of("audit_labels", CONFIG, checkpoint, "--out", tmp_path / "out", "--cfg-options", *options)
+        message = message_of("audit_labels", CONFIG, checkpoint, "--out", tmp_path / "out", *options)
     assert "is in use: by process" in message

@@ -1,15 +1,13 @@
 import json
 from collections import Counter
-from pathlib import Path
 
 import cv2
 import pytest
+from commands import ROOT
 from mmengine.config import Config
 from pycocotools.coco import COCO
 
 from asl_mmdet.coco import shapes
-
-ROOT = Path(__file__).parents[2]
 
 
 def tree(root):

@@ -2,16 +2,14 @@
 
 import posixpath
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from commands import ROOT
 
 pytest.importorskip("mkdocs", reason="the extra docs")
 
 from docs_build import hooks, sources
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_citation_has_bibtex_of_the_software_and_of_the_paper():

@@ -10,12 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from commands import NO_WORKERS, ROOT, call, message_of
-from mmdet.registry import MODELS
+from commands import NO_WORKERS, ROOT, as_arguments, call, config_of, message_of, options_of, save_random
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
-from mmengine.registry import DefaultScope
 
 from asl_mmdet.checks import check_config, preflight, start_weights
 from asl_mmdet.checks.loaders import check_loader, check_loaders
@@ -34,27 +32,9 @@ def data(tmp_path_factory):
     return make_shapes(tmp_path_factory.mktemp("start") / "shapes", num_train=3, num_val=4)
 
 
-def options_of(data, **more):
-    options = {f"{split}_dataloader.dataset.data_root": f"{data}/" for split in ("train", "val", "test")}
-    options |= {f"{split}_evaluator.ann_file": f"{data}/annotations/val.json" for split in ("val", "test")}
-    return {**options, **NO_WORKERS, **more}
-
-
-def config_of(data, **more):
-    cfg = Config.fromfile(CONFIG)
-    cfg.merge_from_dict(options_of(data, **more))
-    return cfg
-
-
 @pytest.fixture(scope="module")
 def checkpoint(data, tmp_path_factory):
-    cfg = config_of(data)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    path = tmp_path_factory.mktemp("weights") / "a.pth"
-    meta = dict(dataset_meta=dict(classes=cfg.train_dataloader.dataset.metainfo.classes))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
-    return path
+    return save_random(config_of(data), tmp_path_factory.mktemp("weights") / "a.pth")
 
 
 # Loaders --------------------------------------------------------------------------------------------------------------
@@ -73,7 +53,7 @@ EMPTY = {
 
 
 def planted(data, changes):
-    cfg = config_of(data)
+    cfg = config_of(data, **NO_WORKERS)
     inner = cfg.train_dataloader.dataset
     for key, value in changes.items():
         if key == "train_dataloader.dataset":
@@ -167,9 +147,10 @@ def test_config_that_is_old_no_python_or_lacks_a_part_is_a_message(tool, tmp_pat
     texts = [
         (OLD, "config.py is a config of MMDetection 2.x (it has data, lr_config)"),
         ("model = dict(\n", "config.py cannot be read: SyntaxError"),
+        ("_base_ = './not_there.py'\n", "not_there.py"),
         ("model = dict(type='RetinaNet')\n", f"config.py has no {TOOLS[tool][1]}"),
     ]
-    for text, message in texts[: 2 if tool == "export_onnx" else 3]:
+    for text, message in texts[: 3 if tool == "export_onnx" else 4]:
         (tmp_path / "config.py").write_text(text, encoding="utf-8")
         assert message in message_of(tool, *arguments(tool, tmp_path))
 
@@ -269,13 +250,6 @@ def test_wrapper_that_takes_no_device_gets_none():
 # tools/test.py --------------------------------------------------------------------------------------------------------
 
 
-def evaluate(data, checkpoint, config, *options):
-    changes = [f"{key}={value}" for key, value in options_of(data).items()]
-    done = call("test", config, checkpoint, *options, "--cfg-options", *changes)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
 def test_config_of_the_training_is_kept_and_the_checkpoint_read_once(data, checkpoint, tmp_path, monkeypatch):
     mine = tmp_path / "mine.py"
     mine.write_text(f"_base_ = '{ROOT / CONFIG}'\n", encoding="utf-8")
@@ -283,7 +257,9 @@ def test_config_of_the_training_is_kept_and_the_checkpoint_read_once(data, check
     (tmp_path / "work/mine.py").write_text("the training's", encoding="utf-8")
     reads, read = [], checkpoints._load
     monkeypatch.setattr(checkpoints, "_load", lambda *args: reads.append(args) or read(*args))
-    evaluate(data, checkpoint, mine, "--work-dir", tmp_path / "work")
+    arguments = ["--work-dir", tmp_path / "work", *as_arguments(options_of(data, **NO_WORKERS))]
+    done = call("test", mine, checkpoint, *arguments)
+    assert done.returncode == 0, done.stderr
     assert len(reads) == 1 and checkpoints._kept == {}
     assert (tmp_path / "work/mine.py").read_text(encoding="utf-8") == "the training's"
     assert "data_root" in (tmp_path / "work/mine_test.py").read_text(encoding="utf-8")
@@ -308,18 +284,11 @@ def test_pictures_of_images_with_one_name_lie_in_folders(kind, data, checkpoint,
     path.write_text(json.dumps(content), encoding="utf-8")
     config = CONFIG
     if kind == "classifier":
-        from mmpretrain.registry import MODELS as CLASSIFIERS
-
-        config, checkpoint = "configs/shapes/classifier_r18_bce_shapes.py", tmp_path / "b.pth"
-        with DefaultScope.overwrite_default_scope("mmpretrain"):
-            model = CLASSIFIERS.build(Config.fromfile(config).model)
-        torch.save(dict(state_dict=model.state_dict()), checkpoint)
-    changes = {key: value for key, value in options_of(root).items() if kind == "detector" or "evaluator" not in key}
-    options = [f"{key}={value}" for key, value in changes.items()]
+        config = "configs/shapes/classifier_r18_bce_shapes.py"
+        checkpoint = save_random(Config.fromfile(config), tmp_path / "b.pth")
+    options = as_arguments(options_of(root, kind == "detector", **NO_WORKERS))
     shown = tmp_path / "shown"
-    done = call(
-        "test", config, checkpoint, "--work-dir", tmp_path / "w", "--show-dir", shown, "--cfg-options", *options
-    )
+    done = call("test", config, checkpoint, "--work-dir", tmp_path / "w", "--show-dir", shown, *options)
     assert done.returncode == 0, done.stderr
     found = sorted(file.relative_to(shown).as_posix().split(".jpg")[0] for file in shown.rglob("*") if file.is_file())
     assert found == ["cam0/0001", "cam0/0002", "cam1/0001", "cam1/deep/0001"]

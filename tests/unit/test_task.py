@@ -1,14 +1,11 @@
 """A config says what it trains, and where its classification loss is."""
 
-from pathlib import Path
-
 import pytest
+from commands import ROOT
 from mmengine.config import Config
 from mmengine.hub import get_config
 
 from asl_mmdet.config.task import DETECTION, MULTI_LABEL, loss_node, loss_nodes, set_loss, task_of
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """Terminals of the pages: what a command prints is run, chosen and drawn; the pages and the list name the same ones."""
 
 import re
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from commands import ROOT
 
 pytest.importorskip("mkdocs", reason="the extra docs")
 
@@ -12,8 +12,6 @@ from mkdocs.exceptions import PluginError
 
 from asl_mmdet_cli import parser_of
 from docs_build import terminal
-
-ROOT = Path(__file__).parents[2]
 
 
 def script(folder):

@@ -7,7 +7,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from commands import ROOT, call, message_of
+from commands import NO_WORKERS, ROOT, call, config_of, message_of, save_random
 from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.structures import DetDataSample
 from mmengine import load
@@ -22,14 +22,11 @@ from asl_mmdet.thresholds.matching import match_detections
 from asl_mmdet.thresholds.model import lower_score_thr, wrap_model
 
 
-def save_random(cfg, classes, path):
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = MODELS.build(cfg.model)
-    for name, parameter in model.named_parameters():  # random images' classes, instead of 0.01 for all
+def spread_scores(model):
+    """Random images' classes, instead of 0.01 for all."""
+    for name, parameter in model.named_parameters():
         if name.endswith(("atss_cls.weight", "head.fc.weight")):
             torch.nn.init.normal_(parameter, std=0.1)
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=classes))), path)
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +39,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def detector(folder):
     """A config, a checkpoint with random weights, its predictions, and thresholds that keep some of them."""
-    cfg = Config.fromfile(ROOT / "configs/shapes/atss_r18_asl_shapes.py")
-    for key in ("train", "val", "test"):
-        cfg[f"{key}_dataloader"].dataset.data_root = f"{folder}/shapes/"
-        cfg[f"{key}_dataloader"].num_workers = 0
-    cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = f"{folder}/shapes/annotations/val.json"
-    config, checkpoint = folder / "atss.py", folder / "atss.pth"
+    cfg = config_of(folder / "shapes", **NO_WORKERS)
+    config, checkpoint = folder / "atss.py", save_random(cfg, folder / "atss.pth", spread_scores)
     cfg.dump(config)
     classes = tuple(cfg.val_dataloader.dataset.metainfo.classes)
-    save_random(cfg, classes, checkpoint)
     out = folder / "plain.pkl"
     done = call("test", config, checkpoint, "--out", out, "--dump-only", "--work-dir", folder / "work")
     assert done.returncode == 0, done.stderr
@@ -76,9 +68,8 @@ def keep(found, thresholds):
 def test_tools_test_cuts_at_the_thresholds_and_says_that_ap_falls(detector, folder, tmp_path):
     config, checkpoint, file, _, expected = detector
     out = tmp_path / "cut.pkl"
-    done = call(
-        "test", config, checkpoint, "--thresholds", file, "--out", out, "--dump-only", "--work-dir", tmp_path / "work"
-    )
+    options = ["--out", out, "--dump-only", "--work-dir", tmp_path / "work"]
+    done = call("test", config, checkpoint, "--thresholds", file, *options)
     assert done.returncode == 0, done.stderr
     assert "AP needs the detections below the thresholds too" in done.stderr
     cut = load(str(out))
@@ -203,19 +194,12 @@ def test_tool_predicts_once_and_below_the_configs_score_thr(detector, tmp_path):
     assert sum(len(one["pred_instances"]["scores"]) for one in found) == 12 * 100
 
 
-def test_tool_refuses_wrong_predictions_and_options_before_it_writes(detector, tmp_path):
+def test_tool_refuses_wrong_predictions_before_it_writes(detector, tmp_path):
     config, checkpoint, *_ = detector
     (tmp_path / "bad.pkl").write_bytes(b"nothing")
     out = ["--out", tmp_path / "out"]
-    assert "cannot be read" in message_of(
-        "tune_thresholds", config, checkpoint, *out, "--predictions", tmp_path / "bad.pkl"
-    )
-    assert "--precision: use a number in (0, 1), not 2" in message_of(
-        "tune_thresholds", config, checkpoint, *out, "--precision", "2"
-    )
-    assert "--folds: use a whole number from 2, not 1" in message_of(
-        "tune_thresholds", config, checkpoint, *out, "--folds", "1"
-    )
+    message = message_of("tune_thresholds", config, checkpoint, *out, "--predictions", tmp_path / "bad.pkl")
+    assert "cannot be read" in message
     assert not (tmp_path / "out").exists()
 
 
@@ -228,10 +212,7 @@ def test_classifiers_labels_and_table_follow_the_thresholds(folder, tmp_path):
         cfg[f"{key}_dataloader"].dataset.data_root = f"{folder}/shapes/"
         cfg[f"{key}_dataloader"].num_workers = 0
     cfg.dump(tmp_path / "classifier.py")
-    classes = tuple(
-        Config.fromfile(ROOT / "configs/shapes/atss_r18_asl_shapes.py").val_dataloader.dataset.metainfo.classes
-    )
-    save_random(cfg, classes, tmp_path / "classifier.pth")
+    save_random(cfg, tmp_path / "classifier.pth", spread_scores)
     out, work = tmp_path / "out", ["--work-dir", tmp_path / "work"]
     arguments = [tmp_path / "classifier.py", tmp_path / "classifier.pth"]
     done = call("tune_thresholds", *arguments, "--out", out, "--folds", "2")

@@ -176,18 +176,10 @@ def test_names_differ_for_different_parameters():
     assert name_of({}) == OWN
 
 
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        (["--trials", "0"], "--trials: use a whole number from 1, not 0"),
-        (["--val-share", "1"], "--val-share: use a number in (0, 1), not 1"),
-        (["--seeds", "1", "1"], "--seeds 1 1: use different whole numbers"),
-        (["--losses", "hinge"], "invalid choice: 'hinge'"),
-        (["--cfg-options", "train_dataloader.dataset.data_root=data/nowhere/"], "data/nowhere/annotations/train.json"),
-    ],
-)
-def test_command_refuses_what_cannot_work(arguments, message, tmp_path):
-    assert message in message_of("tune_loss", CONFIG, "--out", tmp_path / "out", *arguments)
+def test_command_refuses_data_that_are_not_there(tmp_path):
+    options = ["--cfg-options", "train_dataloader.dataset.data_root=data/nowhere/"]
+    message = message_of("tune_loss", CONFIG, "--out", tmp_path / "out", *options)
+    assert "data/nowhere/annotations/train.json" in message
     assert not (tmp_path / "out").exists()
 
 

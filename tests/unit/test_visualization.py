@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import ROOT
 from mmengine.config import Config
 
 from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.runs.pictures import draw_detections
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
