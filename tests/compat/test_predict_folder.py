@@ -236,7 +236,7 @@ def test_what_was_found_before_a_stop_is_kept(stop, atss, images, monkeypatch, c
 
 
 def test_failed_is_left_out_of_a_data_set(atss, images):
-    no_image(images / "000002.jpg")
+    (images / "000002.jpg").write_bytes(b"no image")
     _, content = predict(atss, images)
     assert [image["id"] for image in content["images"]] == [1, 3]
     assert {row["image_id"] for row in content["annotations"]} == {1, 3}
