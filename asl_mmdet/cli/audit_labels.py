@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections import Counter
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     limits = Limits(min_score=args.score_thr)
     labels = Labels(cfg, "val_dataloader" if args.validation else "train_dataloader")
     target = _target(args, out, labels)
-    rows = _reviewed(args.findings, labels) if args.findings else audit(cfg, args, out, labels, limits)
+    rows = _reviewed(args.findings, labels) if args.findings else audit(deepcopy(cfg), args, out, labels, limits)
     if target:
         content = apply_findings(labels.content, rows, args.apply, args.as_ignore)
         write_json(target, content)

@@ -214,6 +214,7 @@ def test_tool_audits_the_tags_of_a_classifier(tiny, tmp_path):
     arguments = ["--out", tmp_path, "--score-thr", "0", "--apply", "0"]
     done = call("audit_labels", config, tmp_path / "random.pth", *arguments, *options)
     assert done.returncode == 0, done.stderr
+    assert f"tools/train.py {config} --work-dir work_dirs/classifier_r18_bce_shapes_2" in done.stdout
     coco = json.loads((data / "annotations" / "train.json").read_text())
     tags = {(a["image_id"], a["category_id"]) for a in coco["annotations"]}
     rows = json.loads((tmp_path / "findings.json").read_text())
