@@ -46,13 +46,17 @@ def find_images(folder: str | Path) -> Found:
     """The images in a folder and in those below it, linked ones too.
 
     Raises:
-        UserError: If there is no such folder, or no image in it.
+        UserError: If there is no such folder, it cannot be listed, or there is no image in it.
     """
     root = Path(folder)
     if not root.is_dir():
         raise UserError(f"FOLDER {folder}: there is no such folder")
     found = Found([], [], [])
-    for name in sorted(name for name, _ in entries_below(root)):
+    try:
+        names = sorted(name for name, _ in entries_below(root))
+    except OSError as error:
+        raise UserError(f"FOLDER {folder} cannot be listed: {error}") from error
+    for name in names:
         path = Path(name)
         if any(part.startswith(".") or part in SYSTEM_FOLDERS for part in path.parts):
             found.hidden.append(name)

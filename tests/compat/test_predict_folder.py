@@ -18,6 +18,7 @@ from asl_mmdet.cli import predict as command
 from asl_mmdet.coco.shapes import make_shapes
 from asl_mmdet.deploy import folder as module
 from asl_mmdet.deploy.folder import find_images
+from asl_mmdet.errors import UserError
 from asl_mmdet_cli import parse
 
 
@@ -240,3 +241,12 @@ def test_failed_is_left_out_of_a_data_set(atss, images):
     _, content = predict(atss, images)
     assert [image["id"] for image in content["images"]] == [1, 3]
     assert {row["image_id"] for row in content["annotations"]} == {1, 3}
+
+
+def test_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
+    def refuses(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(module, "entries_below", refuses)
+    with pytest.raises(UserError, match=f"FOLDER {tmp_path} cannot be listed: .*Permission denied"):
+        find_images(tmp_path)
