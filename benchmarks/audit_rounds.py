@@ -30,6 +30,7 @@ from asl_mmdet.benchmark.environment import conditions, environment
 from asl_mmdet.benchmark.metrics import collect
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco.boxes import corners, overlaps
+from asl_mmdet.coco.format import write_json
 from asl_mmdet.compat.checkpoints import last_checkpoint
 from asl_mmdet.runs.jobs import Job, run_jobs
 from asl_mmdet_cli import parse, work
@@ -61,7 +62,7 @@ def reviewed(findings: Path, complete: Path, iou: float) -> Path:
             row["category_id"] = boxes.pop(int(found.argmax()))["category_id"]
             row["category"] = names[row["category_id"]]
     target = findings.with_name("reviewed_findings.json")
-    target.write_text(json.dumps(rows), encoding="utf-8")
+    write_json(target, rows)
     return target
 
 

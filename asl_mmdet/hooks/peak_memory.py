@@ -13,6 +13,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from asl_mmdet.coco.format import write_json
+
 
 @HOOKS.register_module()
 class PeakMemoryHook(Hook):
@@ -47,7 +49,7 @@ class PeakMemoryHook(Hook):
         before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         now = dict(zip(peaks, peak.tolist(), strict=True))
         largest = {name: round(max(value, before.get(name, 0.0))) for name, value in now.items()}
-        path.write_text(json.dumps(largest), encoding="utf-8")
+        write_json(path, largest)
 
 
 def resident_mb() -> float | None:
