@@ -15,7 +15,6 @@ from mmengine.config import Config
 from asl_mmdet.benchmark import Plan, Run, differing, run_plan
 from asl_mmdet.cli.common import check_data, fail, tell
 from asl_mmdet.config.task import DETECTION, task_of
-from asl_mmdet.errors import UserError
 from asl_mmdet.runs.jobs import refusal
 from asl_mmdet.runs.pictures import draw_detections
 
@@ -84,7 +83,7 @@ def show_rows(args: argparse.Namespace) -> None:
             print(report_each(rows, args.out))
             if args.append:
                 rows.add_to(args.append, args.tables)
-    except (FileNotFoundError, UserError) as error:
+    except FileNotFoundError as error:
         fail(str(error))
 
 

@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> None:
         if any(one.largest > args.tolerance * max(1.0, one.magnitude) for one in differences):
             raise UserError(f"the outputs differ from PyTorch's by more than --tolerance {args.tolerance:g}")
         partial.replace(args.out)
-    except (UserError, OSError) as error:
+    except OSError as error:
         fail(str(error))
     finally:
         partial.unlink(missing_ok=True)

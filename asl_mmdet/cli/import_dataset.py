@@ -9,14 +9,13 @@ from mmengine.config import Config
 from asl_mmdet.checks import check_datasets
 from asl_mmdet.cli.common import fail, print_findings
 from asl_mmdet.coco.importing import Imported, import_dataset
-from asl_mmdet.errors import UserError
 
 
 def main(args: argparse.Namespace) -> None:
     """Write the folder, and print what was read, what was not, the boxes of every class, and the checks."""
     try:
         done = import_dataset(args.folder, args.out, args.format, args.val_share, args.seed, args.group_by, args.copy)
-    except (UserError, OSError) as error:
+    except OSError as error:
         fail(str(error))
     print(f"{args.folder} is {done.format}")
     for line in done.notes.lines():

@@ -7,7 +7,6 @@ import time
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco.format import read_json
 from asl_mmdet.coco.shapes import make_shapes
-from asl_mmdet.errors import UserError
 
 
 def main(args: argparse.Namespace) -> None:
@@ -19,7 +18,7 @@ def main(args: argparse.Namespace) -> None:
     start = time.perf_counter()
     try:
         make_shapes(root, **options)
-    except (UserError, OSError) as error:
+    except OSError as error:
         fail(str(error))
     number = len(read_json(root / "annotations" / "train.json")["annotations"])
     print(
