@@ -83,6 +83,19 @@ def test_lists_of_voc_are_the_splits_and_images_in_none_are_named(tmp_path):
     assert "left out: 1 (JPEGImages/e.jpg)" in notes(done)
 
 
+def test_images_of_trainval_alone_are_trained_on_and_lists_of_several_years_are_joined(tmp_path):
+    lists = {"ImageSets/Main/trainval.txt": "a\nb\nc\nd\n", "ImageSets/Main/test.txt": "e"}
+    imported_voc(tmp_path, {**voc(), **lists})
+    found = [files_of(tmp_path / "out", split) for split in ("train", "val", "test")]
+    assert found[0] | found[1] == {"a.jpg", "b.jpg", "c.jpg", "d.jpg"} and all(found[:2])
+    assert found[2] == {"e.jpg"}
+    years = {"VOC2007/ImageSets/Main/train.txt": "a", "VOC2007/ImageSets/Main/val.txt": "b"}
+    years |= {"VOC2007/ImageSets/Main/trainval.txt": "a\nb", "VOC2012/ImageSets/Main/trainval.txt": "c\nd\ne"}
+    import_dataset(write(tmp_path / "years", {**voc(), **years}), tmp_path / "joined")
+    found = [files_of(tmp_path / "joined", split) for split in ("train", "val")]
+    assert found == [{"a.jpg", "c.jpg", "d.jpg", "e.jpg"}, {"b.jpg"}]
+
+
 def test_image_of_the_same_folder_is_taken_and_a_tie_is_an_error(tmp_path):
     files = {"train/a.jpg": None, "train/a.xml": xml("cat"), "valid/a.jpg": None, "valid/a.xml": xml("dog")}
     imported_voc(tmp_path, files)

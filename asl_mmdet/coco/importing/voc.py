@@ -103,12 +103,15 @@ def _image_of(folder: Folder, name: str, root: Any) -> str | None:
 
 
 def _splits(folder: Folder) -> dict[str, set[str]]:
-    """The names of images by the lists in ImageSets/Main."""
-    found = {}
-    for split in ("train", "val", "test"):
-        for name in folder.files:
-            if name.endswith(f"ImageSets/Main/{split}.txt"):
-                found[split] = {line.split()[0] for line in folder.text(name).splitlines() if line.strip()}
+    """The names of images by the lists in ImageSets/Main, of all years of a VOCdevkit."""
+    found: dict[str, set[str]] = {}
+    for name in folder.files:
+        path = PurePosixPath(name)
+        if path.match("ImageSets/Main/*.txt") and path.stem in ("train", "val", "trainval", "test"):
+            names = {line.split()[0] for line in folder.text(name).splitlines() if line.strip()}
+            found.setdefault(path.stem, set()).update(names)
+    if rest := found.pop("trainval", set()).difference(*found.values()):
+        found.setdefault("train", set()).update(rest)
     return found
 
 
