@@ -118,6 +118,17 @@ FOREIGN = {
         {**{k: v for k, v in yolo(STEMS).items() if k != "data.yaml"}, "classes.txt": "cat\ndog\n", "notes.json": {}},
         "YOLO: class names in classes.txt and boxes in labels/a.txt",
     ),
+    "yolo of cvat": (
+        {
+            "obj.names": "cat\ndog\n",
+            "obj.data": "classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = obj.names\nbackup =\n",
+            "train.txt": "".join(f"data/obj_train_data/{name}\n" for name in NAMES[:4]),
+            "valid.txt": "data/obj_train_data/e.jpg\n",
+            **{f"obj_train_data/{name}": None for name in NAMES},
+            **{f"obj_train_data/{name}.txt": f"0 {YOLO_BOX}" for name in STEMS},
+        },
+        "YOLO: class names in obj.names and boxes in obj_train_data/a.txt",
+    ),
     "voc": (
         {
             **{f"JPEGImages/{name}": None for name in NAMES},

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import mmcv
 import pytest
-from foreign_folders import BOX, FOREIGN, IMAGES, NAMES, SIZE, STEMS, YOLO_BOX, coco, notes, write, yolo
+from foreign_folders import BOX, FOREIGN, IMAGES, NAMES, SIZE, STEMS, YOLO_BOX, coco, files_of, notes, write, yolo
 from PIL import Image
 
 from asl_mmdet.coco.importing import import_dataset
@@ -285,6 +285,20 @@ def test_lines_that_cannot_be_read_are_named_and_the_others_are_read(line, tmp_p
 def test_class_without_a_name_is_an_error_that_says_where(tmp_path):
     text = message(tmp_path, with_labels(a=f"7 {YOLO_BOX}\n2 {YOLO_BOX}", b=f"2 {YOLO_BOX}"))
     assert "2 (first in labels/a.txt:2, 2 in all), 7 (first in labels/a.txt:1, 1 in all)" in text
+
+
+@READERS
+def test_darknet_s_lists_are_the_splits_unless_that_of_the_training_is_not_there(tmp_path):
+    files = FOREIGN["yolo of cvat"][0]
+    done = imported(tmp_path, files)
+    assert {split: sorted(files_of(tmp_path / "out", split)) for split in ("train", "val")} == dict(
+        train=NAMES[:4], val=NAMES[4:]
+    )
+    assert not notes(done)
+    gone = {**files, "obj.data": files["obj.data"].replace("train.txt", "all.txt")}
+    done = import_dataset(write(tmp_path / "gone", gone), tmp_path / "split")
+    assert "lists of images that are not there: 1 (obj.data: train = data/all.txt)" in notes(done)
+    assert files_of(tmp_path / "split", "train") | files_of(tmp_path / "split", "val") == set(NAMES)
 
 
 @READERS

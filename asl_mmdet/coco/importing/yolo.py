@@ -1,4 +1,4 @@
-"""YOLO: a data.yaml or a list of class names, and a text file of boxes for every image."""
+"""YOLO: a data.yaml or a list of class names, with or without Darknet's obj.data, and a text file for every image."""
 
 import os
 from collections import Counter, defaultdict
@@ -55,7 +55,8 @@ def read(folder: Folder) -> dict[str, Content]:
         folder.notes.add("numbers of classes that are not those of the names", f"{source}: nc: {data['nc']}")
     reader = _Labels(folder, names, _keypoints(source, data))
     contents: dict[str, Content] = {}
-    for split, image in _images(folder, source, data):
+    lists, named = _darknet(folder) if PurePosixPath(source).name in _LISTS else (source, data)
+    for split, image in _images(folder, lists, named):
         content = contents.setdefault(split, empty_content(list(names.values())))
         reader.read(content, image)
     reader.check(source)
@@ -90,6 +91,20 @@ def _description(folder: Folder) -> tuple[str, dict[str, Any]]:
     if found[0].endswith((".yaml", ".yml")):
         return found[0], yaml.safe_load(folder.text(found[0]))
     return found[0], dict(names=[line.strip() for line in folder.text(found[0]).splitlines() if line.strip()])
+
+
+def _darknet(folder: Folder) -> tuple[str, dict[str, Any]]:
+    """Darknet's obj.data, and the lists of images that it names; nothing where that of the training is not there."""
+    for source in folder.ending_in(".data"):
+        pairs = (line.partition("=")[::2] for line in folder.text(source).splitlines())
+        named = {key.strip(): value.strip() for key, value in pairs if value.strip()}
+        lists = {key: named[key] for keys in _KEYS.values() for key in keys if key in named}
+        gone = [key for key in lists if _place(folder, source, {}, lists[key]) is None]
+        for key in gone:
+            folder.notes.add("lists of images that are not there", f"{source}: {key} = {lists.pop(key)}")
+        if "train" in lists:
+            return source, lists
+    return "", {}
 
 
 def _names(source: str, data: dict[str, Any]) -> dict[int, str]:
