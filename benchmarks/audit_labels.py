@@ -13,7 +13,8 @@ at all, not even a dropped one. There the model is wrong, or the file lacked the
 Where cleanlab is installed (``pip install 'asl-mmdet[audit-benchmark]'``), the score of its ``object_detection`` for
 overlooked boxes ranks the same predictions, ``predictions.jsonl`` beside the findings: with its own limit, which looks
 at detections of at least 0.95, and with that of the findings. cleanlab is under the AGPL; nothing else here uses it.
-``--csv FILE`` adds the rows to a table, such as audits.csv here.
+``--csv FILE`` adds the rows to a table, such as audits.csv here. ``--result RUN/result.json`` adds the first average
+precision to the metrics of the run that was audited, in percent, as ``audit AP``.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from tables import append_csv
 
 from asl_mmdet.cli.common import fail
 from asl_mmdet.coco.boxes import corners, overlaps
+from asl_mmdet.coco.format import write_json
 
 try:
     from cleanlab.object_detection.rank import compute_overlooked_box_scores
@@ -134,6 +136,7 @@ def main() -> None:
     parser.add_argument("--complete", type=Path, help="the file with all boxes, where nothing is recorded")
     parser.add_argument("--at", nargs="*", type=float, default=[], metavar="SCORE", help="what --apply SCORE would add")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="add the rows to this table")
+    parser.add_argument("--result", type=Path, metavar="FILE", help="add audit AP to this result.json of a benchmark")
     args = parser.parse_args()
     rows = [row for row in json.loads(args.findings.read_text(encoding="utf-8")) if row["kind"] == "missing"]
     coco = json.loads(args.annotations.read_text(encoding="utf-8"))
@@ -163,6 +166,10 @@ def main() -> None:
         table.append({**row, "findings": len(chosen), "dropped": len(dropped)})
     if args.csv:
         append_csv(args.csv, table)
+    if args.result:
+        result = json.loads(args.result.read_text(encoding="utf-8"))
+        result["metrics"]["audit AP"] = 100 * float(table[0]["AP"])
+        write_json(args.result, result)
     best = [row for row in rows if not row.get("alternative")]
     for score in args.at:
         print(at_score(best, coco, dropped, score))

@@ -80,15 +80,16 @@ def test_ranking_of_missing_boxes_is_measured_with_and_without_cleanlab(has_clea
         dict(image_id=2, boxes=[[40, 40, 50, 50]], scores=[0.6], labels=[0]),
     ]
     (tmp_path / "predictions.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    arguments = [str(tmp_path / name) for name in ("findings.json", "half.json")]
-    monkeypatch.setattr(
-        sys, "argv", ["audit_labels.py", *arguments, "--at", "0.7", "0.95", "--csv", str(tmp_path / "a.csv")]
-    )
+    (tmp_path / "result.json").write_text(json.dumps(dict(metrics=dict(AP=30.0))))
+    files = [str(tmp_path / name) for name in ("findings.json", "half.json", "a.csv", "result.json")]
+    arguments = [*files[:2], "--csv", files[2], "--result", files[3], "--at", "0.7", "0.95"]
+    monkeypatch.setattr(sys, "argv", ["audit_labels.py", *arguments])
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     runpy.run_path(str(ROOT / "benchmarks/audit_labels.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert "all classes of an object  AP 0.500" in printed  # the second is beside its box
     assert f"{tmp_path.name},all classes of an object,0.5000,50.00,50.00,2,2" in (tmp_path / "a.csv").read_text()
+    assert json.loads((tmp_path / "result.json").read_text())["metrics"] == {"AP": 30.0, "audit AP": 50.0}
     assert "from 0.7: 1 findings, 1 of 2 dropped boxes  right 100.0 %, where no box is 0.0 %, mean IoU" in printed
     assert "from 0.95: 0 findings, 0 of 2 dropped boxes" in printed
     if has_cleanlab:
