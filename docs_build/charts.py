@@ -41,6 +41,10 @@ LABELS = {
     "detection_small_ignore05": "ASL 0 / 1, ignore 0.5",
     "detection_small_missing_rate": "MissingRateLoss",
     "detection_missing_rate": "MissingRateLoss",
+    "detection_small_missing_rate_auto": "MissingRateLoss",
+    "detection_missing_rate_auto": "MissingRateLoss",
+    "focal_found_half_more": "focal loss, FoundBoxesHook",
+    "focal_gamma2_found": "focal loss, FoundBoxesHook",
     "late_ignore": "ASL, ignore from epoch 4",
     "multi_label": "ASL 0 / 4, margin 0.05",
     "multi_label_missing_labels": "ASL 0 / 4, margin 0.2",
@@ -216,7 +220,7 @@ def shares(title: str, *groups: str) -> Figure:
         chosen = values.runs_of(shlex.split(words))
         runs = pd.concat([one.runs for one in chosen])
         missing = runs["missing"].where(runs["protocol"] != "half_images", 0.5)
-        by_seed = runs[chosen[0].metric].groupby([missing, runs["seed"]]).mean()
+        by_seed = runs[chosen[0].metric].groupby([missing, runs["seed"]]).mean().dropna()
         means = by_seed.groupby("missing").mean()
         axes.plot(100 * means.index, means, "o-", markersize=4, color=color, label=name)
         for share, one in by_seed.groupby("missing"):

@@ -42,36 +42,38 @@ GROUPS: dict[str, tuple[Bar, ...]] = {
         Bar(CELLS, "bccd_complete_384 loss=detection_small", "bccd_complete_384 loss=focal_tuned_gamma05"),
         Bar(FISH, "aquarium_complete_384 loss=detection_small", "aquarium_complete_384 loss=focal_tuned_gamma05"),
     ),
+    "Half of the boxes are missing: FoundBoxesHook": (
+        Bar(SHAPES, "shapes_missing50 loss=focal_gamma2_found to=loss=focal"),
+        Bar(CHESS, "chess_missing50 data=missing50 loss=focal_found_half_more to=loss=focal_tuned"),
+        Bar(CELLS, "bccd_missing50 data=missing50 loss=focal_found_half_more to=loss=focal_tuned"),
+        Bar(FISH, "aquarium_missing50 data=missing50 loss=focal_found_half_more to=loss=focal_tuned"),
+    ),
     "Half of the boxes are missing: MissingRateLoss": (
         Bar(
+            SHAPES,
+            "shapes_missing50 loss=detection_missing_rate_auto to=loss=focal",
+            "shapes_attribution data=missing50 loss=focal_gamma1",
+        ),
+        Bar(
             CHESS,
-            "chess_tuned50_384 data=missing50 loss=detection_small_missing_rate",
+            "chess_missing50 data=missing50 loss=detection_small_missing_rate_auto to=loss=focal_tuned",
             "chess_tuned50_384 data=missing50 loss=focal_tuned_gamma05",
         ),
         Bar(
             CELLS,
-            "bccd_tuned50_384 data=missing50 loss=detection_small_missing_rate",
+            "bccd_missing50 data=missing50 loss=detection_small_missing_rate_auto to=loss=focal_tuned",
             "bccd_tuned50_384 data=missing50 loss=focal_tuned_gamma05",
         ),
         Bar(
             FISH,
-            "aquarium_tuned50_384 data=missing50 loss=detection_small_missing_rate",
+            "aquarium_missing50 data=missing50 loss=detection_small_missing_rate_auto to=loss=focal_tuned",
             "aquarium_tuned50_384 data=missing50 loss=focal_tuned_gamma05",
         ),
     ),
-    "Half of the boxes are missing: ignore_above=0.3": (
-        Bar(
-            SHAPES,
-            "shapes_missing_labels data=missing50 loss=detection_missing_labels",
-            "shapes_attribution data=missing50 loss=focal_gamma1",
-        ),
-        Bar(CHESS, "chess_tuned50_384 data=missing50 loss=detection_small_missing_labels"),
-        Bar(CELLS, "bccd_tuned50_384 data=missing50 loss=detection_small_missing_labels"),
-        Bar(FISH, "aquarium_tuned50_384 data=missing50 loss=detection_small_missing_labels"),
-    ),
-    "No box is missing, but ignore_above=0.3": (
-        Bar(CHESS, "chess_complete_384 data=complete loss=detection_small_missing_labels"),
-        Bar(CELLS, "bccd_tuned50_384 data=complete loss=detection_small_missing_labels"),
+    "No box is missing: MissingRateLoss": (
+        Bar(CHESS, "chess_missing0 loss=detection_small_missing_rate_auto to=loss=focal_tuned"),
+        Bar(CELLS, "bccd_missing0 loss=detection_small_missing_rate_auto to=loss=focal_tuned"),
+        Bar(FISH, "aquarium_missing0 loss=detection_small_missing_rate_auto to=loss=focal_tuned"),
     ),
     "Trained again with the boxes that the audit added": (
         Bar(SHAPES, "shapes_rounds data=missing50_round2_15 loss=detection_missing_labels to=data=missing50"),
