@@ -83,6 +83,13 @@ def test_lists_of_voc_are_the_splits_and_images_in_none_are_named(tmp_path):
     assert "left out: 1 (JPEGImages/e.jpg)" in notes(done)
 
 
+def test_lists_of_voc_may_have_suffixes_and_names_a_space(tmp_path):
+    files = {"1 a.jpg": None, "1 a.xml": xml("cat"), "b.c.jpg": None, "b.c.xml": xml("cat")}
+    lists = {"ImageSets/Main/train.txt": "1 a.jpg\n", "ImageSets/Main/val.txt": "b.c \n\n"}
+    imported_voc(tmp_path, {**files, **lists})
+    assert [files_of(tmp_path / "out", split) for split in ("train", "val")] == [{"1 a.jpg"}, {"b.c.jpg"}]
+
+
 def test_images_of_trainval_alone_are_trained_on_and_lists_of_several_years_are_joined(tmp_path):
     lists = {"ImageSets/Main/trainval.txt": "a\nb\nc\nd\n", "ImageSets/Main/test.txt": "e"}
     imported_voc(tmp_path, {**voc(), **lists})

@@ -108,8 +108,8 @@ def _splits(folder: Folder) -> dict[str, set[str]]:
     for name in folder.files:
         path = PurePosixPath(name)
         if path.match("ImageSets/Main/*.txt") and path.stem in ("train", "val", "trainval", "test"):
-            names = {line.split()[0] for line in folder.text(name).splitlines() if line.strip()}
-            found.setdefault(path.stem, set()).update(names)
+            lines = map(str.strip, folder.text(name).splitlines())
+            found.setdefault(path.stem, set()).update(filter(None, lines))
     if rest := found.pop("trainval", set()).difference(*found.values()):
         found.setdefault("train", set()).update(rest)
     return found
@@ -119,7 +119,8 @@ def _splits_of(folder: Folder, splits: dict[str, set[str]], image: str) -> Itera
     if not splits:
         yield folder_split(image)
         return
-    found = [split for split, names in splits.items() if PurePosixPath(image).stem in names]
+    path = PurePosixPath(image)
+    found = [split for split, names in splits.items() if names & {path.stem, path.name}]
     if not found:
         folder.notes.add("images in no list of ImageSets/Main, left out", image)
     yield from found
