@@ -129,6 +129,17 @@ FOREIGN = {
         },
         "YOLO: class names in obj.names and boxes in obj_train_data/a.txt",
     ),
+    "yolo darknet of roboflow": (
+        {
+            **{f"train/{name}": None for name in NAMES[:4]},
+            **{f"train/{name}.txt": f"0 {YOLO_BOX}" for name in STEMS[:4]},
+            "train/_darknet.labels": "cat\ndog\n",
+            "valid/e.jpg": None,
+            "valid/e.txt": f"0 {YOLO_BOX}",
+            "valid/_darknet.labels": "cat\ndog\n",
+        },
+        "YOLO: class names in train/_darknet.labels and valid/_darknet.labels and boxes in train/a.txt",
+    ),
     "voc": (
         {
             **{f"JPEGImages/{name}": None for name in NAMES},

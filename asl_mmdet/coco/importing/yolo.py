@@ -21,8 +21,11 @@ from asl_mmdet.coco.importing.folder import (
 from asl_mmdet.errors import UserError
 
 NAME = "YOLO"
-LOOKED_FOR = "a .yaml with names (data.yaml), or classes.txt or obj.names, and a text file of boxes for an image"
-_LISTS = ("classes.txt", "obj.names")
+LOOKED_FOR = (
+    "a .yaml with names (data.yaml), or classes.txt, _darknet.labels or a .names (obj.names), and a text file of boxes "
+    "for an image"
+)
+_LISTS = ("classes.txt", "_darknet.labels")  # and what ends in .names
 _KEYS = dict(train=("train",), val=("val", "valid", "validation"), test=("test",))
 
 
@@ -55,7 +58,7 @@ def read(folder: Folder) -> dict[str, Content]:
         folder.notes.add("numbers of classes that are not those of the names", f"{source}: nc: {data['nc']}")
     reader = _Labels(folder, names, _keypoints(source, data))
     contents: dict[str, Content] = {}
-    lists, named = _darknet(folder) if PurePosixPath(source).name in _LISTS else (source, data)
+    lists, named = (source, data) if source.endswith((".yaml", ".yml")) else _darknet(folder)
     for split, image in _images(folder, lists, named):
         content = contents.setdefault(split, empty_content(list(names.values())))
         reader.read(content, image)
@@ -80,7 +83,7 @@ def _yamls(folder: Folder) -> Iterator[str]:
 
 
 def _class_lists(folder: Folder) -> list[str]:
-    return [name for name in folder.files if PurePosixPath(name).name in _LISTS]
+    return [name for name in folder.files if PurePosixPath(name).name in _LISTS or name.endswith(".names")]
 
 
 def _description(folder: Folder) -> tuple[str, dict[str, Any]]:
