@@ -38,7 +38,7 @@ def which_loss() -> tuple[Figure, list[str]]:
         ("Labels for whole images,\nwithout boxes?", "AsymmetricLoss\npreset multi_label"),
         ("Merged data sets with\ndifferent classes?", "KnownClassesHook\nwith any of the losses below"),
         ("Unsure whether boxes\nare missing?", "Audit the validation images:\nit estimates the share"),
-        ("Do many objects\nlack a box?", "MissingRateLoss\nthen audit and review"),
+        ("Do many objects\nlack a box?", "FoundBoxesHook\nthen audit and review"),
     )
     figure, axes = _empty(6.0, 5.6)
     lines = []
