@@ -207,25 +207,27 @@ def _bars(table: pd.DataFrame, label: str) -> Figure:
 def shares(title: str, *groups: str) -> Figure:
     """A metric against the share of boxes that are missing: a line for every group.
 
-    A point is the mean over the seeds. Where there are three or more, a bar is its 95 % interval. Half of the images
-    with all of their boxes are a point at a half.
+    A point is the mean over the seeds. Where there are three or more, a bar is its 95 % interval. The points of a share
+    are beside each other, so that no bar hides another one. Half of the images with all of their boxes are a point at a
+    half.
 
     Args:
         title: Such as the name of the set.
         groups: As for :func:`differences`; ``metric=`` is that of all.
     """
     figure, axes = plt.subplots(figsize=(WIDTH, 3.0), layout="constrained")
-    for group, color in zip(groups, COLORS, strict=False):
+    for place, (group, color) in enumerate(zip(groups, COLORS, strict=False)):
         name, _, words = group.partition(": ")
         chosen = values.runs_of(shlex.split(words))
         runs = pd.concat([one.runs for one in chosen])
         missing = runs["missing"].where(runs["protocol"] != "half_images", 0.5)
         by_seed = runs[chosen[0].metric].groupby([missing, runs["seed"]]).mean().dropna()
         means = by_seed.groupby("missing").mean()
-        axes.plot(100 * means.index, means, "o-", markersize=4, color=color, label=name)
+        aside = 1.2 * (place - (len(groups) - 1) / 2)
+        axes.plot(100 * means.index + aside, means, "o-", markersize=4, color=color, label=name)
         for share, one in by_seed.groupby("missing"):
             if len(one) >= 3:
-                axes.errorbar(100 * share, *interval(one.tolist()), color=color, capsize=2, linewidth=1)
+                axes.errorbar(100 * share + aside, *interval(one.tolist()), color=color, capsize=2, linewidth=1)
     metric = "AP" if chosen[0].metric == "main" else chosen[0].metric
     axes.set(title=title, xticks=[0, 30, 50, 70], xlabel="boxes missing, %", ylabel=metric)
     axes.grid(alpha=0.3)

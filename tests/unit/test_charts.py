@@ -44,14 +44,21 @@ def test_a_curve_has_a_point_for_every_size():
 
 
 def test_a_line_over_the_shares_has_a_point_for_each_share_and_a_bar_for_three_seeds():
-    words = "chess_complete_384 chess_missing30 chess_tuned50_384 loss=focal_tuned"
-    (axes,) = charts.shares("chess", f"focal loss: {words}").axes
+    words = "focal loss: shapes_missing0 shapes_missing50 loss=focal"
+    (axes,) = charts.shares("shapes", words).axes
     points = dict(zip(*axes.lines[0].get_data(), strict=True))
-    assert list(points) == [0, 30, 50]
-    assert f"{points[50]:.1f}" == values.value_of("mean chess_tuned50_384 data=missing50 loss=focal_tuned")
-    assert len(axes.collections) == 2  # 30 % has one seed
-    (other,) = charts.shares("chess", f"focal loss: {words} 'metric=macro F1'").axes
-    assert other.get_ylabel() == "macro F1" and max(other.lines[0].get_ydata()) > max(points.values())
+    assert list(points) == [0, 50]
+    assert f"{points[50]:.1f}" == values.value_of("mean shapes_missing50 loss=focal")
+    assert len(axes.collections) == 1  # all boxes: two seeds
+    (other,) = charts.shares("shapes", f"{words} 'metric=macro F1'").axes
+    assert other.get_ylabel() == "macro F1" and min(other.lines[0].get_ydata()) > points[50]
+
+
+def test_points_of_a_share_are_beside_each_other():
+    losses = ["focal_tuned", "oracle", "focal_found_half_more"]
+    (axes,) = charts.shares("chess", *(f"{one}: chess_missing50 data=missing50 loss={one}" for one in losses)).axes
+    places = [line.get_xdata()[0] for line in axes.lines if line.get_label() in losses]
+    assert len(set(places)) == 3 and places[1] == 50
 
 
 def test_half_of_the_images_with_all_boxes_is_at_a_half():
