@@ -25,7 +25,7 @@ from asl_mmdet.thresholds.matching import MatchedPredictions
 
 WINDOWS = (1.0, 0.75, 0.5, 0.35, 0.25)  # parts of the number of objects that the line goes through; the first that fits
 LEAST = 40  # places that a line is drawn through, where there are so many
-GOOD = 0.55  # part of the annotated boxes that a detector to go by has among as many places as there are objects
+GOOD = 0.5  # part of the annotated boxes that a detector to go by has among as many places as there are objects
 LOWEST = 0.05  # share below which it may be a few detections on complete images
 Z = 1.959964  # of a 95 % interval
 
