@@ -25,6 +25,7 @@ LOOKED_FOR = (
     "a .yaml with names (data.yaml), or classes.txt, _darknet.labels or a .names (obj.names), and a text file of boxes "
     "for an image"
 )
+_YAML = (".yaml", ".yml")
 _LISTS = ("classes.txt", "_darknet.labels")  # and what ends in .names
 _KEYS = dict(train=("train",), val=("val", "valid", "validation"), test=("test",))
 
@@ -58,7 +59,7 @@ def read(folder: Folder) -> dict[str, Content]:
         folder.notes.add("numbers of classes that are not those of the names", f"{source}: nc: {data['nc']}")
     reader = _Labels(folder, names, _keypoints(source, data))
     contents: dict[str, Content] = {}
-    lists, named = (source, data) if source.endswith((".yaml", ".yml")) else _darknet(folder)
+    lists, named = (source, data) if source.endswith(_YAML) else _darknet(folder)
     for split, image in _images(folder, lists, named):
         content = contents.setdefault(split, empty_content(list(names.values())))
         reader.read(content, image)
@@ -67,7 +68,7 @@ def read(folder: Folder) -> dict[str, Content]:
 
 
 def _yamls(folder: Folder) -> Iterator[str]:
-    for name in folder.ending_in(".yaml", ".yml"):
+    for name in folder.ending_in(*_YAML):
         try:
             content = yaml.safe_load(folder.text(name))
         except yaml.YAMLError as error:
@@ -91,7 +92,7 @@ def _description(folder: Folder) -> tuple[str, dict[str, Any]]:
     found = list(_yamls(folder)) or _class_lists(folder)
     if len({folder.text(name) for name in found}) > 1:
         raise UserError(f"{' and '.join(found)} name classes in different ways: move all but one out of {folder.root}")
-    if found[0].endswith((".yaml", ".yml")):
+    if found[0].endswith(_YAML):
         return found[0], yaml.safe_load(folder.text(found[0]))
     return found[0], dict(names=[line.strip() for line in folder.text(found[0]).splitlines() if line.strip()])
 
